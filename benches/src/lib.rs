@@ -1,0 +1,2 @@
+//! Benchmarks: parsing, cost per call, memory
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A SIP user agent: accounts, registrations, incoming and outgoing calls (RFC 3261 §8, §10, §13-§15)
+#![forbid(unsafe_code)]
