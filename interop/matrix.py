@@ -1,0 +1,478 @@
+"""The cells of the matrix. A cell starts its programs through `Bench`, which ends them all."""
+
+import functools
+import re
+import time
+
+from peers import Baresip, Failed, Kamailio, Ours, Sipp, Uas
+
+BOTH = ("udp", "tcp")
+
+
+class Cell:
+    def __init__(self, peer, direction, transport, scenario, body):
+        self.row = (peer, direction, transport, scenario)
+        self.name = re.sub(r"[^a-z0-9]+", "-", " ".join(self.row).lower()).strip("-")
+        self.body, self.transport = body, transport
+
+    def run(self, folder):
+        bench = Bench(folder, self.transport)
+        try:
+            self.body(bench)
+            bench.check_ours()
+        finally:
+            bench.stop()
+
+
+class Bench:
+    """What a cell works with: it knows the transport and the log folder, and what runs."""
+
+    def __init__(self, folder, transport):
+        self.folder, self.transport, self.running, self.stand_ins = folder, transport, [], 0
+
+    def started(self, process):
+        self.running.append(process)
+        return process
+
+    def stop(self):
+        for process in reversed(self.running):
+            process.stop()
+
+    def check_ours(self):
+        """Our programs end when told to, in peace."""
+        for process in self.running:
+            if isinstance(process, Ours):
+                code = process.stop()
+                if code != 0 and not getattr(process, "may_fail", False):
+                    raise Failed(f"our {process.name} ended with {code}: {process.last_line()}")
+                if re.search(r"panicked at", process.text()):
+                    raise Failed(f"our {process.name} panicked")
+
+    def sipp(self, scenario, remote=None, **options):
+        return self.started(Sipp(self.folder, scenario, self.transport, remote, **options))
+
+    def sipp_uri(self, sipp):
+        return f"sip:service@127.0.0.1:{sipp.port}" + self.suffix()
+
+    def suffix(self):
+        return ";transport=tcp" if self.transport == "tcp" else ""
+
+    def listen(self):
+        return ["--listen", f"{self.transport}:127.0.0.1:0"]
+
+    def uas(self, *arguments):
+        return self.started(Uas(self.folder, self.transport, *arguments))
+
+    def call(self, uri, *arguments, may_fail=False):
+        process = self.started(Ours(self.folder, "call", [uri, *self.listen(), *arguments]))
+        process.may_fail = may_fail
+        return process
+
+    def register(self, aor, registrar, *arguments, may_fail=False):
+        process = self.started(Ours(self.folder, "register", [aor, "--registrar", registrar + self.suffix(), *arguments]))
+        process.may_fail = may_fail
+        return process
+
+    def baresip(self, answer="manual"):
+        return self.started(Baresip(self.folder, self.transport, answer))
+
+    def kamailio(self, algorithm="MD5"):
+        return self.started(Kamailio(self.folder, algorithm))
+
+
+def cells(reference):
+    return sipp_reference() if reference else [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells()]
+
+
+# ---------------------------------------------------------------- SIPp
+
+# scenario, sipp/FILE.xml, arguments of our uas, options of SIPp, SIPp's answering scenario for --reference
+CALLS_US = [
+    ("plain call", "uac", [], dict(calls=10), "uas"),
+    ("called side hangs up", "uac_waits", ["--bye-after", "500"], {}, "uas_bye"),
+    ("lost ACK", "uac_lost_ack", [], dict(repeats=True), "uas"),
+    ("CANCEL", "uac_cancel", ["--ring", "5000"], dict(repeats=True), "uas_cancel"),
+    ("486", "uac_refused", ["--reject", "486"], dict(repeats=True, fill={"STATUS": "486"}), "uas_refuses"),
+    ("302", "uac_refused", ["--reject", "302"], dict(repeats=True, fill={"STATUS": "302"}), "uas_refuses"),
+    ("hold and resume", "uac_hold", [], {}, "uas_hold"),
+    ("OPTIONS", "uac_options", [], {}, None),
+    ("MESSAGE", "uac_message", [], {}, None),
+    ("refusals 405 420 481 416", "uac_refusals", [], dict(fill={"UNKNOWN": "405"}), None),
+]
+
+
+def sipp_calls_us():
+    for scenario, file, arguments, options, _ in CALLS_US:
+        for transport in BOTH:
+
+            def body(bench, file=file, arguments=arguments, options=options):
+                uas = bench.uas(*arguments)
+                bench.sipp(file, f"127.0.0.1:{uas.port}", **options).ok()
+
+            yield Cell("SIPp", "calls us", transport, scenario, body)
+
+
+def is_called(file, *arguments, options=None, outcome="ok"):
+    """SIPp answers with the scenario; our `call` calls it and ends as it should."""
+
+    def body(bench):
+        sipp = bench.sipp(file, **(options or {}))
+        call = bench.call(bench.sipp_uri(sipp), *arguments, may_fail=outcome != "ok")
+        if outcome == "ok":
+            call.ok()
+            call.expect(r"^calls: \d+ ok, 0 failed")
+        else:
+            call.fails()
+            call.expect(outcome)
+            call.expect(r"^calls: 0 ok, 1 failed")
+        sipp.ok()
+
+    return body
+
+
+def redirected(bench):
+    second = bench.sipp("uas")
+    first = bench.sipp("uas_302", keys={"elsewhere": bench.sipp_uri(second)})
+    call = bench.call(bench.sipp_uri(first), "--duration", "300")
+    call.ok()
+    first.ok()
+    second.ok()
+
+
+CHALLENGE = {401: {"STATUS": "401 Unauthorized", "CHALLENGE": "WWW-Authenticate"},
+             407: {"STATUS": "407 Proxy Authentication Required", "CHALLENGE": "Proxy-Authenticate"}}
+ALICE = ["--username", "alice", "--password", "secret"]
+
+
+def we_call_sipp():
+    table = [
+        ("plain call", BOTH, is_called("uas", "--duration", "300")),
+        ("ten calls", BOTH, is_called("uas", "--duration", "300", "--calls", "10", "--rate", "20", options=dict(calls=10))),
+        ("called side hangs up", BOTH, is_called("uas_bye", "--duration", "20000")),
+        ("lost INVITE", ("udp",), is_called("uas_lost_invite", "--duration", "300", options=dict(repeats=True))),
+        ("repeated 2xx", BOTH, is_called("uas_repeated_2xx", "--duration", "1500", options=dict(repeats=True))),
+        ("CANCEL", BOTH, is_called("uas_cancel", "--cancel-after", "500", options=dict(repeats=True))),
+        ("486", BOTH, is_called("uas_refuses", options=dict(repeats=True, fill={"STATUS": "486 Busy Here"}), outcome="486")),
+        ("302", BOTH, redirected),
+        ("401", BOTH, is_called("uas_401", "--duration", "300", *ALICE, options=dict(fill=CHALLENGE[401]))),
+        ("407", BOTH, is_called("uas_401", "--duration", "300", *ALICE, options=dict(fill=CHALLENGE[407]))),
+    ]
+    for scenario, transports, body in table:
+        for transport in transports:
+            yield Cell("SIPp", "is called by us", transport, scenario, body)
+
+
+def sipp_reference():
+    """SIPp against SIPp: the scenarios, proved without us."""
+
+    def pair(caller, answerer, caller_options, answerer_options, bench):
+        called = bench.sipp(answerer, **answerer_options)
+        bench.sipp(caller, f"127.0.0.1:{called.port}", **caller_options).ok()
+        called.ok()
+
+    table = [(name, file, answerer, options, dict(fill={"STATUS": options["fill"]["STATUS"] + " Refused"}) if "fill" in options else
+              dict(calls=options.get("calls", 1)))
+             for name, file, _, options, answerer in CALLS_US if answerer]
+    table.append(("lost INVITE", "uac", "uas_lost_invite", {}, dict(repeats=True)))
+    for name, caller, answerer, caller_options, answerer_options in table:
+        for transport in BOTH:
+            # SIPp repeats nothing over TCP, so it can stand in only where nothing is lost.
+            if transport == "tcp" and name.startswith("lost"):
+                continue
+            body = functools.partial(pair, caller, answerer, caller_options, answerer_options)
+            yield Cell("SIPp", "calls SIPp", transport, name, body)
+    yield from baresip_reference()
+    yield from kamailio_reference()
+
+
+# ---------------------------------------------------------------- baresip
+
+
+def baresip_calls(bench, uas):
+    baresip = bench.baresip()
+    baresip.command("dial", uas.uri)
+    baresip.event("CALL_RINGING")
+    baresip.event("CALL_ESTABLISHED")
+    return baresip
+
+
+def baresip_hangs_up(bench):
+    uas = bench.uas("--ring", "300")
+    baresip = baresip_calls(bench, uas)
+    time.sleep(0.5)
+    baresip.command("hangup")
+    answered(baresip, "BYE")
+
+
+def we_hang_up(bench):
+    baresip = baresip_calls(bench, bench.uas("--ring", "300", "--bye-after", "500"))
+    baresip.event("CALL_CLOSED")
+
+
+def baresip_holds(bench):
+    uas = bench.uas("--ring", "300")
+    baresip = baresip_calls(bench, uas)
+    time.sleep(0.3)
+    baresip.command("hold")
+    baresip.expect(r"a=sendonly")
+    baresip.expect(r"a=recvonly|a=inactive", 5)
+    time.sleep(0.3)
+    baresip.command("resume")
+    time.sleep(0.7)
+    if any(event["type"] == "CALL_CLOSED" for event in baresip.events):
+        raise Failed("the call did not outlive hold and resume")
+    baresip.command("hangup")
+    answered(baresip, "BYE")
+
+
+def answered(baresip, method, seconds=5):
+    """baresip's trace shows a 200 for the method."""
+    baresip.expect(rf"SIP/2\.0 200 (?:[^\r\n]+\r?\n)+?CSeq: \d+ {method}", seconds)
+
+
+def baresip_is_refused(bench):
+    uas = bench.uas("--reject", "486")
+    baresip = bench.baresip()
+    baresip.command("dial", uas.uri)
+    why = baresip.event("CALL_CLOSED")
+    if "486" not in why:
+        raise Failed(f"baresip closed with {why!r}, not 486")
+
+
+def baresip_cancels(bench):
+    uas = bench.uas("--ring", "10000")
+    baresip = bench.baresip()
+    baresip.command("dial", uas.uri)
+    baresip.event("CALL_RINGING")
+    baresip.command("hangup")
+    baresip.expect(r"SIP/2\.0 487 ", 5)
+
+
+def we_call_baresip(bench):
+    baresip = bench.baresip("auto")
+    call = bench.call(baresip.uri, "--duration", "700")
+    baresip.event("CALL_ESTABLISHED")
+    baresip.event("CALL_CLOSED")
+    call.ok()
+
+
+def called_baresip_hangs_up(bench):
+    baresip = bench.baresip("auto")
+    call = bench.call(baresip.uri, "--duration", "20000")
+    baresip.event("CALL_ESTABLISHED")
+    time.sleep(0.5)
+    baresip.command("hangup")
+    answered(baresip, "BYE")
+    call.ok()
+
+
+def called_baresip_holds(bench):
+    baresip = bench.baresip("auto")
+    call = bench.call(baresip.uri, "--duration", "3000")
+    baresip.event("CALL_ESTABLISHED")
+    time.sleep(0.3)
+    baresip.command("hold")
+    baresip.expect(r"a=sendonly")
+    baresip.expect(r"a=recvonly|a=inactive", 5)
+    time.sleep(0.3)
+    baresip.command("resume")
+    baresip.event("CALL_CLOSED")
+    call.ok()
+
+
+def baresip_refuses(bench):
+    baresip = bench.baresip()
+    call = bench.call(baresip.uri, may_fail=True)
+    baresip.event("CALL_INCOMING")
+    baresip.command("hangup")
+    call.fails()
+    call.expect("486")
+
+
+def we_cancel(bench):
+    baresip = bench.baresip()
+    call = bench.call(baresip.uri, "--cancel-after", "700")
+    baresip.event("CALL_INCOMING")
+    baresip.event("CALL_CLOSED")
+    call.ok()
+
+
+def baresip_cells():
+    table = [
+        ("calls us", "BYE from baresip", baresip_hangs_up),
+        ("calls us", "BYE from us", we_hang_up),
+        ("calls us", "hold and resume", baresip_holds),
+        ("calls us", "486", baresip_is_refused),
+        ("calls us", "CANCEL", baresip_cancels),
+        ("is called by us", "BYE from us", we_call_baresip),
+        ("is called by us", "BYE from baresip", called_baresip_hangs_up),
+        ("is called by us", "hold and resume by baresip", called_baresip_holds),
+        ("is called by us", "486", baresip_refuses),
+        ("is called by us", "CANCEL", we_cancel),
+    ]
+    for direction, scenario, body in table:
+        for transport in BOTH:
+            yield Cell("baresip", direction, transport, scenario, body)
+
+
+class StandIn:
+    """SIPp where a cell asks for our program: the bodies above then prove themselves."""
+
+    def __init__(self, bench, uas, caller):
+        self.bench, self.uas_file, self.caller_file = bench, uas, caller
+
+    def __getattr__(self, name):
+        return getattr(self.bench, name)
+
+    def uas(self, *arguments):
+        fill = {"STATUS": "486 Busy Here"} if "486" in arguments else {}
+        sipp = self.bench.sipp(self.uas_file, fill=fill)
+        sipp.uri = self.bench.sipp_uri(sipp)
+        return sipp
+
+    def call(self, uri, *_, may_fail=False):
+        fill = {"STATUS": "486"} if may_fail else {}
+        sipp = self.bench.sipp(self.caller_file, uri.split("@")[1].split(";")[0], service="bare", fill=fill)
+        if may_fail:  # a scenario that expects the refusal ends well when it comes
+            sipp.fails, sipp.expect = sipp.ok, lambda *_: None
+        return sipp
+
+
+def baresip_reference():
+    table = [
+        (baresip_hangs_up, "uas", None),
+        (we_hang_up, "uas_bye", None),
+        (baresip_holds, "uas_hold", None),
+        (baresip_is_refused, "uas_refuses", None),
+        (baresip_cancels, "uas_cancel", None),
+        (we_call_baresip, None, "uac"),
+        (called_baresip_hangs_up, None, "uac_waits"),
+        (baresip_refuses, None, "uac_refused"),
+        (we_cancel, None, "uac_cancel"),
+    ]
+    for body, uas, caller in table:
+        for transport in BOTH:
+            direction = "calls SIPp" if uas else "is called by SIPp"
+            run = functools.partial(lambda body, uas, caller, bench: body(StandIn(bench, uas, caller)), body, uas, caller)
+            yield Cell("baresip", direction, transport, body.__name__, run)
+
+
+# ---------------------------------------------------------------- Kamailio
+
+BOB = ["--username", "bob", "--password", "secret"]
+
+
+def bind(bench, kamailio, uri):
+    """SIPp registers `uri` for bob."""
+    bench.sipp("register", f"127.0.0.1:{kamailio.port}", service="bob", keys={"contact": uri},
+               arguments=["-au", "bob", "-ap", "secret"]).ok()
+    kamailio.expect(r"registered: bob")
+
+
+def proxied_sipp_call(bench, kamailio):
+    return bench.sipp("uac_proxy", f"127.0.0.1:{kamailio.port}", service="bob", arguments=["-au", "alice", "-ap", "secret"])
+
+
+def registers(algorithm, bench):
+    kamailio = bench.kamailio(algorithm)
+    register = bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--expires", "600")
+    kamailio.expect(r"registered: bob")
+    time.sleep(0.3)
+    if register.stop() != 0:
+        raise Failed(f"register ended with {register.process.returncode}: {register.last_line()}")
+    # What is left at the end is taken back: a REGISTER with Expires 0, or expires=0 at the contact.
+    kamailio.expect(r"registered: bob expires (0|.*expires=0)")
+
+
+def registers_too_briefly(bench):
+    kamailio = bench.kamailio()
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--expires", "10", "--once").ok()
+    kamailio.expect(r"registered: bob expires 60|registered: bob .*expires=60")
+
+
+def registers_wrongly(bench):
+    kamailio = bench.kamailio()
+    register = bench.register("sip:bob@127.0.0.1", kamailio.uri, "--username", "bob", "--password", "wrong", "--once", may_fail=True)
+    register.fails()
+    if "registered: bob" in kamailio.text():
+        raise Failed("Kamailio let a wrong password in")
+
+
+def calls_through(algorithm, bench):
+    """Our `call` through the proxy to SIPp: 407, Record-Route, BYE along the route set."""
+    kamailio = bench.kamailio(algorithm)
+    sipp = bench.sipp("uas")
+    bind_plain(bench, kamailio, bench.sipp_uri(sipp), algorithm)
+    bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
+               "--duration", "500").ok()
+    sipp.ok()
+    kamailio.routed("ACK")
+    kamailio.routed("BYE")
+
+
+def bind_plain(bench, kamailio, uri, algorithm):
+    """SIPp knows only MD5; with another algorithm our own `register` makes the binding."""
+    if algorithm == "MD5":
+        return bind(bench, kamailio, uri)
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uri).ok()
+    kamailio.expect(r"registered: bob")
+
+
+def called_through(bench):
+    """SIPp calls through the proxy to our `uas`, which our `register` bound there."""
+    kamailio = bench.kamailio()
+    uas = bench.uas("--ring", "100")
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uas.uri).ok()
+    proxied_sipp_call(bench, kamailio).ok()
+    kamailio.routed("ACK")
+    kamailio.routed("BYE")
+
+
+def hangs_up_through(bench):
+    """Our `uas` sends the BYE: its route set comes from the request's Record-Route."""
+    kamailio = bench.kamailio()
+    uas = bench.uas("--bye-after", "500")
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uas.uri).ok()
+    bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
+               "--duration", "20000").ok()
+    kamailio.routed("ACK")
+    kamailio.routed("BYE")
+
+
+def cancels_through(bench):
+    kamailio = bench.kamailio()
+    uas = bench.uas("--ring", "10000")
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uas.uri).ok()
+    bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
+               "--cancel-after", "700").ok()
+
+
+def kamailio_cells():
+    table = [
+        ("registers us", "digest MD5", functools.partial(registers, "MD5")),
+        ("registers us", "digest SHA-256", functools.partial(registers, "SHA-256")),
+        ("registers us", "423 then longer", registers_too_briefly),
+        ("registers us", "wrong password", registers_wrongly),
+        ("we call through it", "407 MD5, Record-Route", functools.partial(calls_through, "MD5")),
+        ("we call through it", "407 SHA-256, Record-Route", functools.partial(calls_through, "SHA-256")),
+        ("we are called through it", "Record-Route", called_through),
+        ("we at both ends", "BYE from the called side", hangs_up_through),
+        ("we at both ends", "CANCEL", cancels_through),
+    ]
+    for direction, scenario, body in table:
+        for transport in BOTH:
+            yield Cell("Kamailio", direction, transport, scenario, body)
+
+
+def kamailio_reference():
+    def body(answerer, bench):
+        kamailio = bench.kamailio()
+        called = bench.sipp(answerer)
+        bind(bench, kamailio, bench.sipp_uri(called))
+        proxied_sipp_call(bench, kamailio).ok()
+        called.ok()
+        kamailio.routed("ACK")
+        kamailio.routed("BYE")
+
+    for transport in BOTH:
+        yield Cell("Kamailio", "SIPp through it", transport, "407, Record-Route", functools.partial(body, "uas"))

@@ -1,0 +1,286 @@
+"""The programs of the matrix: started with a log each, ended by process id."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+
+class Failed(Exception):
+    """Why a cell is red, in one line."""
+
+
+def target(example):
+    folder = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+    return str(folder / "release" / "examples" / example)
+
+
+_ports_lock = threading.Lock()
+_next_port = 20_000 + os.getpid() % 5_000
+
+
+def free_port(count=1):
+    """The first of `count` ports that are free for UDP and TCP on 127.0.0.1; each is given out once.
+
+    All of them lie below the range from which the kernel picks ports of its own.
+    """
+    global _next_port
+    with _ports_lock:
+        while True:
+            ports = range(_next_port, _next_port + count)
+            _next_port = _next_port + count if _next_port + count < 32_000 else 20_000
+            if all(_is_free(port) for port in ports):
+                return ports[0]
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+class Process:
+    def __init__(self, name, command, folder, **environment):
+        self.name, self.log = name, folder / f"{name}.log"
+        with open(self.log, "wb") as log:
+            log.write((" ".join(map(str, command)) + "\n").encode())
+            log.flush()
+            self.process = subprocess.Popen(
+                list(map(str, command)), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder,
+                env={**os.environ, **environment},
+            )
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def expect(self, pattern, seconds=10):
+        """Waits until the log holds a match of the pattern."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None  # before the look: what it said last counts
+            found = re.search(pattern, self.text(), re.M)
+            if found:
+                return found
+            if ended:
+                raise Failed(f"{self.name} ended ({self.process.returncode}) without {pattern!r}")
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name} did not say {pattern!r} within {seconds} s")
+            time.sleep(0.02)
+
+    def wait(self, seconds=30):
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.name} did not end within {seconds} s") from None
+
+    def ok(self, seconds=30):
+        code = self.wait(seconds)
+        if code != 0:
+            raise Failed(f"{self.name} ended with {code}: {self.last_line()}")
+
+    def fails(self, seconds=30):
+        """Ends with an exit status of its own other than 0; a death by a signal or a panic is none."""
+        code = self.wait(seconds)
+        if code <= 0 or code == 101:
+            raise Failed(f"{self.name} should have failed, but ended with {code}")
+
+    def last_line(self):
+        lines = [line for line in self.text().splitlines() if line.strip()]
+        return lines[-1].strip()[:150] if lines else ""
+
+    def stop(self, seconds=5):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+
+class Sipp(Process):
+    """One scenario of sipp/, run once (or `calls` times). The answering side when no remote is named."""
+
+    def __init__(self, folder, scenario, transport, remote=None, calls=1, service="service", repeats=False, fill=None, keys=None,
+                 arguments=()):
+        self.port = free_port(2)
+        name = f"sipp-{scenario}-{self.port}"
+        text = (HERE / "sipp" / f"{scenario}.xml").read_text()
+        for word, value in (fill or {}).items():
+            text = text.replace(f"@{word}@", value)
+        (folder / f"{name}.xml").write_text(text)
+        self.messages, self.errors = folder / f"{name}.messages", folder / f"{name}.errors"
+        command = ["sipp", "-sf", folder / f"{name}.xml", "-i", "127.0.0.1", "-p", self.port, "-m", calls, "-r", 20]
+        command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-s", service, "-nostdin", "-recv_timeout", 20_000]
+        command += ["-timeout", "40s", "-timeout_error", "-trace_msg", "-message_file", self.messages]
+        command += ["-trace_err", "-error_file", self.errors, "-cp", self.port + 1]
+        if repeats:
+            command += ["-nr"]  # every repetition is the scenario's own business
+        for key, value in (keys or {}).items():
+            command += ["-key", key, value]
+        if remote:
+            command += [remote]
+        super().__init__(name, [*command, *arguments], folder)
+        if not remote:
+            wait_bound(self, self.port, transport)
+
+    def last_line(self):
+        if self.errors.exists():
+            lines = [line for line in self.errors.read_text(errors="replace").splitlines() if line.strip()]
+            return lines[0].strip()[:220] if lines else ""
+        return "see its log"
+
+
+class Baresip(Process):
+    def __init__(self, folder, transport, answer="manual", extra=""):
+        self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
+        home = folder / f"baresip-{self.sip}"
+        home.mkdir()
+        text = (HERE / "baresip" / "config").read_text()
+        for word, value in {"SIP": self.sip, "CTRL": self.control, "RTP": f"{rtp}-{rtp + 7}"}.items():
+            text = text.replace(f"@{word}@", str(value))
+        (home / "config").write_text(text)
+        suffix = ";transport=tcp" if transport == "tcp" else ""
+        (home / "accounts").write_text(f"<sip:bare@127.0.0.1:{self.sip}{suffix}>;regint=0;answermode={answer}{extra}\n")
+        self.uri = f"sip:bare@127.0.0.1:{self.sip}{suffix}"
+        super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
+        self.events, self.replies, self.socket = [], [], None
+        deadline = time.monotonic() + 10
+        while self.socket is None:
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", self.control))
+            except OSError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise Failed("baresip does not start") from None
+                time.sleep(0.05)
+        wait_bound(self, self.sip, transport)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        """Reads netstrings (`LENGTH:JSON,`) for ever."""
+        buffer = b""
+        while True:
+            try:
+                chunk = self.socket.recv(65_536)
+            except OSError:
+                return
+            if not chunk:
+                return
+            buffer += chunk
+            while (head := re.match(rb"(\d+):", buffer)) and len(buffer) > head.end() + int(head[1]):
+                end = head.end() + int(head[1])
+                message = json.loads(buffer[head.end() : end].decode(errors="replace"))
+                buffer = buffer[end + 1 :]
+                (self.events if message.get("event") else self.replies).append(message)
+
+    def command(self, command, parameters=""):
+        text = json.dumps({"command": command, "params": parameters, "token": command}).encode()
+        before = len(self.replies)
+        self.socket.sendall(b"%d:%s," % (len(text), text))
+        deadline = time.monotonic() + 5
+        while len(self.replies) == before:
+            if time.monotonic() > deadline:
+                raise Failed(f"baresip does not answer the command {command}")
+            time.sleep(0.01)
+        if not self.replies[-1].get("ok"):
+            raise Failed(f"baresip refuses {command}: {self.replies[-1].get('data')}")
+
+    def event(self, kind, seconds=10):
+        """Waits for an event that has not been asked for before; returns its `param`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for event in self.events:
+                if event.get("type") == kind and not event.get("seen"):
+                    event["seen"] = True
+                    return event.get("param") or ""
+            if time.monotonic() > deadline:
+                seen = " ".join(event.get("type", "?") for event in self.events)
+                raise Failed(f"baresip told of no {kind} within {seconds} s (only of: {seen})")
+            time.sleep(0.02)
+
+    def stop(self, seconds=5):
+        if self.socket:
+            self.socket.close()
+        return super().stop(seconds)
+
+
+class Kamailio(Process):
+    def __init__(self, folder, algorithm):
+        self.port = free_port()
+        self.uri = f"sip:127.0.0.1:{self.port}"
+        runtime = folder / "kamailio"
+        runtime.mkdir()
+        command = ["kamailio", "-f", HERE / "kamailio" / "kamailio.cfg", "-DD", "-E", "-m", 32, "-M", 8]
+        command += ["-l", f"udp:127.0.0.1:{self.port}", "-l", f"tcp:127.0.0.1:{self.port}"]
+        command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime]
+        if algorithm == "SHA-256":
+            command += ["-A", "SHA256"]
+        super().__init__("kamailio", command, folder)
+        wait_bound(self, self.port, "udp")
+        wait_bound(self, self.port, "tcp")
+
+    def routed(self, method, seconds=5):
+        """The request went through the route set that Record-Route made."""
+        self.expect(rf"routed in dialog: {method}", seconds)
+
+
+class Ours(Process):
+    """An example program of this project."""
+
+    def __init__(self, folder, example, arguments):
+        super().__init__(example, [target(example), *arguments], folder)
+
+
+class Uas(Ours):
+    """Our `uas`, listening on UDP and TCP of one port."""
+
+    def __init__(self, folder, transport, *arguments):
+        self.port = free_port()
+        address = f"127.0.0.1:{self.port}"
+        super().__init__(folder, "uas", ["--listen", f"udp:{address}", "--listen", f"tcp:{address}", *arguments])
+        self.uri = f"sip:uas@{address}" + (";transport=tcp" if transport == "tcp" else "")
+        self.expect(r"^ready$")
+
+
+def wait_bound(process, port, transport, seconds=10):
+    """Until the program listens on the port of 127.0.0.1."""
+    deadline = time.monotonic() + seconds
+    while True:
+        table = pathlib.Path(f"/proc/net/{transport}").read_text()
+        # A TCP line counts when it listens (state 0A).
+        state = r" \S+ 0A" if transport == "tcp" else ""
+        if re.search(rf"(0100007F|00000000):{port:04X}{state}", table):
+            return
+        if process.process.poll() is not None:
+            raise Failed(f"{process.name} does not start: {process.last_line()}")
+        if time.monotonic() > deadline:
+            raise Failed(f"{process.name} does not listen on port {port}")
+        time.sleep(0.02)
+
+
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio"}
+
+
+def install_missing():
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
+    if missing:
+        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, stdout=subprocess.DEVNULL,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
