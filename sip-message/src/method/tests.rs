@@ -4,8 +4,20 @@ use alloc::string::ToString;
 #[test]
 fn standard_methods_have_their_own_names() {
     for name in [
-        "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO",
-        "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH",
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "REGISTER",
+        "PRACK",
+        "UPDATE",
+        "INFO",
+        "MESSAGE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "REFER",
+        "PUBLISH",
     ] {
         let method: Method = name.parse().unwrap();
         assert!(!matches!(method, Method::Other(_)), "{name}");
