@@ -1,0 +1,71 @@
+use alloc::borrow::Cow;
+
+use bytes::BytesMut;
+
+use super::single;
+use crate::scan::{self, VISIBLE};
+use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
+
+/// Call-ID: the name of a call, or of a client's registrations (RFC 3261 §20.8).
+///
+/// Compared byte by byte. Anything visible without white space is taken: more than `word`, for the
+/// peers that put a base64 `=` into it.
+///
+/// ```
+/// use sip_message::{CallId, Header};
+/// assert_eq!(CallId::parse(b"f81d4fae@foo.bar.com")?.as_str(), "f81d4fae@foo.bar.com");
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+#[derive(Clone)]
+pub struct CallId<'a> {
+    text: Cow<'a, [u8]>,
+}
+
+impl CallId<'_> {
+    /// This Call-ID.
+    ///
+    /// # Errors
+    /// It must not be empty, and visible ASCII throughout.
+    pub fn new(text: &str) -> Result<CallId<'_>, HeaderError> {
+        if !scan::all(text.as_bytes(), VISIBLE) {
+            return Err(HeaderError::new(HeaderName::CallId, HeaderErrorKind::Character, 0));
+        }
+        Ok(CallId { text: Cow::Borrowed(text.as_bytes()) })
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        scan::ascii(&self.text)
+    }
+
+    /// The same with a text of its own.
+    pub fn into_owned(self) -> CallId<'static> {
+        CallId { text: Cow::Owned(self.text.into_owned()) }
+    }
+
+    /// A copy with a text of its own.
+    pub fn to_static(&self) -> CallId<'static> {
+        self.clone().into_owned()
+    }
+}
+
+crate::header::text_traits!(CallId);
+
+impl<'a> Header<'a> for CallId<'a> {
+    const NAME: HeaderName<'static> = HeaderName::CallId;
+    const LIST: bool = false;
+
+    fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
+        single(Self::NAME, field, |text, cursor| {
+            if cursor.is_end() {
+                return Err(cursor.fault(HeaderErrorKind::Empty));
+            }
+            let id = cursor.some(VISIBLE, HeaderErrorKind::Character)?;
+            Ok(Self { text: Cow::Borrowed(id.of(text)) })
+        })
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.extend_from_slice(&self.text);
+    }
+}

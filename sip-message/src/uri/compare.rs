@@ -1,0 +1,119 @@
+//! Comparison of URIs by RFC 3261 §19.1.4.
+
+use super::{Uri, UriParam, escape};
+use crate::scan;
+
+/// The most parameters, and the most headers, that are compared by the rules.
+const MAX_COMPARED: usize = 32;
+
+impl Uri<'_> {
+    /// Whether the two are equivalent by RFC 3261 §19.1.4.
+    ///
+    /// `sip` and `sips` URIs are compared by the rules of that section, all others byte by byte but
+    /// for the case of the scheme. Not transitive, as the RFC says.
+    ///
+    /// ```
+    /// use sip_message::Uri;
+    /// let a = Uri::parse(b"sip:%61lice@atlanta.com;transport=TCP")?;
+    /// let b = Uri::parse(b"sip:alice@AtLanTa.CoM;Transport=tcp")?;
+    /// assert!(a.is_equivalent(&b));
+    /// # Ok::<(), sip_message::UriError>(())
+    /// ```
+    pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        if self.text == other.text {
+            return true;
+        }
+        // Each of one is sought among all of the other: a hostile URI must not make that costly.
+        let many = |uri: &Uri<'_>| {
+            uri.params().nth(MAX_COMPARED).is_some() || uri.headers().nth(MAX_COMPARED).is_some()
+        };
+        if many(self) || many(other) {
+            return false;
+        }
+        // RFC 3261 §19.1.4: "A SIP and SIPS URI are never equivalent."
+        if self.parts.scheme != other.parts.scheme {
+            return false;
+        }
+        if !self.is_sip() {
+            return self.scheme_str().eq_ignore_ascii_case(other.scheme_str())
+                && self.opaque() == other.opaque();
+        }
+        // RFC 3261 §19.1.4: "Comparison of the userinfo of SIP and SIPS URIs is case-
+        // sensitive."
+        same_option(self.user(), other.user(), same_userinfo)
+            && same_option(self.password(), other.password(), same_userinfo)
+            && self.host() == other.host()
+            // RFC 3261 §19.1.4: "A URI omitting any component with a default value will not
+            // match a URI explicitly containing that component with its default value."
+            && self.port() == other.port()
+            && self.params_cover(other)
+            && other.params_cover(self)
+            && self.headers_cover(other)
+            && other.headers_cover(self)
+    }
+
+    fn scheme_str(&self) -> &str {
+        scan::ascii(self.text.get(..usize::from(self.parts.colon)).unwrap_or_default())
+    }
+
+    /// Whether each parameter here has its match there, or may do without.
+    fn params_cover(&self, other: &Uri<'_>) -> bool {
+        self.params().all(|param| match other.params().find(|o| same_name(&param, o)) {
+            // RFC 3261 §19.1.4: "Any uri-parameter appearing in both URIs must match."
+            Some(found) => same_option(param.raw_value, found.raw_value, escape::eq_ignore_case),
+            // RFC 3261 §19.1.4: "A user, ttl, or method uri-parameter appearing in only one
+            // URI never matches, even if it contains the default value."
+            // RFC 3261 §19.1.4: "A URI that includes an maddr parameter will not match a URI
+            // that contains no maddr parameter."
+            //
+            // transport is in the list of components with a default value above.
+            None => {
+                !["user", "ttl", "method", "maddr", "transport"].iter().any(|name| param.is(name))
+            }
+        })
+    }
+
+    /// Whether each header here has its match there.
+    // RFC 3261 §19.1.4: "URI header components are never ignored.  Any present header
+    // component MUST be present in both URIs and match for the URIs to match."
+    fn headers_cover(&self, other: &Uri<'_>) -> bool {
+        let count = |uri: &Uri<'_>, header: &UriParam<'_>| {
+            uri.headers().filter(|h| same_name(header, h) && same_header_value(header, h)).count()
+        };
+        self.headers().all(|header| count(self, &header) == count(other, &header))
+    }
+}
+
+fn same_name(a: &UriParam<'_>, b: &UriParam<'_>) -> bool {
+    escape::eq_ignore_case(a.raw_name, b.raw_name)
+}
+
+fn same_option<T>(a: Option<T>, b: Option<T>, same: impl Fn(T, T) -> bool) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Header values are compared as their bytes without escapes: for more, each header's own rules
+/// would have to be known, and a false "different" only costs a second binding.
+fn same_header_value(a: &UriParam<'_>, b: &UriParam<'_>) -> bool {
+    let (a, b) = (a.raw_value.unwrap_or_default(), b.raw_value.unwrap_or_default());
+    let byte = |(byte, _)| byte;
+    escape::bytes(a).map(byte).eq(escape::bytes(b).map(byte))
+}
+
+/// RFC 3261 §19.1.4: "Characters other than those in the "reserved" set (see RFC 2396
+/// [5]) are equivalent to their ""%" HEX HEX" encoding."
+fn same_userinfo(a: &str, b: &str) -> bool {
+    // A reserved character stands for itself only when it is not escaped.
+    let bytes =
+        |text| escape::bytes(text).map(|(byte, escaped)| (byte, escaped && is_reserved(byte)));
+    a == b || bytes(a.as_bytes()).eq(bytes(b.as_bytes()))
+}
+
+/// `reserved` of RFC 3261 §25.1.
+fn is_reserved(byte: u8) -> bool {
+    b";/?:@&=+$,".contains(&byte)
+}

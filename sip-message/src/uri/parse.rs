@@ -1,0 +1,205 @@
+//! The one pass over a URI.
+
+use super::{UriError, UriErrorKind};
+use crate::HeaderErrorKind;
+use crate::host;
+use crate::scan::{Cursor, Fault, OPAQUE, Span, TOKEN, URI_HEADER, URI_PARAM, USER};
+
+/// Where the parts of a URI are in its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UriParts {
+    pub(super) scheme: SchemeKind,
+    /// Where the scheme's colon is.
+    pub(super) colon: u16,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<Span>,
+    pub(super) password: Option<Span>,
+    pub(super) host: Span,
+    /// From the first `;` on.
+    pub(super) params: Span,
+    /// From the `?` on.
+    pub(super) headers: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SchemeKind {
+    Sip,
+    Sips,
+    Tel,
+    Other,
+}
+
+impl UriParts {
+    /// Of no URI: stands in for one where there is none, as in `Contact: *`.
+    pub(crate) const NONE: Self = {
+        const EMPTY: Span = Span { start: 0, end: 0 };
+        Self {
+            scheme: SchemeKind::Other,
+            colon: 0,
+            port: None,
+            user: None,
+            password: None,
+            host: EMPTY,
+            params: EMPTY,
+            headers: EMPTY,
+        }
+    };
+
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, UriError> {
+        let mut cursor =
+            Cursor::new(text).map_err(|fault| UriError::new(UriErrorKind::TooLong, fault.at))?;
+        let mut parts = Self { scheme: scheme(&mut cursor)?, ..Self::NONE };
+        parts.colon = cursor.at().saturating_sub(1) as u16;
+        match parts.scheme {
+            SchemeKind::Sip | SchemeKind::Sips => {
+                parts.sip(text, &mut cursor)?;
+            }
+            SchemeKind::Tel | SchemeKind::Other => {
+                let opaque = cursor.take(OPAQUE);
+                if opaque.is_empty() {
+                    return Err(error(&cursor, UriErrorKind::Character));
+                }
+                if parts.scheme == SchemeKind::Tel
+                    && let Some(at) = memchr::memchr(b';', opaque.of(text))
+                {
+                    parts.params =
+                        Span::new(usize::from(opaque.start).saturating_add(at), cursor.at());
+                }
+            }
+        }
+        if cursor.is_end() { Ok(parts) } else { Err(error(&cursor, UriErrorKind::Character)) }
+    }
+
+    /// `[ userinfo ] hostport uri-parameters [ headers ]`
+    fn sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
+        self.userinfo(text, cursor)?;
+        self.host = host::take(cursor).map_err(from_fault)?;
+        if cursor.eat(b':') {
+            self.port = Some(host::take_port(cursor).map_err(from_fault)?);
+        }
+        let start = cursor.at();
+        while cursor.eat(b';') {
+            let item = item(text, cursor, URI_PARAM, UriErrorKind::Parameter)?;
+            if item.of(text).first().is_none_or(|&b| b == b'=') {
+                return Err(UriError::new(UriErrorKind::Parameter, item.start.into()));
+            }
+        }
+        self.params = Span::new(start, cursor.at());
+        let start = cursor.at();
+        if cursor.peek() == Some(b'?') {
+            cursor.skip(1);
+            loop {
+                let item = item(text, cursor, URI_HEADER, UriErrorKind::Header)?;
+                match memchr::memchr(b'=', item.of(text)) {
+                    None | Some(0) => {
+                        return Err(UriError::new(UriErrorKind::Header, item.start.into()));
+                    }
+                    Some(_) => {}
+                }
+                if !cursor.eat(b'&') {
+                    break;
+                }
+            }
+        }
+        self.headers = Span::new(start, cursor.at());
+        Ok(())
+    }
+
+    /// `user [ ":" password ] "@"`, if there is an `@`; else the cursor stays where it is.
+    ///
+    /// A user may hold all that follows a host (`;`, `?`, `:` and so on), so the bytes tell the two
+    /// apart only at the `@`.
+    fn userinfo(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
+        let mut ahead = *cursor;
+        let user = ahead.take(USER);
+        let mut password = None;
+        if ahead.eat(b':') {
+            let start = ahead.at();
+            // A colon in a password should be escaped; where it is not, the first one counts.
+            while !ahead.take(USER).is_empty() || ahead.eat(b':') {}
+            password = Some(Span::new(start, ahead.at()));
+        }
+        if !ahead.eat(b'@') {
+            // Neither userinfo nor, with a byte like this before an `@`, a host.
+            if let Some(at) = memchr::memchr(b'@', ahead.rest())
+                && !ahead.rest().get(..at).unwrap_or_default().contains(&b'[')
+            {
+                return Err(error(&ahead, UriErrorKind::User));
+            }
+            return Ok(());
+        }
+        if user.is_empty() {
+            return Err(error(cursor, UriErrorKind::User));
+        }
+        escapes(text, user)?;
+        if let Some(password) = password {
+            escapes(text, password)?;
+        }
+        self.user = Some(user);
+        self.password = password;
+        *cursor = ahead;
+        Ok(())
+    }
+}
+
+/// Takes the scheme and its colon.
+fn scheme(cursor: &mut Cursor<'_>) -> Result<SchemeKind, UriError> {
+    let (kind, len) = match cursor.rest() {
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', ..] => (SchemeKind::Sip, 4),
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', ..] => (SchemeKind::Sips, 5),
+        [b't' | b'T', b'e' | b'E', b'l' | b'L', b':', ..] => (SchemeKind::Tel, 4),
+        [first, ..] if first.is_ascii_alphabetic() => {
+            let name = cursor.take(TOKEN);
+            if !cursor.eat(b':') {
+                return Err(UriError::new(UriErrorKind::Scheme, name.end.into()));
+            }
+            return Ok(SchemeKind::Other);
+        }
+        _ => return Err(error(cursor, UriErrorKind::Scheme)),
+    };
+    cursor.skip(len);
+    Ok(kind)
+}
+
+/// One parameter or header, name and value together.
+fn item(
+    text: &[u8],
+    cursor: &mut Cursor<'_>,
+    class: u16,
+    kind: UriErrorKind,
+) -> Result<Span, UriError> {
+    let span = cursor.take(class);
+    if span.is_empty() {
+        return Err(error(cursor, kind));
+    }
+    escapes(text, span)?;
+    Ok(span)
+}
+
+/// Each `%` must begin an escape.
+fn escapes(text: &[u8], span: Span) -> Result<(), UriError> {
+    let part = span.of(text);
+    for at in memchr::memchr_iter(b'%', part) {
+        match part.get(at..) {
+            Some([_, high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {}
+            _ => {
+                let offset = usize::from(span.start).saturating_add(at);
+                return Err(UriError::new(UriErrorKind::Escape, offset));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn error(cursor: &Cursor<'_>, kind: UriErrorKind) -> UriError {
+    UriError::new(kind, cursor.at())
+}
+
+/// The host's primitives are shared with Via and speak of headers.
+fn from_fault(fault: Fault) -> UriError {
+    let kind = match fault.kind {
+        HeaderErrorKind::Port => UriErrorKind::Port,
+        _ => UriErrorKind::Host,
+    };
+    UriError::new(kind, fault.at)
+}
