@@ -3,7 +3,7 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use crate::method::is_token;
+use crate::scan;
 
 #[cfg(test)]
 mod tests;
@@ -223,9 +223,7 @@ impl<'a> HeaderName<'a> {
     pub fn from_bytes(name: &'a [u8]) -> Option<Self> {
         match Id::lookup(name).name() {
             Some(standard) => Some(standard),
-            None => {
-                core::str::from_utf8(name).ok().filter(|_| is_token(name)).map(HeaderName::Other)
-            }
+            None => scan::all(name, scan::TOKEN).then(|| HeaderName::Other(scan::ascii(name))),
         }
     }
 

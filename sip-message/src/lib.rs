@@ -7,11 +7,13 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod error;
 mod header;
 mod header_name;
 mod headers;
 mod host;
 mod limits;
+mod message;
 mod method;
 mod name_addr;
 mod params;
@@ -20,6 +22,7 @@ mod status;
 mod transport;
 mod uri;
 
+pub use error::{BuildError, ParseError, ParseErrorKind, Refusal, RefusalKind};
 pub use header::{Header, HeaderError, HeaderErrorKind, Values, values};
 pub use header_name::HeaderName;
 pub use headers::{
@@ -32,6 +35,10 @@ pub use headers::{
 };
 pub use host::Host;
 pub use limits::Limits;
+pub use message::{
+    CSeqRef, Frame, FrameError, HeaderField, Headers, KeepAlive, Message, Request, RequestBuilder,
+    Response, ResponseBuilder, StreamFramer,
+};
 pub use method::{InvalidMethod, Method};
 pub use name_addr::NameAddr;
 pub use params::{Param, Params};

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::scan;
+
 #[cfg(test)]
 mod tests;
 
@@ -95,7 +97,7 @@ impl Method {
             b"NOTIFY" => Self::Notify,
             b"REFER" => Self::Refer,
             b"PUBLISH" => Self::Publish,
-            other if is_token(other) => Self::Other(core::str::from_utf8(other).ok()?.into()),
+            other if scan::all(other, scan::TOKEN) => Self::Other(scan::ascii(other).into()),
             _ => return None,
         })
     }
@@ -126,9 +128,3 @@ impl fmt::Display for InvalidMethod {
 }
 
 impl core::error::Error for InvalidMethod {}
-
-/// `token` of RFC 3261 §25.1.
-pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty()
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte))
-}

@@ -1,0 +1,162 @@
+//! What an element must refuse, with the status owed (RFC 3261 §8.2, §16.3, §18.3; RFC 4475 §3).
+//!
+//! Only what belongs to every element is decided here: what the message is, whom it concerns, and
+//! the header fields that route it. Unknown methods (405, 501), schemes (416), extensions (420) and
+//! content (415) are for the user agent or proxy that knows what it supports.
+
+use super::headers::Headers;
+use super::parse::Version;
+use super::{Request, Response};
+use crate::{
+    CSeq, CallId, Contact, Date, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards,
+    MinExpires, RecordRoute, Refusal, RefusalKind, RetryAfter, Route, StatusCode, To, UriErrorKind,
+    Via, Warning,
+};
+
+impl Request {
+    /// Whether the request can be worked on; otherwise the status that is owed to it.
+    ///
+    /// Checked are the framing and the [`Limits`](crate::Limits) (400, 413, 513), the version (505)
+    /// and the Request-URI (400, 414); that To, From, Call-ID, CSeq and Via are there, once but for
+    /// Via, and are what they must be; CSeq's method; and, if there, Max-Forwards, Contact, Route,
+    /// Record-Route, Expires and Date.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. An ACK is never answered: a refused one is dropped.
+    pub fn validate(&self) -> Result<(), Refusal> {
+        check_version(self.version)?;
+        if let Some(problem) = &self.problem {
+            return Err(**problem);
+        }
+        self.validate_uri()?;
+        self.headers.validate()?;
+        // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
+        match self.headers.cseq() {
+            Some(cseq) if cseq.is(&self.method) => {}
+            _ => {
+                let at = self.headers.offset(HeaderName::CSeq);
+                return Err(Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at));
+            }
+        }
+        self.headers.validate_each::<Date>()
+    }
+
+    fn validate_uri(&self) -> Result<(), Refusal> {
+        let start = self.uri.0 as usize;
+        let bad =
+            |kind, at: usize| Refusal::new(StatusCode::BAD_REQUEST, kind, start.saturating_add(at));
+        match self.uri() {
+            // RFC 3261 §19.1.1, table 1: no header fields in a Request-URI.
+            Ok(uri) if uri.is_sip() && uri.headers().next().is_some() => {
+                let at = memchr::memchr(b'?', self.uri_bytes()).unwrap_or(0);
+                Err(bad(RefusalKind::RequestUriHeaders, at))
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == UriErrorKind::TooLong => Err(Refusal::new(
+                StatusCode::REQUEST_URI_TOO_LONG,
+                RefusalKind::RequestUriTooLong,
+                start,
+            )),
+            Err(error) => Err(bad(RefusalKind::RequestUri(error.kind()), error.offset())),
+        }
+    }
+}
+
+impl Response {
+    /// Whether the response can be worked on: checked as a [`Request`] is, as far as it goes.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. The response is to be discarded (RFC 3261 §18.3, §8.1.3); the
+    /// status is for the log alone.
+    pub fn validate(&self) -> Result<(), Refusal> {
+        check_version(self.version)?;
+        if let Some(problem) = &self.problem {
+            return Err(**problem);
+        }
+        self.headers.validate()?;
+        self.headers.validate_each::<RetryAfter>()?;
+        self.headers.validate_each::<MinExpires>()?;
+        self.headers.validate_each::<Warning>()
+    }
+}
+
+// RFC 3261 §21.5.6: "The server does not support, or refuses to support, the SIP protocol version
+// that was used in the request."
+fn check_version(version: Version) -> Result<(), Refusal> {
+    if version == Version::SIP_2_0 {
+        return Ok(());
+    }
+    Err(Refusal::new(StatusCode::VERSION_NOT_SUPPORTED, RefusalKind::Version, 0))
+}
+
+impl Headers {
+    fn validate(&self) -> Result<(), Refusal> {
+        // RFC 3261 §8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the
+        // following header fields: To, From, CSeq, Call-ID, Max-Forwards, and Via"
+        //
+        // Max-Forwards may be missing: RFC 2543 did not know it, and
+        // RFC 3261 §16.3: "If the request does not contain a Max-Forwards header field, this check
+        // is passed."
+        self.validate_one::<To<'_>>()?;
+        self.validate_one::<From<'_>>()?;
+        self.validate_one::<CallId<'_>>()?;
+        self.validate_one::<CSeq>()?;
+        self.require(HeaderName::Via)?;
+        self.validate_each::<Via<'_>>()?;
+        if self.contains(HeaderName::MaxForwards) {
+            self.validate_one::<MaxForwards>()?;
+        }
+        self.once(HeaderName::ContentType)?;
+        self.validate_each::<Contact<'_>>()?;
+        self.validate_each::<Route<'_>>()?;
+        self.validate_each::<RecordRoute<'_>>()?;
+        self.validate_each::<Expires>()
+    }
+
+    /// There must be one of this name, and it must be right.
+    fn validate_one<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
+        self.require(H::NAME)?;
+        self.once(H::NAME)?;
+        self.validate_each::<H>()
+    }
+
+    fn require(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
+        if self.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::of(name, RefusalKind::Missing, self.body_start as usize))
+    }
+
+    // RFC 3261 §7.3.1: "Multiple header field rows with the same field-name MAY be present in a
+    // message if and only if the entire field-value for that header field is defined as a
+    // comma-separated list (that is, if follows the grammar defined in Section 7.3)."
+    fn once(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
+        if !self.is_repeated(name.id()) {
+            return Ok(());
+        }
+        let second = self.all(name).nth(1).map_or(0, |field| field.offset());
+        Err(Refusal::of(name, RefusalKind::Repeated, second))
+    }
+
+    /// Whatever there is of this name must be right.
+    fn validate_each<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
+        for field in self.all(H::NAME) {
+            let mut values = crate::values::<H>(field.value());
+            while let Some(value) = values.next() {
+                let refuse = |kind: HeaderErrorKind, at: usize| {
+                    let at = field.offset().saturating_add(at);
+                    Refusal::of(H::NAME, RefusalKind::Value(kind), at)
+                };
+                value.map_err(|error| refuse(error.kind(), error.offset()))?;
+                if !H::LIST && values.next().is_some() {
+                    return Err(refuse(HeaderErrorKind::Trailing, 0));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn offset(&self, name: HeaderName<'static>) -> usize {
+        self.find(name).map_or(0, |field| field.offset())
+    }
+}
