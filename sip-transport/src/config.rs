@@ -1,0 +1,98 @@
+//! The limits and times of the sockets.
+
+use core::time::Duration;
+
+use sip_message::Limits;
+
+/// One field: its setter with the same documentation, and a place in [`Config`].
+macro_rules! config {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
+        /// The limits and times of [`Sockets`](crate::Sockets). Every queue and table is bounded by
+        /// one of them.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// let config = sip_transport::Config::default()
+        ///     .connections(500)
+        ///     .idle_timeout(Duration::from_secs(120));
+        /// assert_eq!(config.connections, 500);
+        /// ```
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub struct Config {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Config {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$name = $name;
+                self
+            })*
+        }
+    };
+}
+
+config! {
+    /// How large messages, heads and header fields may be. A larger datagram is dropped, a larger
+    /// message on a stream is malformed.
+    message_limits: Limits = Limits::default();
+
+    /// Connections open or opening at once, in all; 10,000. Beyond it an incoming one is closed at
+    /// once and an outgoing one fails with `TooManyConnections`.
+    connections: usize = 10_000;
+
+    /// Connections open or opening at once with one IP address; 1,000. Beyond it as for
+    /// `connections`.
+    connections_per_peer: usize = 1_000;
+
+    /// How long a connection stays open with nothing sent or received; 300 s. It closes after this
+    /// and before twice this. At least 64·T1 (32 s) lets a transaction end on the connection that
+    /// it began on (RFC 3261 §18).
+    idle_timeout: Duration = Duration::from_secs(300);
+
+    /// How long a message on a stream may take from its first byte to its last; 30 s. Then the
+    /// connection is closed.
+    message_timeout: Duration = Duration::from_secs(30);
+
+    /// How long to wait for a connection to open; 10 s.
+    connect_timeout: Duration = Duration::from_secs(10);
+
+    /// How long a connection that we close may take to send what is queued and see the far end
+    /// close too; 2 s.
+    linger: Duration = Duration::from_secs(2);
+
+    /// Bytes that wait to be written to one connection; 256 KiB, where each message counts 64
+    /// bytes more than it has. Beyond it a message fails with `QueueFull`.
+    write_queue_bytes: usize = 256 * 1024;
+
+    /// Messages from all streams that wait to be taken in; 1,024. Beyond it the connections are
+    /// not read, so that the far ends slow down.
+    inbound_queue: usize = 1024;
+
+    /// Bytes that wait to be sent by one UDP socket while the system's buffer is full; 1 MiB, where
+    /// each datagram counts 64 bytes more than it has. Beyond it a message fails with `QueueFull`.
+    udp_queue_bytes: usize = 1024 * 1024;
+
+    /// The system's receive buffer to ask for, for each UDP socket, in bytes; 4 MiB, so that a
+    /// burst is not lost while the task does not run. The system may give less (on Linux
+    /// `net.core.rmem_max`).
+    udp_receive_buffer: usize = 4 * 1024 * 1024;
+
+    /// The system's send buffer to ask for, for each UDP socket, in bytes; 1 MiB.
+    udp_send_buffer: usize = 1024 * 1024;
+
+    /// Datagrams taken from one UDP socket, and connections accepted from one TCP socket, before
+    /// the others have their turn; 16.
+    receive_batch: usize = 16;
+
+    /// Whether each UDP address is listened on for TCP too, as RFC 3261 §18.2.1 demands; true.
+    tcp_beside_udp: bool = true;
+}

@@ -1,0 +1,347 @@
+//! The task of one TCP connection: connects if need be, reads, frames, watches for the moment when
+//! the connection can be written again, and closes it when idle, on an error or when told to.
+//!
+//! The shard writes; this task never does, so that nothing need be locked:
+//!
+//! - the task reports messages and events through one bounded channel that all connections share;
+//!   when it is full the task waits and so does not read, and TCP slows the far end down;
+//! - the shard tells the task what it wants by [`Signals`].
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sip_message::{Frame, FrameError, KeepAlive, Limits, StreamFramer};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::{ConnectionId, TransportError};
+
+/// What the task tells the shard.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// The connection that was to be opened is open.
+    Connected { id: ConnectionId, stream: Arc<TcpStream> },
+    /// A whole message.
+    Message { id: ConnectionId, payload: Bytes },
+    /// A keep-alive that wants its answer.
+    Ping { id: ConnectionId },
+    /// What cannot be framed; the connection closes within the linger time.
+    Malformed { id: ConnectionId, payload: Bytes, error: FrameError },
+    /// The stream takes bytes again, after [`Signals::watch_writable`].
+    Writable { id: ConnectionId },
+    /// The task is done; always the last.
+    Ended { id: ConnectionId, error: Option<TransportError> },
+}
+
+/// What the shard tells the task.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    flags: AtomicU8,
+    notify: Notify,
+}
+
+const WATCH_WRITABLE: u8 = 1;
+const CLOSE: u8 = 2;
+const WROTE_ALL: u8 = 4;
+const ACTIVE: u8 = 8;
+
+impl Signals {
+    /// The stream was full: report when it can be written.
+    pub(super) fn watch_writable(&self) {
+        self.raise(WATCH_WRITABLE);
+    }
+
+    /// No more is wanted of this connection; it may linger until all is written.
+    pub(super) fn close(&self) {
+        self.raise(CLOSE);
+    }
+
+    /// All that was to be written before closing is written.
+    pub(super) fn wrote_all(&self) {
+        self.raise(WROTE_ALL);
+    }
+
+    /// Something was written: not idle.
+    pub(super) fn active(&self) {
+        self.flags.fetch_or(ACTIVE, Ordering::Relaxed);
+    }
+
+    fn raise(&self, flag: u8) {
+        self.flags.fetch_or(flag, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
+    }
+
+    fn take(&self, flag: u8) -> bool {
+        self.flags.fetch_and(!flag, Ordering::AcqRel) & flag != 0
+    }
+}
+
+/// The times and limits that a task needs.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) limits: Limits,
+    pub(super) idle: Duration,
+    pub(super) message: Duration,
+    pub(super) connect: Duration,
+    pub(super) linger: Duration,
+}
+
+/// How the connection comes to be.
+#[derive(Debug)]
+pub(super) enum Origin {
+    Accepted(Arc<TcpStream>),
+    Open { from: SocketAddr, to: SocketAddr },
+}
+
+/// The task.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: ConnectionId,
+    pub(super) signals: Arc<Signals>,
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) terms: Arc<Terms>,
+}
+
+/// Room for at least this much is made before each read.
+const READ_CHUNK: usize = 8 * 1024;
+
+/// The shard does not listen any more: the whole endpoint is gone.
+#[derive(Debug)]
+struct ShardGone;
+
+impl Task {
+    pub(super) async fn run(self, origin: Origin) {
+        let stream = match origin {
+            Origin::Accepted(stream) => Ok(stream),
+            Origin::Open { from, to } => self.open(from, to).await,
+        };
+        let error = match stream {
+            Ok(stream) => match self.serve(&stream).await {
+                Ok(error) => error,
+                Err(ShardGone) => return,
+            },
+            Err(error) => Some(error),
+        };
+        let _ = self.report(Report::Ended { id: self.id, error }).await;
+    }
+
+    async fn report(&self, report: Report) -> Result<(), ShardGone> {
+        self.reports.send(report).await.map_err(|_| ShardGone)
+    }
+
+    async fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Arc<TcpStream>, TransportError> {
+        let attempt = async {
+            let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            if !from.ip().is_unspecified() {
+                // RFC 3261 §18.1.1: "the transport layer MUST also be prepared to receive an
+                // incoming connection on the source IP address from which the request was sent and
+                // port number in the "sent-by" field": so the source is the listener's address.
+                socket.bind(SocketAddr::new(from.ip(), 0))?;
+            }
+            let stream = socket.connect(to).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(Arc::new(stream))
+        };
+        let stream = match tokio::time::timeout(self.terms.connect, attempt).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(connect_error(&error)),
+            Err(_) => return Err(TransportError::ConnectTimeout),
+        };
+        let connected = Report::Connected { id: self.id, stream: Arc::clone(&stream) };
+        self.report(connected).await.map_err(|ShardGone| TransportError::Closed)?;
+        Ok(stream)
+    }
+
+    /// Serves the open connection to its end.
+    async fn serve(&self, stream: &TcpStream) -> Result<Option<TransportError>, ShardGone> {
+        let mut buffer = BytesMut::new();
+        let mut framer = StreamFramer::new(self.terms.limits.clone());
+        let mut idle_from = Instant::now();
+        let mut begun: Option<Instant> = None;
+        let mut sleep = pin!(tokio::time::sleep_until(idle_from + self.terms.idle));
+        let mut watching = false;
+        loop {
+            let mut signal = pin!(self.signals.notify.notified());
+            let wake = std::future::poll_fn(|cx| {
+                if signal.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Wake::Signal);
+                }
+                if stream.poll_read_ready(cx).is_ready() {
+                    return Poll::Ready(Wake::Readable);
+                }
+                if watching && stream.poll_write_ready(cx).is_ready() {
+                    return Poll::Ready(Wake::Writable);
+                }
+                sleep.as_mut().poll(cx).map(|()| Wake::Time)
+            })
+            .await;
+            match wake {
+                Wake::Signal => {
+                    if self.signals.has(CLOSE) {
+                        return Ok(self.close(stream).await);
+                    }
+                    watching |= self.signals.take(WATCH_WRITABLE);
+                }
+                Wake::Writable => {
+                    watching = false;
+                    self.report(Report::Writable { id: self.id }).await?;
+                }
+                Wake::Readable => {
+                    buffer.reserve(READ_CHUNK);
+                    match stream.try_read_buf(&mut buffer) {
+                        Ok(0) if buffer.is_empty() => return Ok(None),
+                        Ok(0) => return Ok(Some(TransportError::Closed)),
+                        Ok(_) => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                        Err(error) => return Ok(Some((&error).into())),
+                    }
+                    idle_from = Instant::now();
+                    let taken = match self.frame(&mut framer, &mut buffer).await? {
+                        Ok(taken) => taken,
+                        Err(error) => return self.refuse(stream, &buffer, error).await,
+                    };
+                    if buffer.is_empty() {
+                        buffer = BytesMut::new(); // an idle connection holds no buffer
+                        begun = None;
+                    } else if taken || begun.is_none() {
+                        begun = Some(idle_from);
+                        let deadline = idle_from + self.terms.message;
+                        if deadline < sleep.deadline() {
+                            sleep.as_mut().reset(deadline);
+                        }
+                    }
+                }
+                Wake::Time => {
+                    let now = Instant::now();
+                    if self.signals.take(ACTIVE) {
+                        idle_from = now;
+                    }
+                    let idle_end = idle_from + self.terms.idle;
+                    let message_end = begun.map(|begun| begun + self.terms.message);
+                    if message_end.is_some_and(|end| end <= now) {
+                        return Ok(Some(TransportError::Incomplete));
+                    }
+                    if idle_end <= now {
+                        return Ok(Some(TransportError::Idle));
+                    }
+                    sleep.as_mut().reset(message_end.map_or(idle_end, |end| end.min(idle_end)));
+                }
+            }
+        }
+    }
+
+    /// Reports each message that the buffer holds whole, and takes it out. True if anything was
+    /// taken out.
+    async fn frame(
+        &self,
+        framer: &mut StreamFramer,
+        buffer: &mut BytesMut,
+    ) -> Result<Result<bool, FrameError>, ShardGone> {
+        let mut taken = false;
+        while !buffer.is_empty() {
+            let len = match framer.next(buffer) {
+                Ok(Frame::NeedMore) => break,
+                Ok(Frame::KeepAlive { kind: KeepAlive::Ping, len }) => {
+                    self.report(Report::Ping { id: self.id }).await?;
+                    len
+                }
+                Ok(Frame::KeepAlive { kind: KeepAlive::Pong, len }) => len,
+                Ok(Frame::Message { len }) => {
+                    let payload = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
+                    self.report(Report::Message { id: self.id, payload }).await?;
+                    len
+                }
+                Err(error) => return Ok(Err(error)),
+            };
+            // Only moves the start, so that many messages in one read cost no more than their
+            // bytes.
+            buffer.advance(len.min(buffer.len()));
+            taken = true;
+        }
+        Ok(Ok(taken))
+    }
+
+    /// Reports what cannot be framed, leaves time for one answer, and closes.
+    async fn refuse(
+        &self,
+        stream: &TcpStream,
+        buffer: &[u8],
+        error: FrameError,
+    ) -> Result<Option<TransportError>, ShardGone> {
+        let shown = match error.head_len() {
+            0 => buffer.len().min(SHOWN_OF_MALFORMED),
+            head_len => head_len,
+        };
+        let payload = Bytes::copy_from_slice(buffer.get(..shown).unwrap_or_default());
+        self.report(Report::Malformed { id: self.id, payload, error }).await?;
+        let told_to_close = async {
+            while !self.signals.has(CLOSE) {
+                self.signals.notify.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(self.terms.linger, told_to_close).await;
+        self.close(stream).await;
+        Ok(Some(TransportError::Malformed))
+    }
+
+    /// Closes in order: what is queued is written, then our side ends, then the far end has a
+    /// moment to end its own, so that a reset does not destroy what is still on its way to it.
+    async fn close(&self, stream: &TcpStream) -> Option<TransportError> {
+        let in_order = async {
+            while !self.signals.has(WROTE_ALL) {
+                if self.signals.take(WATCH_WRITABLE) {
+                    stream.writable().await.ok()?;
+                    self.report(Report::Writable { id: self.id }).await.ok()?;
+                }
+                self.signals.notify.notified().await;
+            }
+            SockRef::from(stream).shutdown(Shutdown::Write).ok()?;
+            let mut scrap = [0; 1024];
+            loop {
+                stream.readable().await.ok()?;
+                match stream.try_read(&mut scrap) {
+                    Ok(0) => return None::<()>,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return None,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(self.terms.linger, in_order).await;
+        None
+    }
+}
+
+/// What made the task go on.
+enum Wake {
+    Signal,
+    Readable,
+    Writable,
+    Time,
+}
+
+/// Bytes that are shown of what has no head.
+const SHOWN_OF_MALFORMED: usize = 4096;
+
+/// A reset to the attempt to connect is a refusal; RFC 3261 §18.1.1 makes no difference either.
+fn connect_error(error: &io::Error) -> TransportError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            TransportError::Refused
+        }
+        io::ErrorKind::Unsupported => TransportError::ProtocolUnsupported,
+        _ => error.into(),
+    }
+}
