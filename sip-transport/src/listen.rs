@@ -111,13 +111,17 @@ impl fmt::Display for ListenAddr {
 #[non_exhaustive]
 pub enum ListenAddrError {
     /// It does not begin with a transport and a colon.
-    #[error("`{0}` names no transport: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT, such as udp:0.0.0.0:5060")]
+    #[error(
+        "`{0}` names no transport: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT, such as udp:0.0.0.0:5060"
+    )]
     NoTransport(Box<str>),
     /// The transport is unknown, or one that cannot be listened on.
     #[error("`{0}` is no transport that can be listened on: use udp or tcp")]
     Transport(Box<str>),
     /// What follows is no IP address with or without a port.
-    #[error("`{0}` is no IP address and port: write 192.0.2.1:5060, or [2001:db8::1]:5060 with brackets; a host name goes into the advertised address")]
+    #[error(
+        "`{0}` is no IP address and port: write 192.0.2.1:5060, or [2001:db8::1]:5060 with brackets; a host name goes into the advertised address"
+    )]
     Address(Box<str>),
     /// The advertised address is no host with or without a port.
     #[error("`{0}` cannot be advertised: write HOST or HOST:PORT, an IPv6 address in brackets")]
@@ -135,7 +139,10 @@ fn is_sent_by(text: &str) -> bool {
     !host.is_empty()
         && host.chars().all(name)
         && (port.is_empty()
-            || port.strip_prefix(':').and_then(|port| port.parse().ok()).is_some_and(|p: u16| p > 0))
+            || port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .is_some_and(|p: u16| p > 0))
 }
 
 #[cfg(test)]
@@ -177,10 +184,14 @@ mod tests {
     #[test]
     fn advertised_is_a_host_with_or_without_a_port() {
         let addr = parse("udp:0.0.0.0:5060").unwrap();
-        for good in ["sip.example.com", "sip.example.com:5070", "203.0.113.1:1", "[2001:db8::1]:5060"] {
+        for good in
+            ["sip.example.com", "sip.example.com:5070", "203.0.113.1:1", "[2001:db8::1]:5060"]
+        {
             assert_eq!(addr.clone().with_advertised(good).unwrap().advertised(), Some(good));
         }
-        for bad in ["", ":5060", "a b", "a:0", "a:x", "a:70000", "[x]", "[::1", "::1", "a;b", "a\r\n"] {
+        for bad in
+            ["", ":5060", "a b", "a:0", "a:x", "a:70000", "[x]", "[::1", "::1", "a;b", "a\r\n"]
+        {
             assert!(addr.clone().with_advertised(bad).is_err(), "{bad:?}");
         }
     }

@@ -60,8 +60,7 @@ impl Locals {
         let fits = |local: &&Local| {
             local.transport == transport && local.addr.is_ipv4() == remote.is_ipv4()
         };
-        let reaches =
-            |local: &&Local| remote.ip().is_loopback() || !local.addr.ip().is_loopback();
+        let reaches = |local: &&Local| remote.ip().is_loopback() || !local.addr.ip().is_loopback();
         self.list
             .iter()
             .find(|local| fits(local) && reaches(local))

@@ -670,8 +670,7 @@ async fn a_peer_that_does_not_answer_times_out() {
     let listener = socket.listen(1).unwrap();
     let remote = listener.local_addr().unwrap();
     let mut fillers = Vec::new();
-    while let Ok(Ok(stream)) =
-        timeout(Duration::from_millis(50), TcpStream::connect(remote)).await
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(50), TcpStream::connect(remote)).await
     {
         fillers.push(stream);
     }

@@ -141,7 +141,11 @@ impl Task {
         self.reports.send(report).await.map_err(|_| ShardGone)
     }
 
-    async fn open(&self, from: SocketAddr, to: SocketAddr) -> Result<Arc<TcpStream>, TransportError> {
+    async fn open(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Arc<TcpStream>, TransportError> {
         let attempt = async {
             let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             if !from.ip().is_unspecified() {

@@ -222,7 +222,9 @@ impl Sockets {
             .filter(|local| local.transport == target.transport)
             .or_else(|| self.locals.select(target.transport, &target.remote));
         let (listener, from) = match local {
-            Some(local) if local.addr.is_ipv4() == target.remote.is_ipv4() => (local.id, local.addr),
+            Some(local) if local.addr.is_ipv4() == target.remote.is_ipv4() => {
+                (local.id, local.addr)
+            }
             _ => return Err(TransportError::NoListener),
         };
         self.admit(target.remote)?;
@@ -236,7 +238,13 @@ impl Sockets {
         self.table.admits(remote.ip(), connections, connections_per_peer)
     }
 
-    fn start(&mut self, id: ConnectionId, listener: ListenerId, remote: SocketAddr, origin: Origin) {
+    fn start(
+        &mut self,
+        id: ConnectionId,
+        listener: ListenerId,
+        remote: SocketAddr,
+        origin: Origin,
+    ) {
         let signals = Arc::new(Signals::default());
         let stream = match &origin {
             Origin::Accepted(stream) => Some(Arc::clone(stream)),
@@ -262,7 +270,8 @@ impl Sockets {
                     let failed = &mut self.arisen;
                     udp.flush(cx, |Datagram { remote, token, .. }, error| {
                         if token != 0 {
-                            let target = Target::new(Transport::Udp, remote).with_listener(listener);
+                            let target =
+                                Target::new(Transport::Udp, remote).with_listener(listener);
                             failed.push(Input::SendFailed { token, target, error });
                         }
                     });
@@ -292,7 +301,11 @@ impl Sockets {
     }
 
     /// One connection that waits to be accepted, or none with the waker registered.
-    fn poll_accept(&mut self, cx: &mut Context<'_>, index: usize) -> Option<(TcpStream, SocketAddr)> {
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: usize,
+    ) -> Option<(TcpStream, SocketAddr)> {
         let Some(Listener::Tcp { listener, pause }) = self.listeners.get_mut(index) else {
             return None;
         };
@@ -432,9 +445,8 @@ type Bound = (Listener, Option<(ListenAddr, Listener)>);
 fn bind_udp(addr: &ListenAddr, addrs: &[ListenAddr], config: &Config) -> io::Result<Bound> {
     // RFC 3261 §18.2.1: "For any port and interface that a server listens on for UDP, it MUST
     // listen on that same port and interface for TCP."
-    let listed = |other: &ListenAddr| {
-        other.transport() == Transport::Tcp && other.addr() == addr.addr()
-    };
+    let listed =
+        |other: &ListenAddr| other.transport() == Transport::Tcp && other.addr() == addr.addr();
     let beside = config.tcp_beside_udp && !addrs.iter().any(listed);
     // A port that the system chose for UDP may be taken for TCP: then it chooses again.
     let attempts = if addr.addr().port() == 0 { PORT_ATTEMPTS } else { 1 };
@@ -459,9 +471,9 @@ const PORT_ATTEMPTS: u32 = 16;
 /// Binds TCP; where the system chooses the port, on that of a UDP listener of the same address if
 /// it is free, so that RFC 3261 §18.2.1 holds for these too.
 fn bind_beside(addr: &ListenAddr, locals: &[Local]) -> io::Result<Listener> {
-    let partner = locals.iter().find(|local| {
-        local.transport == Transport::Udp && local.addr.ip() == addr.addr().ip()
-    });
+    let partner = locals
+        .iter()
+        .find(|local| local.transport == Transport::Udp && local.addr.ip() == addr.addr().ip());
     if addr.addr().port() == 0
         && let Some(partner) = partner
         && let Ok(listener) = bind_tcp(&retarget(addr, Transport::Tcp, partner.addr))

@@ -120,7 +120,12 @@ impl Connection {
             let result = stream.try_write_vectored(slices.get(..count).unwrap_or_default());
             match result {
                 Ok(written) => {
-                    Self::written(&mut self.queue, &mut self.queued_bytes, &mut self.unheard, written);
+                    Self::written(
+                        &mut self.queue,
+                        &mut self.queued_bytes,
+                        &mut self.unheard,
+                        written,
+                    );
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
