@@ -1,2 +1,30 @@
 //! The four SIP transaction machines, sans-IO, with their timers (RFC 3261 §17, RFC 6026), and the driver on tokio
 #![forbid(unsafe_code)]
+
+mod branch;
+mod client_invite;
+mod client_non_invite;
+mod config;
+mod construct;
+mod endpoint;
+mod event;
+mod key;
+mod machine;
+mod matching;
+mod random;
+mod server_invite;
+mod server_non_invite;
+mod slots;
+mod stats;
+mod timer;
+mod transactions;
+mod via;
+
+pub use config::{Config, ConfigError};
+pub use endpoint::Endpoint;
+pub use event::{Event, Gone, NextHop, Output, RequestError, TransactionUser};
+pub use key::{ClientKey, Key, ServerKey};
+pub use random::Random;
+pub use stats::Stats;
+pub use timer::TimerKey;
+pub use transactions::Transactions;

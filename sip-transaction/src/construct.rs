@@ -1,0 +1,114 @@
+//! The messages that the transaction layer makes itself: ACK, CANCEL, refusals.
+
+use core::hash::Hasher;
+
+use bytes::Bytes;
+use sip_message::{
+    CSeq, HeaderName, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter, StatusCode,
+};
+use siphasher::sip::SipHasher24;
+
+use crate::random::digit;
+
+/// The ACK to a final response other than a 2xx: RFC 3261 §17.1.1.3.
+pub(crate) fn ack(invite: &Request, response: &Response) -> Option<Bytes> {
+    let to = response.headers().raw(HeaderName::To)?;
+    in_the_steps_of(invite, Method::Ack, to)
+}
+
+/// The CANCEL of an INVITE: RFC 3261 §9.1.
+pub(crate) fn cancel(invite: &Request) -> Option<Bytes> {
+    let to = invite.headers().raw(HeaderName::To)?;
+    in_the_steps_of(invite, Method::Cancel, to)
+}
+
+/// A request that goes where the INVITE went, and is known there as belonging to it.
+fn in_the_steps_of(invite: &Request, method: Method, to: &[u8]) -> Option<Bytes> {
+    let headers = invite.headers();
+    let number = headers.cseq()?.number;
+    // RFC 3261 §17.1.1.3: "The ACK request constructed by the client transaction MUST contain values for
+    // the Call-ID, From, and Request-URI that are equal to the values of those header fields in the request
+    // passed to the transport by the client transaction (call this the "original request")."
+    // RFC 3261 §9.1: "The Request-URI, Call-ID, To, the numeric part of CSeq, and From header fields in the
+    // CANCEL request MUST be identical to those in the request being cancelled, including tags."
+    let mut builder = Request::builder(method.clone(), &invite.uri().ok()?);
+    // RFC 3261 §17.1.1.3: "The ACK MUST contain a single Via header field, and this MUST be equal to the top
+    // Via header field of the original request."
+    // RFC 3261 §9.1: "A CANCEL constructed by a client MUST have only a single Via header field value
+    // matching the top Via value in the request being cancelled."
+    builder = builder.header(&headers.top_via()?);
+    builder = builder.header(&MaxForwards(70));
+    // RFC 3261 §17.1.1.3: "If the INVITE request whose response is being acknowledged had Route header
+    // fields, those header fields MUST appear in the ACK."
+    // RFC 3261 §9.1: "If the request being cancelled contains a Route header field, the CANCEL request MUST
+    // include that Route header field's values."
+    builder = copy(builder, invite, HeaderName::Route);
+    builder = copy(builder, invite, HeaderName::From);
+    // RFC 3261 §17.1.1.3: "The To header field in the ACK MUST equal the To header field in the response
+    // being acknowledged"
+    builder = builder.raw(HeaderName::To, to);
+    builder = copy(builder, invite, HeaderName::CallId);
+    // RFC 3261 §17.1.1.3: "The CSeq header field in the ACK MUST contain the same value for the sequence
+    // number as was present in the original request, but the method parameter MUST be equal to "ACK"."
+    // RFC 3261 §9.1: "However, the method part of the CSeq header field MUST have a value of CANCEL."
+    builder = builder.header(&CSeq::new(number, method).ok()?);
+    // RFC 3261 §9.1: "The CANCEL request MUST NOT contain any Require or Proxy-Require header fields."
+    Some(builder.build().ok()?.to_bytes())
+}
+
+fn copy(mut builder: RequestBuilder, from: &Request, name: HeaderName<'static>) -> RequestBuilder {
+    for value in from.headers().raw_all(name) {
+        builder = builder.raw(name, value);
+    }
+    builder
+}
+
+/// A response with that tag in its To, if the request has none there.
+pub(crate) fn response(request: &Request, status: StatusCode, tag: &str) -> Option<Response> {
+    Response::to_request(request, status).to_tag(tag).build().ok()
+}
+
+/// A refusal: a response without a transaction.
+pub(crate) fn refusal(
+    request: &Request,
+    status: StatusCode,
+    reason: Option<&str>,
+    tag: &str,
+    retry_after: Option<u32>,
+) -> Option<Response> {
+    let mut builder = Response::to_request(request, status).to_tag(tag);
+    if let Some(reason) = reason {
+        builder = builder.reason(reason);
+    }
+    if let Some(seconds) = retry_after {
+        builder = builder.header(&RetryAfter::new(seconds));
+    }
+    builder.build().ok()
+}
+
+/// RFC 3261 §8.2.7: "Therefore, a stateless UAS MUST generate To tags in a stateless manner"
+pub(crate) fn request_tag(seed: [u64; 2], request: &Request) -> String {
+    let headers = request.headers();
+    let cseq = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+    tag(
+        seed,
+        &[
+            b"request",
+            headers.call_id().unwrap_or_default().as_bytes(),
+            headers.from_tag().unwrap_or_default().as_bytes(),
+            headers.branch().unwrap_or_default().as_bytes(),
+            &cseq,
+        ],
+    )
+}
+
+/// A tag of 64 bits that follows from the parts, and cannot be foretold without the seed.
+pub(crate) fn tag(seed: [u64; 2], parts: &[&[u8]]) -> String {
+    let mut hasher = SipHasher24::new_with_keys(seed[0], !seed[1]);
+    for part in parts {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+    let hash = hasher.finish();
+    (0..13).map(|place| char::from(digit(hash >> (5 * place)))).collect()
+}

@@ -1,0 +1,167 @@
+//! What passes between the transactions and their user, and out of the machine.
+
+use sip_message::{Request, Response, Transport, Uri};
+use sip_transport::{ConnectionId, Flow, Target, Transmit, TransportError};
+use std::time::Instant;
+
+use crate::{ClientKey, Key, ServerKey, Transactions};
+
+/// What the transactions tell their user.
+///
+/// Each key that the user was given or was returned ends with one [`Terminated`](Self::Terminated);
+/// nothing about it comes after that.
+#[derive(Debug)]
+#[non_exhaustive]
+// A request or response is a few hundred bytes, and nearly every event carries one: a box would
+// cost an allocation each, and save nothing.
+#[allow(clippy::large_enum_variant)]
+pub enum Event {
+    /// A new request, neither an ACK nor a CANCEL. The user owes a response.
+    Request {
+        /// The server transaction that was made for it.
+        key: ServerKey,
+        /// The request, with `received` and `rport` filled in.
+        request: Request,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// An ACK to a 2xx, or one that matches nothing (the ACKs to other responses are absorbed).
+    Ack {
+        /// The INVITE transaction in its Accepted state, if the ACK matches one. It does so only if
+        /// the peer used the branch of the INVITE for it, as RFC 2543 clients do.
+        key: Option<ServerKey>,
+        /// The ACK.
+        request: Request,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The INVITE of this transaction was cancelled before its final response. The CANCEL has been
+    /// answered with 200; the user owes the INVITE a 487 (RFC 3261 §9.2). At most one for a
+    /// transaction.
+    Cancelled {
+        /// The INVITE's transaction.
+        key: ServerKey,
+        /// The CANCEL.
+        request: Request,
+    },
+    /// A response: provisional ones, one final one, and to an INVITE every 2xx, also repeated ones
+    /// (each needs its ACK from the user).
+    Response {
+        /// The request's transaction.
+        key: ClientKey,
+        /// The response.
+        response: Response,
+    },
+    /// No final response came: Timer B or F, or 64·T1 after a CANCEL; also when an INVITE was cancelled
+    /// before its next hop was found.
+    Timeout {
+        /// The request's transaction.
+        key: ClientKey,
+    },
+    /// No ACK came for a final response other than a 2xx (Timer H).
+    NoAck {
+        /// The INVITE's transaction.
+        key: ServerKey,
+    },
+    /// A message could not be sent. It ends a client transaction, but not a server transaction.
+    TransportError {
+        /// Whose message it was.
+        key: Key,
+        /// Why it could not be sent.
+        error: TransportError,
+    },
+    /// The transaction is over; its key finds nothing any more.
+    Terminated {
+        /// The transaction.
+        key: Key,
+    },
+    /// A timer that the user armed with [`Transactions::arm`] has fired.
+    Timer {
+        /// What it was armed with.
+        token: u64,
+    },
+    /// A connection is gone.
+    Closed {
+        /// The flow that ended.
+        flow: Flow,
+        /// Why, unless it ended in order.
+        error: Option<TransportError>,
+    },
+}
+
+/// Whoever stands above the transactions: a user agent core, a proxy core.
+///
+/// The endpoint hands it every event, in order; it answers by calling the methods of
+/// [`Transactions`]. It never blocks, and reads no clock: `now` is the time of all it does.
+pub trait TransactionUser {
+    /// What the user itself tells those who stand above it.
+    type Event;
+
+    /// Takes an event in.
+    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions);
+
+    /// The next thing it has to say to those above.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+}
+
+/// Where a request goes next.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NextHop {
+    /// To this address.
+    Target(Target),
+    /// Where this SIP or SIPS URI says: its `maddr` or host, its port, its transport (UDP if it
+    /// names none; TLS for a SIPS URI). A host name is resolved through [`Output::Resolve`].
+    Uri(Uri<'static>),
+    /// Back over a flow: its connection while it is open, else a new one to the same far end.
+    Flow(Flow),
+}
+
+/// What the machine wants done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send a message.
+    Transmit(Transmit),
+    /// Find the addresses of a host name; the answer is
+    /// [`Input::Resolved`](sip_transport::Input::Resolved) with this id.
+    Resolve {
+        /// Names the question.
+        id: u64,
+        /// The host name.
+        name: Box<str>,
+        /// The port that the URI names, or the default of the transport.
+        port: u16,
+        /// By which transport the request will go.
+        transport: Transport,
+    },
+    /// Close a connection after what is queued on it was written.
+    Close(ConnectionId),
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// As many transactions live as the configuration allows.
+    #[error("as many transactions live as are allowed")]
+    Full,
+    /// An ACK has no client transaction: send it with [`Transactions::send_request`]. A CANCEL is made
+    /// by [`Transactions::cancel`].
+    #[error("this method has no client transaction of its own")]
+    Method,
+    /// The URI of the next hop is neither SIP nor SIPS, or names a transport that is not known.
+    #[error("the next hop cannot be reached by SIP")]
+    NextHop,
+    /// The request lacks what the layer needs of it: a CSeq with the method of the request.
+    #[error("the request has no CSeq with its method")]
+    CSeq,
+    /// No address of ours has the transport and the address family of the next hop.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// The transaction is over, or never was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the transaction is over")]
+pub struct Gone;

@@ -1,0 +1,304 @@
+//! All transactions of one shard, with their timers and what they have to say.
+//!
+//! [`Transactions`] is what a transaction user calls. It owns the machines and carries out their actions:
+//! the client side in `transactions/client.rs`, the server side in `transactions/server.rs`.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use hashbrown::HashTable;
+use sip_message::{Request, Response, StatusCode};
+use sip_transport::{Flow, Locals, Target, TransportError, Transmit};
+use tracing::Span;
+
+use crate::machine::Interval;
+use crate::slots::{SlotKey, Slots};
+use crate::timer::TimerStore;
+use crate::{
+    ClientKey, Config, Event, Key, Output, Random, ServerKey, Stats, TimerKey, client_invite,
+    client_non_invite, construct, server_invite, server_non_invite,
+};
+
+use self::client::{Client, Lookup};
+use self::server::Server;
+
+mod client;
+mod server;
+
+/// All transactions of one shard: what a [`TransactionUser`](crate::TransactionUser) calls.
+///
+/// It touches no socket and reads no clock. What it wants done it queues; the
+/// [`Endpoint`](crate::Endpoint) that owns it hands that out.
+#[derive(Debug)]
+pub struct Transactions {
+    config: Config,
+    locals: Locals,
+    random: Random,
+    clients: Slots<Client>,
+    servers: Slots<Server>,
+    /// The slots of `servers` by their match keys.
+    matches: HashTable<u32>,
+    lookups: Slots<Lookup>,
+    timers: TimerStore<Expiry>,
+    events: VecDeque<Event>,
+    outputs: VecDeque<Output>,
+    stats: Stats,
+}
+
+/// What a timer was armed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expiry {
+    ClientInvite(ClientKey, client_invite::Timer),
+    ClientNonInvite(ClientKey, client_non_invite::Timer),
+    ServerInvite(ServerKey, server_invite::Timer),
+    ServerNonInvite(ServerKey, server_non_invite::Timer),
+    Lookup(SlotKey),
+    User(u64),
+}
+
+impl Transactions {
+    pub(crate) fn new(config: Config, locals: Locals, now: Instant) -> Self {
+        Self {
+            random: Random::new(config.seed),
+            timers: TimerStore::new(now, &Interval::durations(&config)),
+            config,
+            locals,
+            clients: Slots::new(),
+            servers: Slots::new(),
+            matches: HashTable::new(),
+            lookups: Slots::new(),
+            events: VecDeque::new(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Arms a timer of the transaction user's own; it comes back as [`Event::Timer`] with this token.
+    pub fn arm(&mut self, now: Instant, after: Duration, token: u64) -> TimerKey {
+        self.timers.arm(now, after, Expiry::User(token))
+    }
+
+    /// Takes a timer back; whether it was still to fire.
+    pub fn disarm(&mut self, timer: TimerKey) -> bool {
+        self.timers.cancel(timer).is_some()
+    }
+
+    /// The endpoint's source of random numbers.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// The addresses the endpoint listens on.
+    pub fn locals(&self) -> &Locals {
+        &self.locals
+    }
+
+    /// The endpoint's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What was counted so far, and what lives now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            live_clients: self.clients.len(),
+            live_servers: self.servers.len(),
+            live_timers: self.timers.len(),
+            live_lookups: self.lookups.len(),
+            ..self.stats
+        }
+    }
+
+    /// A tag for the To of every response to this request, CANCEL included: always the same for
+    /// one transaction, and not to be guessed.
+    ///
+    /// RFC 3261 §9.2: "noting that the To tag of the response to the CANCEL and the To tag in the
+    /// response to the original request SHOULD be the same."
+    pub fn local_tag(&self, key: ServerKey) -> String {
+        construct::tag(self.config.seed, &[b"transaction", &key.as_u64().to_be_bytes()])
+    }
+
+    // What the endpoint calls.
+
+    pub(crate) fn closed(&mut self, flow: Flow, error: Option<TransportError>) {
+        // The transactions on it live on: RFC 3261 §18.2.2 sends responses over a new connection, and what
+        // could not be written is reported on its own.
+        self.events.push_back(Event::Closed { flow, error });
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(crate) fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    pub(crate) fn close(&mut self, flow: Flow) {
+        if let Some(connection) = flow.connection {
+            self.outputs.push_back(Output::Close(connection));
+        }
+    }
+
+    /// Fires one timer whose time has come; whether there was one.
+    pub(crate) fn fire(&mut self, now: Instant) -> bool {
+        let Some(expiry) = self.timers.pop(now) else { return false };
+        match expiry {
+            Expiry::ClientInvite(key, timer) => self.client_invite_timer(now, key, timer),
+            Expiry::ClientNonInvite(key, timer) => self.client_non_invite_timer(now, key, timer),
+            Expiry::ServerInvite(key, timer) => self.server_invite_timer(now, key, timer),
+            Expiry::ServerNonInvite(key, timer) => self.server_non_invite_timer(now, key, timer),
+            Expiry::Lookup(key) => self.lookup_failed(now, key, None),
+            Expiry::User(token) => self.events.push_back(Event::Timer { token }),
+        }
+        true
+    }
+
+    /// The transport could not send the message of that token.
+    pub(crate) fn send_failed(
+        &mut self,
+        now: Instant,
+        token: u64,
+        target: Target,
+        error: TransportError,
+    ) {
+        self.stats.send_failures += 1;
+        match Key::from_token(token) {
+            Key::Client(key) => self.client_send_failed(now, key, target, error),
+            Key::Server(key) => self.server_send_failed(now, key, error),
+        }
+    }
+
+    /// Answers a request without a transaction.
+    ///
+    /// RFC 3261 §8.2.7: "A stateless UAS MUST NOT send provisional (1xx) responses."
+    pub(crate) fn refuse(
+        &mut self,
+        request: &Request,
+        flow: &Flow,
+        status: StatusCode,
+        reason: Option<&str>,
+    ) {
+        let retry_after =
+            (status == StatusCode::SERVICE_UNAVAILABLE).then_some(self.config.retry_after);
+        let tag = construct::request_tag(self.config.seed, request);
+        let response = construct::refusal(request, status, reason, &tag, retry_after);
+        if let Some(response) = response {
+            self.respond_statelessly(&response, flow);
+        }
+    }
+
+    fn respond_statelessly(&mut self, response: &Response, flow: &Flow) {
+        let Some(via) = response.headers().top_via() else { return };
+        let (destination, fallback) = crate::via::response_target(&via, flow);
+        self.stats.responses_sent += 1;
+        let payload = response.to_bytes();
+        let transmit = Transmit { destination, fallback, payload, token: 0 };
+        self.outputs.push_back(Output::Transmit(transmit));
+    }
+
+    /// Whether one more transaction may live.
+    fn has_room(&self, eases_the_load: bool) -> bool {
+        let spare = if eases_the_load { self.config.transactions / 8 + 1 } else { 0 };
+        self.clients.len() + self.servers.len() < self.config.transactions + spare
+    }
+}
+
+/// A span over the life of a transaction, for those who trace. It costs a word while nobody does.
+type TransactionSpan = Option<Box<Span>>;
+
+macro_rules! transaction_span {
+    ($name:literal, $method:expr, $headers:expr) => {
+        tracing::enabled!(tracing::Level::DEBUG).then(|| {
+            Box::new(tracing::debug_span!(
+                $name,
+                method = $method.as_str(),
+                call_id = $headers.call_id().unwrap_or_default(),
+                branch = $headers.branch().unwrap_or_default(),
+            ))
+        })
+    };
+}
+use transaction_span;
+
+/// Notes what happened in a transaction.
+macro_rules! trace_in {
+    ($span:expr, $($what:tt)+) => {
+        if let Some(span) = &$span {
+            span.in_scope(|| tracing::debug!($($what)+));
+        }
+    };
+}
+use trace_in;
+
+/// A name of a timer in one machine.
+trait TimerName: Copy {
+    /// A machine has at most two timers at a time: one that sends again and one that ends.
+    fn nth(self) -> usize;
+}
+
+impl TimerName for client_invite::Timer {
+    fn nth(self) -> usize {
+        usize::from(self.is_retransmission())
+    }
+}
+
+impl TimerName for client_non_invite::Timer {
+    fn nth(self) -> usize {
+        usize::from(self.is_retransmission())
+    }
+}
+
+impl TimerName for server_invite::Timer {
+    fn nth(self) -> usize {
+        usize::from(self.is_retransmission())
+    }
+}
+
+impl TimerName for server_non_invite::Timer {
+    fn nth(self) -> usize {
+        usize::from(self.is_retransmission())
+    }
+}
+
+/// The timers that a transaction has running.
+#[derive(Debug, Default)]
+struct Running([Option<TimerKey>; 2]);
+
+impl Running {
+    fn start(
+        &mut self,
+        now: Instant,
+        timers: &mut TimerStore<Expiry>,
+        config: &Config,
+        timer: impl TimerName,
+        interval: Interval,
+        expiry: Expiry,
+    ) {
+        self.stop(timers, timer);
+        if let Some(running) = self.0.get_mut(timer.nth()) {
+            *running = Some(timers.arm_nth(now, interval.list(config), expiry));
+        }
+    }
+
+    fn stop(&mut self, timers: &mut TimerStore<Expiry>, timer: impl TimerName) {
+        if let Some(timer) = self.0.get_mut(timer.nth()).and_then(Option::take) {
+            timers.cancel(timer);
+        }
+    }
+
+    fn stop_all(&mut self, timers: &mut TimerStore<Expiry>) {
+        for timer in self.0.iter_mut().filter_map(Option::take) {
+            timers.cancel(timer);
+        }
+    }
+}

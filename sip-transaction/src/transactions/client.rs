@@ -1,0 +1,754 @@
+//! The client side: requests that we send.
+
+use core::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Uri, Via};
+use sip_transport::{
+    Destination, ListenerId, Target, Transmit, TransportError, requires_congestion_control,
+};
+
+use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
+use crate::branch::Branch;
+use crate::client_invite::{self, ClientInvite};
+use crate::client_non_invite::{self, ClientNonInvite};
+use crate::machine::{Action, Actions, Interval};
+use crate::slots::SlotKey;
+use crate::{ClientKey, Event, Key, NextHop, Output, RequestError, construct};
+
+/// One client transaction.
+#[derive(Debug)]
+pub(super) struct Client {
+    machine: Machine,
+    method: Method,
+    /// With the slot, the branch.
+    nonce: u64,
+    target: Target,
+    /// Set if the request was moved from UDP to TCP for its size: the listener that was asked for.
+    moved: Option<Option<ListenerId>>,
+    /// The request as it was sent; the ACK after a final response other than a 2xx; empty when
+    /// nothing will be sent again.
+    message: Bytes,
+    is_sent: bool,
+    is_acknowledged: bool,
+    running: Running,
+    /// Of an INVITE its CANCEL, of a CANCEL its INVITE: both have one branch.
+    partner: Option<ClientKey>,
+    span: TransactionSpan,
+}
+
+#[derive(Debug)]
+enum Machine {
+    /// Not started: the address of the next hop is being looked up, or is known since just now.
+    Waiting(Option<SlotKey>),
+    Invite(ClientInvite),
+    NonInvite(ClientNonInvite),
+}
+
+/// A request that waits for the address of its next hop.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    request: Box<Request>,
+    /// None for an ACK.
+    transaction: Option<ClientKey>,
+    transport: Transport,
+    port: u16,
+    running: crate::TimerKey,
+}
+
+/// Where a request goes, as far as it is known.
+enum Hop {
+    Known(Target),
+    Name { name: Box<str>, port: u16, transport: Transport },
+}
+
+impl Transactions {
+    /// Starts a client transaction. The request comes without the Via that this layer adds (the
+    /// Vias of a proxied request stay, below it).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; nothing was sent then, and no event will follow.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        request: Request,
+        hop: NextHop,
+    ) -> Result<ClientKey, RequestError> {
+        if matches!(request.method(), Method::Ack | Method::Cancel) {
+            return Err(RequestError::Method);
+        }
+        if !request.headers().cseq().is_some_and(|cseq| cseq.is(request.method())) {
+            return Err(RequestError::CSeq);
+        }
+        let hop = self.resolve(hop)?;
+        if !self.has_room(eases_the_load(request.method())) {
+            return Err(RequestError::Full);
+        }
+        let nonce = self.random.next_u64();
+        let method = request.method().clone();
+        match hop {
+            Hop::Known(target) => {
+                let key = self.insert_client(method, nonce, target);
+                if let Err(error) = self.send_first(now, key, request) {
+                    self.clients.remove(key.0);
+                    return Err(error.into());
+                }
+                Ok(key)
+            }
+            Hop::Name { name, port, transport } => {
+                let target = Target::new(transport, SocketAddr::from(([0, 0, 0, 0], port)));
+                let key = self.insert_client(method, nonce, target);
+                let lookup = self.look_up(now, request, Some(key), name, port, transport);
+                if let Some(client) = self.clients.get_mut(key.0) {
+                    client.machine = Machine::Waiting(Some(lookup));
+                }
+                Ok(key)
+            }
+        }
+    }
+
+    /// Sends a request without a transaction, with a branch of its own: the ACK to a 2xx.
+    ///
+    /// RFC 3261 §17.1: "If the TU wishes to send an ACK, it passes one directly to the transport layer for
+    /// transmission."
+    ///
+    /// RFC 3261 §17.1.1.3: "A UAC core that generates an ACK for 2xx MUST instead follow the rules
+    /// described in Section 13."
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; nothing was sent then.
+    pub fn send_request(
+        &mut self,
+        now: Instant,
+        request: Request,
+        hop: NextHop,
+    ) -> Result<(), RequestError> {
+        match self.resolve(hop)? {
+            Hop::Known(target) => Ok(self.send_statelessly(request, target)?),
+            Hop::Name { name, port, transport } => {
+                if self.lookups.len() >= self.config.transactions {
+                    return Err(RequestError::Full);
+                }
+                self.look_up(now, request, None, name, port, transport);
+                Ok(())
+            }
+        }
+    }
+
+    /// Cancels an INVITE (RFC 3261 §9.1): the CANCEL goes out when a provisional response has come,
+    /// and does not if a final one has. The INVITE's own final response (487 as a rule) ends it; if
+    /// none comes within 64·T1, [`Event::Timeout`] does. Does nothing for other transactions.
+    pub fn cancel(&mut self, now: Instant, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        match &mut client.machine {
+            Machine::Waiting(lookup) if client.method == Method::Invite => {
+                // Nothing was sent: there is nobody to tell.
+                let lookup = lookup.take().and_then(|lookup| self.lookups.remove(lookup));
+                if let Some(lookup) = lookup {
+                    self.timers.cancel(lookup.running);
+                }
+                self.stats.timeouts += 1;
+                self.events.push_back(Event::Timeout { key });
+                self.end_client(key);
+            }
+            Machine::Invite(machine) => {
+                let mut actions = Actions::new();
+                machine.handle(client_invite::Input::Cancel, &mut actions);
+                self.carry_out_invite(now, key, actions, None, None);
+            }
+            Machine::Waiting(_) | Machine::NonInvite(_) => {}
+        }
+    }
+
+    /// A response that is well-formed and has a Via of ours on top.
+    pub(crate) fn receive_response(&mut self, now: Instant, response: Response) {
+        let Some(key) = self.match_response(&response) else {
+            // RFC 6026 §8.9: "Otherwise, any element other than a stateless proxy MUST silently discard the
+            // response."
+            // RFC 6026 §7.3: "When receiving any SIP response, a transaction-stateful proxy MUST compare the
+            // transaction identifier in that response against its existing transaction state machines. The
+            // proxy MUST NOT forward the response if there is no matching transaction state machine."
+            self.stats.dropped_strays += 1;
+            return;
+        };
+        let status = response.status();
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        trace_in!(client.span, status = status.as_u16(), "response received");
+        // RFC 6026 §8.9: "If there is a match, the response MUST be passed to that transaction."
+        match &mut client.machine {
+            // Nothing was sent that could be answered.
+            Machine::Waiting(_) => self.stats.dropped_strays += 1,
+            Machine::Invite(machine) => {
+                let input = if status.is_provisional() {
+                    client_invite::Input::Provisional
+                } else if status.is_success() {
+                    client_invite::Input::Success
+                } else {
+                    client_invite::Input::Failure
+                };
+                let mut actions = Actions::new();
+                machine.handle(input, &mut actions);
+                self.carry_out_invite(now, key, actions, Some(response), None);
+            }
+            Machine::NonInvite(machine) => {
+                let input = if status.is_provisional() {
+                    client_non_invite::Input::Provisional
+                } else {
+                    client_non_invite::Input::Final
+                };
+                let mut actions = Actions::new();
+                machine.handle(input, &mut actions);
+                self.carry_out_non_invite(now, key, actions, Some(response), None);
+            }
+        }
+    }
+
+    /// The answer to a lookup.
+    pub(crate) fn resolved(
+        &mut self,
+        now: Instant,
+        id: u64,
+        result: Result<Vec<IpAddr>, TransportError>,
+    ) {
+        let key = SlotKey { slot: id as u32, generation: (id >> 32) as u32 };
+        let Some(lookup) = self.lookups.get(key) else { return };
+        let (transport, port) = (lookup.transport, lookup.port);
+        let targets = result.map(|addresses| {
+            let targets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+            // The first that we have a listener for: an IPv4-only host cannot use an IPv6 address.
+            targets.map(|remote| Target::new(transport, remote)).find(|t| self.listener(t).is_ok())
+        });
+        match targets {
+            Ok(Some(target)) => {
+                let Some(lookup) = self.lookups.remove(key) else { return };
+                self.timers.cancel(lookup.running);
+                match lookup.transaction {
+                    None => {
+                        // Its listener was found just now; an ACK that is lost is asked for again.
+                        self.send_statelessly(*lookup.request, target).ok();
+                    }
+                    Some(client) => {
+                        if let Some(client) = self.clients.get_mut(client.0) {
+                            client.target = target;
+                        }
+                        if let Err(error) = self.send_first(now, client, *lookup.request) {
+                            self.fail_client(client, error);
+                        }
+                    }
+                }
+            }
+            Ok(None) => self.lookup_failed(now, key, Some(TransportError::NoListener)),
+            Err(error) => self.lookup_failed(now, key, Some(error)),
+        }
+    }
+
+    /// A lookup ended without an address; without an error it was too slow.
+    pub(super) fn lookup_failed(
+        &mut self,
+        _now: Instant,
+        key: SlotKey,
+        error: Option<TransportError>,
+    ) {
+        let Some(lookup) = self.lookups.remove(key) else { return };
+        self.timers.cancel(lookup.running);
+        let Some(key) = lookup.transaction else { return };
+        match error {
+            Some(error) => self.fail_client(key, error),
+            None => {
+                self.stats.timeouts += 1;
+                self.events.push_back(Event::Timeout { key });
+                self.end_client(key);
+            }
+        }
+    }
+
+    pub(super) fn client_invite_timer(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        timer: client_invite::Timer,
+    ) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        let Machine::Invite(machine) = &mut client.machine else { return };
+        trace_in!(client.span, ?timer, "timer fired");
+        let mut actions = Actions::new();
+        machine.handle(client_invite::Input::Timer(timer), &mut actions);
+        self.carry_out_invite(now, key, actions, None, None);
+    }
+
+    pub(super) fn client_non_invite_timer(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        timer: client_non_invite::Timer,
+    ) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        let Machine::NonInvite(machine) = &mut client.machine else { return };
+        trace_in!(client.span, ?timer, "timer fired");
+        let mut actions = Actions::new();
+        machine.handle(client_non_invite::Input::Timer(timer), &mut actions);
+        self.carry_out_non_invite(now, key, actions, None, None);
+    }
+
+    pub(super) fn client_send_failed(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        target: Target,
+        error: TransportError,
+    ) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        trace_in!(client.span, %error, "not sent");
+        // The failure of what was sent before the request went over to another transport is no news.
+        if target.transport != client.target.transport {
+            return;
+        }
+        if client.moved.is_some() && error.permits_retry_over_udp() && client.awaits_an_answer() {
+            self.retry_over_udp(now, key);
+            return;
+        }
+        let mut actions = Actions::new();
+        match &mut client.machine {
+            Machine::Waiting(_) => {}
+            Machine::Invite(machine) => {
+                machine.handle(client_invite::Input::TransportError, &mut actions);
+                self.carry_out_invite(now, key, actions, None, Some(error));
+            }
+            Machine::NonInvite(machine) => {
+                let mut actions = Actions::new();
+                machine.handle(client_non_invite::Input::TransportError, &mut actions);
+                self.carry_out_non_invite(now, key, actions, None, Some(error));
+            }
+        }
+    }
+
+    /// RFC 3261 §17.1.3: "A response matches a client transaction under two conditions:"
+    fn match_response(&self, response: &Response) -> Option<ClientKey> {
+        let headers = response.headers();
+        // RFC 3261 §17.1.3: "If the response has the same value of the branch parameter in the top Via
+        // header field as the branch parameter in the top Via header field of the request that created
+        // the transaction."
+        let branch = Branch::decode(headers.branch()?)?;
+        let (key, client) = self.clients.at(branch.slot)?;
+        if client.nonce != branch.nonce {
+            return None;
+        }
+        // RFC 3261 §17.1.3: "If the method parameter in the CSeq header field matches the method of the
+        // request that created the transaction. The method is needed since a CANCEL request constitutes a
+        // different transaction, but shares the same value of the branch parameter."
+        let cseq = headers.cseq()?;
+        if cseq.is(&client.method) {
+            return Some(ClientKey(key));
+        }
+        client.partner.filter(|_| cseq.is(&Method::Cancel))
+    }
+
+    fn insert_client(&mut self, method: Method, nonce: u64, target: Target) -> ClientKey {
+        self.stats.transactions += 1;
+        ClientKey(self.clients.insert(Client {
+            machine: Machine::Waiting(None),
+            method,
+            nonce,
+            target,
+            moved: None,
+            message: Bytes::new(),
+            is_sent: false,
+            is_acknowledged: false,
+            running: Running::default(),
+            partner: None,
+            span: None,
+        }))
+    }
+
+    /// Puts the Via on the request, and starts the machine.
+    fn send_first(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        mut request: Request,
+    ) -> Result<(), TransportError> {
+        let Some(client) = self.clients.get(key.0) else { return Ok(()) };
+        let branch = Branch { slot: key.0.slot, nonce: client.nonce };
+        let (target, moved) = self.dress(&mut request, client.target, branch)?;
+        let Some(client) = self.clients.get_mut(key.0) else { return Ok(()) };
+        client.span = transaction_span!("client", request.method(), request.headers());
+        client.message = request.to_bytes();
+        client.target = target;
+        client.moved = moved;
+        self.start(now, key);
+        Ok(())
+    }
+
+    fn start(&mut self, now: Instant, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        let is_reliable = client.target.transport.is_reliable();
+        if client.method == Method::Invite {
+            let mut actions = Actions::new();
+            client.machine = Machine::Invite(ClientInvite::start(is_reliable, &mut actions));
+            self.carry_out_invite(now, key, actions, None, None);
+        } else {
+            let mut actions = Actions::new();
+            client.machine = Machine::NonInvite(ClientNonInvite::start(is_reliable, &mut actions));
+            self.carry_out_non_invite(now, key, actions, None, None);
+        }
+    }
+
+    /// RFC 3261 §18.1.1: "if the attempt to establish the connection generates either an ICMP Protocol
+    /// Not Supported, or results in a TCP reset, the element SHOULD retry the request, using UDP."
+    fn retry_over_udp(&mut self, now: Instant, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        let Some(listener) = client.moved.take() else { return };
+        client.running.stop_all(&mut self.timers);
+        client.target.transport = Transport::Udp;
+        client.target.listener = listener;
+        client.target.connection = None;
+        let (target, branch) =
+            (client.target, Branch { slot: key.0.slot, nonce: client.nonce }.encode());
+        let message = Message::parse(client.message.clone(), &self.config.message);
+        let local = self.listener(&target).map(|(id, sent_by)| (id, via(&target, sent_by, &branch)));
+        match (message, local) {
+            (Ok(Message::Request(mut request)), Ok((listener, Some(via)))) => {
+                request.headers_mut().pop_front(HeaderName::Via);
+                request.headers_mut().push_front(&via);
+                if let Some(client) = self.clients.get_mut(key.0) {
+                    client.target.listener = Some(listener);
+                    client.message = request.to_bytes();
+                }
+                self.start(now, key);
+            }
+            (_, _) => self.fail_client(key, TransportError::NoListener),
+        }
+    }
+
+    fn send_statelessly(
+        &mut self,
+        mut request: Request,
+        target: Target,
+    ) -> Result<(), TransportError> {
+        // A slot that is never used: no response finds a transaction by this branch.
+        let branch = Branch { slot: u32::MAX, nonce: self.random.next_u64() };
+        let (target, _) = self.dress(&mut request, target, branch)?;
+        self.stats.requests_sent += 1;
+        self.outputs.push_back(Output::Transmit(Transmit {
+            destination: Destination::Target(target),
+            fallback: None,
+            payload: request.to_bytes(),
+            token: 0,
+        }));
+        Ok(())
+    }
+
+    /// Puts our Via on top, and says over which transport the request goes at last.
+    fn dress(
+        &self,
+        request: &mut Request,
+        mut target: Target,
+        branch: Branch,
+    ) -> Result<(Target, Option<Option<ListenerId>>), TransportError> {
+        let branch = branch.encode();
+        let asked_for = target.listener;
+        let (listener, sent_by) = self.listener(&target)?;
+        // RFC 3261 §18.1.1: "Before a request is sent, the client transport MUST insert a value of the
+        // "sent-by" field into the Via header field."
+        let top = via(&target, sent_by, &branch).ok_or(TransportError::NoListener)?;
+        request.headers_mut().push_front(&top);
+        target.listener = Some(listener);
+        if target.transport != Transport::Udp
+            || target.remote.ip().is_multicast()
+            || !requires_congestion_control(request.wire_len(), self.config.path_mtu)
+        {
+            return Ok((target, None));
+        }
+        // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated in
+        // the top Via, the value in the top Via MUST be changed."
+        let over_tcp = Target::new(Transport::Tcp, target.remote);
+        // Without a listener for TCP the request goes as it can.
+        let Ok((listener, sent_by)) = self.listener(&over_tcp) else { return Ok((target, None)) };
+        let Some(top) = via(&over_tcp, sent_by, &branch) else { return Ok((target, None)) };
+        request.headers_mut().pop_front(HeaderName::Via);
+        request.headers_mut().push_front(&top);
+        Ok((over_tcp.with_listener(listener), Some(asked_for)))
+    }
+
+    /// The listener from which a request goes there, and how it names itself.
+    fn listener(&self, target: &Target) -> Result<(ListenerId, &str), TransportError> {
+        let asked_for = target.listener.and_then(|id| self.locals.get(id));
+        let local = asked_for
+            .filter(|local| local.transport == target.transport)
+            .or_else(|| self.locals.select(target.transport, &target.remote))
+            .ok_or(TransportError::NoListener)?;
+        Ok((local.id, &local.sent_by))
+    }
+
+    fn resolve(&self, hop: NextHop) -> Result<Hop, RequestError> {
+        let uri = match hop {
+            NextHop::Target(target) => return Ok(Hop::Known(target)),
+            NextHop::Flow(flow) => return Ok(Hop::Known(Target::from(flow))),
+            NextHop::Uri(uri) => uri,
+        };
+        let transport = transport_of(&uri).ok_or(RequestError::NextHop)?;
+        let port = uri.port().unwrap_or(transport.default_port());
+        let host = uri.maddr().or(uri.host()).ok_or(RequestError::NextHop)?;
+        Ok(match host.ip() {
+            Some(ip) => Hop::Known(Target::new(transport, SocketAddr::new(ip, port))),
+            None => Hop::Name { name: host.to_string().into(), port, transport },
+        })
+    }
+
+    fn look_up(
+        &mut self,
+        now: Instant,
+        request: Request,
+        transaction: Option<ClientKey>,
+        name: Box<str>,
+        port: u16,
+        transport: Transport,
+    ) -> SlotKey {
+        // A resolver that never answers must not keep the transaction for ever.
+        let lifetime = Interval::Lifetime.list(&self.config);
+        let expiry = Expiry::Lookup(self.lookups.next_key());
+        let running = self.timers.arm_nth(now, lifetime, expiry);
+        let request = Box::new(request);
+        let key = self.lookups.insert(Lookup { request, transaction, transport, port, running });
+        let id = u64::from(key.generation) << 32 | u64::from(key.slot);
+        self.outputs.push_back(Output::Resolve { id, name, port, transport });
+        key
+    }
+
+    fn carry_out_invite(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        actions: Actions<client_invite::Timer>,
+        mut response: Option<Response>,
+        error: Option<TransportError>,
+    ) {
+        for action in actions {
+            let Some(client) = self.clients.get_mut(key.0) else { return };
+            match action {
+                Action::Start(timer, interval) => client.running.start(
+                    now,
+                    &mut self.timers,
+                    &self.config,
+                    timer,
+                    interval,
+                    Expiry::ClientInvite(key, timer),
+                ),
+                Action::Stop(timer) => client.running.stop(&mut self.timers, timer),
+                Action::SendAck => self.send_ack(key, response.as_ref()),
+                Action::SendCancel => self.send_cancel(now, key),
+                Action::Deliver => self.deliver(key, response.take()),
+                Action::Send
+                | Action::Timeout
+                | Action::TransportError
+                | Action::Terminate
+                | Action::Resend
+                | Action::SendTrying => self.carry_out(key, action, error),
+            }
+        }
+    }
+
+    fn carry_out_non_invite(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        actions: Actions<client_non_invite::Timer>,
+        mut response: Option<Response>,
+        error: Option<TransportError>,
+    ) {
+        for action in actions {
+            let Some(client) = self.clients.get_mut(key.0) else { return };
+            match action {
+                Action::Start(timer, interval) => client.running.start(
+                    now,
+                    &mut self.timers,
+                    &self.config,
+                    timer,
+                    interval,
+                    Expiry::ClientNonInvite(key, timer),
+                ),
+                Action::Stop(timer) => client.running.stop(&mut self.timers, timer),
+                Action::Deliver => self.deliver(key, response.take()),
+                Action::Send
+                | Action::Timeout
+                | Action::TransportError
+                | Action::Terminate
+                | Action::Resend
+                | Action::SendTrying
+                | Action::SendAck
+                | Action::SendCancel => self.carry_out(key, action, error),
+            }
+        }
+    }
+
+    /// What both machines of the client side ask for in the same way.
+    fn carry_out<T>(&mut self, key: ClientKey, action: Action<T>, error: Option<TransportError>) {
+        match action {
+            Action::Send => self.send_message(key),
+            Action::Timeout => {
+                self.stats.timeouts += 1;
+                self.tell(key, Event::Timeout { key });
+            }
+            Action::TransportError => {
+                let error = error.unwrap_or(TransportError::Closed);
+                self.tell(key, Event::TransportError { key: Key::Client(key), error });
+            }
+            Action::Terminate => self.end_client(key),
+            // Asked for by the other machines only.
+            Action::Resend
+            | Action::SendTrying
+            | Action::SendAck
+            | Action::SendCancel
+            | Action::Deliver
+            | Action::Start(..)
+            | Action::Stop(_) => {}
+        }
+    }
+
+    fn send_message(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key.0) else { return };
+        if client.message.is_empty() {
+            return;
+        }
+        if core::mem::replace(&mut client.is_sent, true) {
+            self.stats.request_retransmissions += 1;
+        }
+        self.stats.requests_sent += 1;
+        // RFC 3261 §17.1.1.2: "The formal definition of retransmit within the context of the transaction
+        // layer is to take the message previously sent to the transport layer and pass it to the transport
+        // layer once more."
+        self.outputs.push_back(Output::Transmit(Transmit {
+            destination: Destination::Target(client.target),
+            fallback: None,
+            payload: client.message.clone(),
+            token: Key::Client(key).token(),
+        }));
+    }
+
+    fn deliver(&mut self, key: ClientKey, response: Option<Response>) {
+        let Some(response) = response else { return };
+        if let Some(client) = self.clients.get_mut(key.0)
+            && response.status().is_final()
+            && !client.is_acknowledged
+        {
+            // The request will not be sent again.
+            client.message = Bytes::new();
+        }
+        self.tell(key, Event::Response { key, response });
+    }
+
+    /// An event of a transaction that the user knows of. CANCEL transactions are this layer's own:
+    /// the end of a CANCEL shows in that of its INVITE.
+    fn tell(&mut self, key: ClientKey, event: Event) {
+        if self.clients.get(key.0).is_some_and(|client| client.method != Method::Cancel) {
+            self.events.push_back(event);
+        }
+    }
+
+    fn send_ack(&mut self, key: ClientKey, response: Option<&Response>) {
+        let (Some(client), Some(response)) = (self.clients.get_mut(key.0), response) else { return };
+        if !client.is_acknowledged {
+            let invite = Message::parse(client.message.clone(), &self.config.message);
+            let Ok(Message::Request(invite)) = invite else { return };
+            let Some(ack) = construct::ack(&invite, response) else { return };
+            // From here on only the ACK will be sent again.
+            client.message = ack;
+            client.is_acknowledged = true;
+        }
+        self.stats.requests_sent += 1;
+        // RFC 3261 §17.1.1.2: "The ACK MUST be sent to the same address, port, and transport to which the
+        // original request was sent."
+        // RFC 6026 §8.4: "The ACK MUST be sent to the same address, port, and transport to which the
+        // original request was sent."
+        self.outputs.push_back(Output::Transmit(Transmit {
+            destination: Destination::Target(client.target),
+            fallback: None,
+            payload: client.message.clone(),
+            token: Key::Client(key).token(),
+        }));
+    }
+
+    fn send_cancel(&mut self, now: Instant, key: ClientKey) {
+        let Some(client) = self.clients.get(key.0) else { return };
+        let (target, nonce) = (client.target, client.nonce);
+        let invite = Message::parse(client.message.clone(), &self.config.message);
+        let Ok(Message::Request(invite)) = invite else { return };
+        let Some(cancel) = construct::cancel(&invite) else { return };
+        // RFC 3261 §9.1: "The destination address, port, and transport for the CANCEL MUST be identical to
+        // those used to send the original request."
+        let cancel_key = self.insert_client(Method::Cancel, nonce, target);
+        if let Some(client) = self.clients.get_mut(cancel_key.0) {
+            client.message = cancel;
+            client.partner = Some(key);
+        }
+        if let Some(client) = self.clients.get_mut(key.0) {
+            client.partner = Some(cancel_key);
+        }
+        self.start(now, cancel_key);
+    }
+
+    /// The transport refused before the machine could start.
+    fn fail_client(&mut self, key: ClientKey, error: TransportError) {
+        self.events.push_back(Event::TransportError { key: Key::Client(key), error });
+        self.end_client(key);
+    }
+
+    fn end_client(&mut self, key: ClientKey) {
+        let Some(mut client) = self.clients.remove(key.0) else { return };
+        client.running.stop_all(&mut self.timers);
+        trace_in!(client.span, "terminated");
+        if client.method == Method::Cancel {
+            let invite = client.partner.and_then(|invite| self.clients.get_mut(invite.0));
+            if let Some(invite) = invite {
+                invite.partner = None;
+            }
+            return;
+        }
+        // The INVITE is decided: what its CANCEL would still learn is of no use, and no response could
+        // find it any more.
+        if let Some(mut cancel) = client.partner.and_then(|cancel| self.clients.remove(cancel.0)) {
+            cancel.running.stop_all(&mut self.timers);
+        }
+        self.events.push_back(Event::Terminated { key: Key::Client(key) });
+    }
+}
+
+impl Client {
+    fn awaits_an_answer(&self) -> bool {
+        match &self.machine {
+            Machine::Waiting(_) => false,
+            Machine::Invite(machine) => machine.state() == client_invite::State::Calling,
+            Machine::NonInvite(machine) => machine.state() == client_non_invite::State::Trying,
+        }
+    }
+}
+
+fn via(target: &Target, sent_by: &str, branch: &crate::branch::Text) -> Option<Via<'static>> {
+    Via::new(target.transport, sent_by, branch.as_str()).ok().map(|via| via.with_rport())
+}
+
+/// BYE, CANCEL and PRACK end something: to refuse them keeps alive what they end.
+pub(super) fn eases_the_load(method: &Method) -> bool {
+    matches!(method, Method::Bye | Method::Cancel | Method::Prack)
+}
+
+fn transport_of(uri: &Uri<'_>) -> Option<Transport> {
+    if !uri.is_sip() {
+        return None;
+    }
+    let named = match uri.param("transport") {
+        Some(_) => Some(uri.transport()?),
+        None => None,
+    };
+    Some(match (named, uri.is_secure()) {
+        (None, false) => Transport::Udp,
+        (None, true) => Transport::Tls,
+        // RFC 3261 §26.2.2: over SIPS, "tcp" means TLS over it.
+        (Some(Transport::Tcp), true) => Transport::Tls,
+        (Some(Transport::Ws), true) => Transport::Wss,
+        (Some(named), _) => named,
+    })
+}
