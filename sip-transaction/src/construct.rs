@@ -4,7 +4,8 @@ use core::hash::Hasher;
 
 use bytes::Bytes;
 use sip_message::{
-    CSeq, HeaderName, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter, StatusCode,
+    CSeq, HeaderName, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter,
+    StatusCode,
 };
 use siphasher::sip::SipHasher24;
 

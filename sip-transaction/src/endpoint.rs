@@ -160,9 +160,10 @@ impl<U: TransactionUser> Endpoint<U> {
         // RFC 3261 §18.1.2: "If the value of the "sent-by" parameter in that header field value does not
         // correspond to a value that the client transport is configured to insert into requests, the
         // response MUST be silently discarded."
-        let is_ours = response.headers().top_via().is_some_and(|via| {
-            crate::via::check_response_via(&via, self.transactions.locals())
-        });
+        let is_ours = response
+            .headers()
+            .top_via()
+            .is_some_and(|via| crate::via::check_response_via(&via, self.transactions.locals()));
         if !is_ours || response.validate().is_err() {
             self.transactions.stats_mut().dropped_responses += 1;
             return;

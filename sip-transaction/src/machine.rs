@@ -116,14 +116,16 @@ mod tests {
         let config = Config::default();
         let durations = Interval::durations(&config);
         let of = |interval: Interval| durations[interval.list(&config)].as_millis();
-        assert_eq!([0, 1, 2, 3, 6, 7].map(|n| of(Interval::Backoff(n))), [
-            500, 1_000, 2_000, 4_000, 32_000, 32_000
-        ]);
+        assert_eq!(
+            [0, 1, 2, 3, 6, 7].map(|n| of(Interval::Backoff(n))),
+            [500, 1_000, 2_000, 4_000, 32_000, 32_000]
+        );
         // RFC 3261 §17.1.2.2: "For the default values of T1 and T2, this results in intervals of 500 ms,
         // 1 s, 2 s, 4 s, 4 s, 4 s, etc."
-        assert_eq!([0, 1, 2, 3, 4, 5].map(|n| of(Interval::CappedBackoff(n))), [
-            500, 1_000, 2_000, 4_000, 4_000, 4_000
-        ]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(|n| of(Interval::CappedBackoff(n))),
+            [500, 1_000, 2_000, 4_000, 4_000, 4_000]
+        );
         assert_eq!(
             [Interval::T2, Interval::T4, Interval::Lifetime, Interval::TimerD].map(of),
             [4_000, 5_000, 32_000, 32_000]

@@ -97,22 +97,24 @@ impl MatchKey {
 
     /// Whether a request of the transaction's own method is this one again.
     pub(crate) fn is_repeated_by(&self, probe: &Probe) -> bool {
-        self.head() == probe.head() && (!probe.is_rfc2543() || {
-            let ((tag, uri), (other_tag, other_uri)) = (self.tail(), probe.tail());
-            tag == other_tag && is_same_uri(uri, other_uri)
-        })
+        self.head() == probe.head()
+            && (!probe.is_rfc2543() || {
+                let ((tag, uri), (other_tag, other_uri)) = (self.tail(), probe.tail());
+                tag == other_tag && is_same_uri(uri, other_uri)
+            })
     }
 
     /// Whether an ACK belongs to this INVITE, whose last response is at hand.
     pub(crate) fn is_acknowledged_by(&self, probe: &Probe, response: &[u8]) -> bool {
-        self.head() == probe.head() && (!probe.is_rfc2543() || {
-            // RFC 3261 §17.2.3: "The ACK request matches a transaction if the Request-URI, From tag, Call-ID,
-            // CSeq number (not the method), and top Via header field match those of the INVITE request which
-            // created the transaction, and the To tag of the ACK matches the To tag of the response sent by
-            // the server transaction."
-            let ((_, uri), (tag, other_uri)) = (self.tail(), probe.tail());
-            is_same_uri(uri, other_uri) && to_tag_is(response, tag)
-        })
+        self.head() == probe.head()
+            && (!probe.is_rfc2543() || {
+                // RFC 3261 §17.2.3: "The ACK request matches a transaction if the Request-URI, From tag, Call-ID,
+                // CSeq number (not the method), and top Via header field match those of the INVITE request which
+                // created the transaction, and the To tag of the ACK matches the To tag of the response sent by
+                // the server transaction."
+                let ((_, uri), (tag, other_uri)) = (self.tail(), probe.tail());
+                is_same_uri(uri, other_uri) && to_tag_is(response, tag)
+            })
     }
 
     /// The same, where the response is not kept: the user of an accepted INVITE sees every ACK.

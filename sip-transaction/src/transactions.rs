@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use hashbrown::HashTable;
 use sip_message::{Request, Response, StatusCode};
-use sip_transport::{Flow, Locals, Target, TransportError, Transmit};
+use sip_transport::{Flow, Locals, Target, Transmit, TransportError};
 use tracing::Span;
 
 use crate::machine::Interval;

@@ -408,7 +408,8 @@ impl Transactions {
         let (target, branch) =
             (client.target, Branch { slot: key.0.slot, nonce: client.nonce }.encode());
         let message = Message::parse(client.message.clone(), &self.config.message);
-        let local = self.listener(&target).map(|(id, sent_by)| (id, via(&target, sent_by, &branch)));
+        let local =
+            self.listener(&target).map(|(id, sent_by)| (id, via(&target, sent_by, &branch)));
         match (message, local) {
             (Ok(Message::Request(mut request)), Ok((listener, Some(via)))) => {
                 request.headers_mut().pop_front(HeaderName::Via);
@@ -649,7 +650,9 @@ impl Transactions {
     }
 
     fn send_ack(&mut self, key: ClientKey, response: Option<&Response>) {
-        let (Some(client), Some(response)) = (self.clients.get_mut(key.0), response) else { return };
+        let (Some(client), Some(response)) = (self.clients.get_mut(key.0), response) else {
+            return;
+        };
         if !client.is_acknowledged {
             let invite = Message::parse(client.message.clone(), &self.config.message);
             let Ok(Message::Request(invite)) = invite else { return };

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::via::response_target;
 use bytes::Bytes;
 use sip_message::{Message, Method, Request, Response, StatusCode};
 use sip_transport::{Destination, Flow, Target, Transmit, TransportError};
-use crate::via::response_target;
 
 use super::client::eases_the_load;
 use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
@@ -200,9 +200,9 @@ impl Transactions {
         mut is_it: impl FnMut(&Server) -> bool,
     ) -> Option<ServerKey> {
         let hash = probe.hash(self.config.seed);
-        let slot = self.matches.find(hash, |slot| {
-            self.servers.at(*slot).is_some_and(|(_, server)| is_it(server))
-        })?;
+        let slot = self
+            .matches
+            .find(hash, |slot| self.servers.at(*slot).is_some_and(|(_, server)| is_it(server)))?;
         self.servers.at(*slot).map(|(key, _)| ServerKey(key))
     }
 
