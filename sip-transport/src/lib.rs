@@ -11,6 +11,7 @@ mod mtu;
 #[cfg(feature = "tokio")]
 mod sockets;
 mod tap;
+mod via;
 
 #[cfg(feature = "tokio")]
 pub use config::Config;
@@ -22,3 +23,4 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 #[cfg(feature = "tokio")]
 pub use sockets::Sockets;
 pub use tap::{Tap, Tapped};
+pub use via::{is_own_response, request_via, response_target, stamp};
