@@ -210,7 +210,7 @@ impl Id {
             {
                 return id;
             }
-            bucket = (bucket + 1) % BUCKET_COUNT;
+            bucket = bucket.wrapping_add(1) % BUCKET_COUNT;
         }
         Self::OTHER
     }

@@ -79,7 +79,7 @@ impl Method {
     }
 
     /// The method of that name; `None` when `name` is not a token (RFC 3261 §25.1).
-    // RFC 3261 §7.1: "The method is case-sensitive."
+    // RFC 3261 §20.16: "The method part of CSeq is case-sensitive."
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Option<Self> {
         Some(match name {

@@ -87,7 +87,7 @@ const fn classes() -> [u16; 256] {
         if !matches!(b, b'"' | b'\\' | b'\r' | b'\n') {
             set(&mut table, byte, QUOTED);
         }
-        byte += 1;
+        byte = byte.wrapping_add(1);
     }
     table
 }
@@ -435,20 +435,8 @@ pub(crate) fn folds_only(text: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The values that the commas of a list field part, by RFC 3261 §7.3.1: commas inside quoted
-/// strings and angle brackets part nothing. White space around each value is taken off; what is
-/// unbalanced reaches to the end. Yields one (perhaps empty) value for an empty field.
-pub(crate) fn split_commas(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut left = Some(text);
-    core::iter::from_fn(move || {
-        let text = left?;
-        let end = first_comma(text);
-        left = end.and_then(|end| text.get(end.saturating_add(1)..));
-        Some(trim(text.get(..end.unwrap_or(text.len())).unwrap_or_default()).0)
-    })
-}
-
-/// Where the first comma is that parts two values of a list field.
+/// Where the first comma is that parts two values of a list field, by RFC 3261 §7.3.1: commas inside
+/// quoted strings and angle brackets part nothing.
 pub(crate) fn first_comma(text: &[u8]) -> Option<usize> {
     let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
     for (at, &byte) in text.iter().enumerate() {

@@ -19,7 +19,7 @@ use crate::{
 /// Reads the one message of a datagram, or one message that was framed off a stream.
 pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
     // RFC 3261 §7.5: "Implementations processing SIP messages over stream-oriented transports MUST
-    // ignore any CRLF appearing before the start-line"; harmless in a datagram too.
+    // ignore any CRLF appearing before the start-line [H4.1]."
     let lead = bytes.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
     bytes::Buf::advance(&mut bytes, lead);
     let refuse = |kind, at: usize| Err(ParseError { kind, offset: at.saturating_add(lead) });
@@ -252,8 +252,8 @@ fn read_fields(
     // RFC 3261 §18.3: "In the case of message-oriented transports (such as UDP), if the message has
     // a Content-Length header field, the message body is assumed to contain that many bytes."
     let wanted = match length {
-        // RFC 3261 §18.3: "If no Content-Length is present, the body is assumed to end at the end
-        // of the transport packet."
+        // RFC 3261 §18.3: "If the message has no Content-Length header field, the message body is
+        // assumed to end at the end of the transport packet."
         ContentLength::Absent => present,
         ContentLength::Is(wanted, at) => {
             // RFC 3261 §18.3: "If the transport packet ends before the end of the message body,
@@ -347,8 +347,9 @@ enum Line<'a> {
 
 impl<'a> Lines<'a> {
     // RFC 3261 §7: "The start-line, each message-header line, and the empty line MUST be terminated
-    // by a carriage-return line-feed sequence (CRLF)." A bare LF is read as one, as HTTP allows
-    // (RFC 9112 §2.2) and other implementations do; a bare CR is not.
+    // by a carriage-return line-feed sequence (CRLF)."
+    //
+    // A bare LF is read as one too, as HTTP allows (RFC 9112 §2.2) and others do; a bare CR is not.
     #[inline]
     fn next(&mut self) -> Line<'a> {
         let start = self.at;

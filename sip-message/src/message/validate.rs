@@ -8,7 +8,7 @@ use super::headers::Headers;
 use super::parse::Version;
 use super::{Request, Response};
 use crate::{
-    CSeq, CallId, Contact, Date, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards,
+    CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards,
     MinExpires, RecordRoute, Refusal, RefusalKind, RetryAfter, Route, StatusCode, To, UriErrorKind,
     Via, Warning,
 };
@@ -16,10 +16,10 @@ use crate::{
 impl Request {
     /// Whether the request can be worked on; otherwise the status that is owed to it.
     ///
-    /// Checked are the framing and the [`Limits`](crate::Limits) (400, 413, 513), the version (505)
+    /// Checked are the framing and the [`Limits`](crate::Limits) (400, 513), the version (505)
     /// and the Request-URI (400, 414); that To, From, Call-ID, CSeq and Via are there, once but for
     /// Via, and are what they must be; CSeq's method; and, if there, Max-Forwards, Contact, Route,
-    /// Record-Route, Expires and Date.
+    /// Record-Route and Expires.
     ///
     /// # Errors
     /// The first thing that is wrong. An ACK is never answered: a refused one is dropped.
@@ -32,13 +32,12 @@ impl Request {
         self.headers.validate()?;
         // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
         match self.headers.cseq() {
-            Some(cseq) if cseq.is(&self.method) => {}
+            Some(cseq) if cseq.is(&self.method) => Ok(()),
             _ => {
                 let at = self.headers.offset(HeaderName::CSeq);
-                return Err(Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at));
+                Err(Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at))
             }
         }
-        self.headers.validate_each::<Date>()
     }
 
     fn validate_uri(&self) -> Result<(), Refusal> {
@@ -110,6 +109,9 @@ impl Headers {
         self.validate_each::<Contact<'_>>()?;
         self.validate_each::<Route<'_>>()?;
         self.validate_each::<RecordRoute<'_>>()?;
+        // RFC 3261 §16.3: "Any other components, well-formed or not, SHOULD be ignored and
+        // remain unchanged when the message is forwarded. For instance, an element would not reject
+        // a request because of a malformed Date header field."
         self.validate_each::<Expires>()
     }
 
