@@ -149,9 +149,11 @@ impl Task {
         let attempt = async {
             let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             if !from.ip().is_unspecified() {
-                // RFC 3261 §18.1.1: "the transport layer MUST also be prepared to receive an
-                // incoming connection on the source IP address from which the request was sent and
-                // port number in the "sent-by" field": so the source is the listener's address.
+                // From the address that Via names, because a response may come over a connection
+                // to it:
+                // RFC 3261 §18.1.1: "To handle this case, the transport layer MUST also be prepared
+                // to receive an incoming connection on the source IP address from which the request
+                // was sent and port number in the "sent-by" field."
                 socket.bind(SocketAddr::new(from.ip(), 0))?;
             }
             let stream = socket.connect(to).await?;
