@@ -6,6 +6,8 @@ mod client_invite;
 mod client_non_invite;
 mod config;
 mod construct;
+#[cfg(feature = "tokio")]
+mod driver;
 mod endpoint;
 mod event;
 mod key;
@@ -21,6 +23,8 @@ mod transactions;
 mod via;
 
 pub use config::{Config, ConfigError};
+#[cfg(feature = "tokio")]
+pub use driver::{Application, Shard, Stopper};
 pub use endpoint::Endpoint;
 pub use event::{Event, Gone, NextHop, Output, RequestError, TransactionUser};
 pub use key::{ClientKey, Key, ServerKey};

@@ -105,7 +105,7 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
         // if that parameter is not present."
         to(maddr, port).with_ttl(via.ttl().unwrap_or(1))
     } else if let (Some(received), Some(Some(rport))) = (via.received(), via.rport()) {
-        // RFC 3581 §4: "if there is no "maddr" parameter, but there is both a "received" parameter
+        // RFC 3581 §4: "there is no "maddr" parameter, but there is both a "received" parameter
         // and an "rport" parameter, the response MUST be sent to the IP address listed in the
         // "received" parameter, and the port in the "rport" parameter."
         to(received, rport)
@@ -115,8 +115,8 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
         // parameter, using the port indicated in the "sent-by" value, or using port 5060 if none is
         // specified explicitly."
         // RFC 3261 §18.2.2: "Otherwise, if it is not receiver-tagged, the response MUST be sent to
-        // the address indicated by the "sent-by" value" … which is the source address then: from any
-        // other it would have been tagged.
+        // the address indicated by the "sent-by" value"
+        // That is the source address then: from any other it would have been tagged.
         to(ip, port)
     };
     if target.remote == flow.remote {
