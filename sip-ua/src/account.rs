@@ -1,0 +1,257 @@
+//! Who places calls and registers, with what secrets, by way of whom; and what goes along with a message.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip_message::Uri;
+
+/// An identity under which requests are sent: plain data, shared as `Arc<Account>`.
+///
+/// ```
+/// use sip_ua::{Account, Credentials};
+///
+/// let account = Account::new("sip:alice@example.com".parse()?)
+///     .display_name("Alice")
+///     .credentials(Credentials::new("alice", "secret"))
+///     .outbound_proxy("sip:proxy.example.com;lr".parse()?);
+/// assert_eq!(account.identity().user(), Some("alice"));
+/// # Ok::<(), sip_message::UriError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Account {
+    identity: Uri<'static>,
+    display_name: Option<String>,
+    credentials: Vec<Credentials>,
+    registrar: Option<Uri<'static>>,
+    outbound_proxy: Option<Uri<'static>>,
+    expires: Duration,
+    contact: Option<Uri<'static>>,
+}
+
+impl Account {
+    /// An account with this address-of-record, which From (and To of a REGISTER) will hold.
+    pub fn new(identity: Uri<'static>) -> Self {
+        Self {
+            identity,
+            display_name: None,
+            credentials: Vec::new(),
+            registrar: None,
+            outbound_proxy: None,
+            expires: Duration::from_secs(3600),
+            contact: None,
+        }
+    }
+
+    /// Nobody: `sip:anonymous@anonymous.invalid` (RFC 3261 §8.1.1.3), for what needs no identity.
+    pub fn anonymous() -> Self {
+        let uri = Uri::parse(b"sip:anonymous@anonymous.invalid").map(Uri::into_owned);
+        match uri {
+            Ok(uri) => Self::new(uri).display_name("Anonymous"),
+            // The text above is a URI; a test parses it.
+            Err(_) => unreachable!("a constant URI"),
+        }
+    }
+
+    /// Sets the name that people see beside the address.
+    #[must_use]
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// Adds a username and password to answer 401 and 407 with. Those with a realm are tried for that
+    /// realm only, and before those without.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials.push(credentials);
+        self
+    }
+
+    /// Sets where REGISTER goes. By default the domain of the identity.
+    #[must_use]
+    pub fn registrar(mut self, uri: Uri<'static>) -> Self {
+        self.registrar = Some(uri);
+        self
+    }
+
+    /// Sets the proxy that every request outside of a dialog goes through first: its URI becomes the
+    /// first Route value (RFC 3261 §8.1.2). Without an `lr` parameter one is added.
+    #[must_use]
+    pub fn outbound_proxy(mut self, uri: Uri<'static>) -> Self {
+        self.outbound_proxy = Some(uri);
+        self
+    }
+
+    /// Sets the life of a binding that a registration asks for, in whole seconds. Default one hour.
+    #[must_use]
+    pub fn expires(mut self, expires: Duration) -> Self {
+        self.expires = expires;
+        self
+    }
+
+    /// Sets the address that a registration binds, in place of this endpoint's own: that of another
+    /// program, say.
+    #[must_use]
+    pub fn contact(mut self, uri: Uri<'static>) -> Self {
+        self.contact = Some(uri);
+        self
+    }
+
+    /// The address-of-record.
+    pub fn identity(&self) -> &Uri<'static> {
+        &self.identity
+    }
+
+    /// The name beside it.
+    pub fn shown_name(&self) -> Option<&str> {
+        self.display_name.as_deref()
+    }
+
+    /// The secrets, in the order they were added.
+    pub fn all_credentials(&self) -> &[Credentials] {
+        &self.credentials
+    }
+
+    /// Where REGISTER goes, if not to the domain of the identity.
+    pub fn registrar_uri(&self) -> Option<&Uri<'static>> {
+        self.registrar.as_ref()
+    }
+
+    /// The first hop of requests outside of a dialog.
+    pub fn outbound_proxy_uri(&self) -> Option<&Uri<'static>> {
+        self.outbound_proxy.as_ref()
+    }
+
+    /// The address that a registration binds, if not this endpoint's own.
+    pub fn contact_uri(&self) -> Option<&Uri<'static>> {
+        self.contact.as_ref()
+    }
+
+    /// The life of a binding asked for.
+    pub fn registration_expires(&self) -> Duration {
+        self.expires
+    }
+}
+
+/// A username and password for digest authentication (RFC 3261 §22).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    username: String,
+    password: String,
+    realm: Option<String>,
+}
+
+impl Credentials {
+    /// For any realm.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { username: username.into(), password: password.into(), realm: None }
+    }
+
+    /// For this realm only.
+    #[must_use]
+    pub fn for_realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = Some(realm.into());
+        self
+    }
+
+    /// The username.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The realm it is for; `None` means any.
+    pub fn realm(&self) -> Option<&str> {
+        self.realm.as_deref()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .field("password", &"…")
+            .field("realm", &self.realm)
+            .finish()
+    }
+}
+
+/// The body of a message and its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// What Content-Type says.
+    pub content_type: Cow<'static, str>,
+    /// The bytes as they go on the wire.
+    pub bytes: Bytes,
+}
+
+impl Body {
+    /// A body of any type.
+    pub fn new(content_type: impl Into<Cow<'static, str>>, bytes: impl Into<Bytes>) -> Self {
+        Self { content_type: content_type.into(), bytes: bytes.into() }
+    }
+
+    /// A session description: `application/sdp`.
+    pub fn sdp(bytes: impl Into<Bytes>) -> Self {
+        Self::new("application/sdp", bytes)
+    }
+
+    /// A text: `text/plain`.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new("text/plain", text.into().into_bytes())
+    }
+}
+
+/// More header fields for a message: names and values, in order. Those that the stack writes itself
+/// (Via, From, To, Call-ID, CSeq, Contact, Content-Length, …) do not belong here.
+pub type ExtraHeaders = [(String, String)];
+
+/// What a call is placed with.
+#[derive(Clone, Debug)]
+pub struct OutgoingCall {
+    /// Whom to call: becomes the Request-URI and To.
+    pub to: Uri<'static>,
+    /// The offer, or `None` to leave it to the callee.
+    pub body: Option<Body>,
+    /// More header fields for the INVITE.
+    pub headers: Vec<(String, String)>,
+}
+
+impl OutgoingCall {
+    /// A call to this address, without a body.
+    pub fn to(to: Uri<'static>) -> Self {
+        Self { to, body: None, headers: Vec::new() }
+    }
+
+    /// The same with this body.
+    #[must_use]
+    pub fn body(mut self, body: Body) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// The same with one more header field.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_printed() {
+        let account = Account::anonymous().credentials(Credentials::new("alice", "hush-hush"));
+        assert!(!format!("{account:?}").contains("hush-hush"));
+        assert_eq!(account.all_credentials()[0].password(), "hush-hush");
+    }
+}
