@@ -24,9 +24,9 @@
 //! // Alice asks. Her transaction sends again until Bob's answer comes through.
 //! let uri = "sip:bob@192.0.2.2".parse()?;
 //! let options = Request::builder(Method::Options, &uri)
-//!     .header(&From::parse(b"<sip:alice@192.0.2.1>;tag=1")?)
-//!     .header(&To::parse(b"<sip:bob@192.0.2.2>")?)
-//!     .header(&CallId::parse(b"7@192.0.2.1")?)
+//!     .header(&From::new(&"sip:alice@192.0.2.1".parse()?).with_tag("1")?)
+//!     .header(&To::new(&uri))
+//!     .header(&CallId::new("7@192.0.2.1")?)
 //!     .header(&CSeq::new(1, Method::Options)?)
 //!     .build()?;
 //! network.with(alice, |now, _, transactions| {
@@ -60,5 +60,5 @@ mod streams;
 mod trace;
 
 pub use link::Link;
-pub use network::{AddressTaken, Counts, Listener, Network, NodeId};
+pub use network::{AddError, Counts, Listener, Network, NodeId};
 pub use trace::{Fate, Passage};

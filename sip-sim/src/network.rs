@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_message::Transport;
 use sip_transaction::{
-    Config, Endpoint, Event, Output, Random, TransactionUser, Transactions,
+    Config, ConfigError, Endpoint, Event, Output, Random, TransactionUser, Transactions,
 };
 use sip_transport::{
     Destination, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
@@ -80,7 +80,12 @@ struct UnderWay {
 enum Arrival {
     Input(Input),
     /// A message, with what the record says of it.
-    Payload { input: Input, transport: Transport, from: SocketAddr, to: SocketAddr },
+    Payload {
+        input: Input,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+    },
 }
 
 impl<U: TransactionUser> Network<U> {
@@ -110,26 +115,27 @@ impl<U: TransactionUser> Network<U> {
     /// Adds a node that listens on `addresses`, with its own seed drawn from the network's.
     ///
     /// # Errors
-    /// The address that another node has already.
+    /// Another node has one of the addresses already, or the configuration is not valid.
     pub fn add(
         &mut self,
         addresses: &[(Transport, SocketAddr)],
         config: Config,
         user: U,
-    ) -> Result<NodeId, AddressTaken> {
+    ) -> Result<NodeId, AddError> {
         let id = NodeId(self.nodes.len());
         for &(transport, address) in addresses {
             if self.owners.contains_key(&(transport, address)) {
-                return Err(AddressTaken { transport, address });
+                return Err(AddError::AddressTaken { transport, address });
             }
         }
         let locals = Locals::new(addresses.iter().zip(0..).map(|(&(transport, addr), index)| {
-            let listener = ListenerId::new(index);
-            self.owners.insert((transport, addr), (id, listener));
-            Local::new(listener, transport, addr)
+            Local::new(ListenerId::new(index), transport, addr)
         }));
-        let config = config.with_seed([self.random.next_u64(), self.random.next_u64()]);
-        let endpoint = Endpoint::new(config, locals.clone(), self.now, user);
+        let config = config.seed([self.random.next_u64(), self.random.next_u64()]);
+        let endpoint = Endpoint::new(config, locals.clone(), self.now, user)?;
+        for local in locals.iter() {
+            self.owners.insert((local.transport, local.addr), (id, local.id));
+        }
         self.nodes.push(Node { endpoint, locals });
         Ok(id)
     }
@@ -196,7 +202,7 @@ impl<U: TransactionUser> Network<U> {
     ) -> Option<R> {
         let now = self.now;
         let endpoint = &mut self.nodes.get_mut(node.0)?.endpoint;
-        let result = endpoint.with(|user, transactions| command(now, user, transactions));
+        let result = endpoint.with(now, |user, transactions| command(now, user, transactions));
         self.drain(node);
         Some(result)
     }
@@ -306,13 +312,13 @@ impl<U: TransactionUser> Network<U> {
         {
             match output {
                 Output::Transmit(transmit) => self.transmit(node, transmit),
-                Output::Resolve(question) => {
+                Output::Resolve { id, name, .. } => {
                     let result = self
                         .hosts
-                        .get(&question.name.to_ascii_lowercase())
+                        .get(&name.to_ascii_lowercase())
                         .cloned()
                         .ok_or(TransportError::NameNotFound);
-                    let input = Input::Resolved { id: question.id, result };
+                    let input = Input::Resolved { id, result };
                     self.arrive(node, self.now + self.link.delay, Arrival::Input(input));
                 }
                 Output::Close(connection) => {
@@ -483,14 +489,21 @@ impl<U: TransactionUser> std::fmt::Debug for Network<U> {
     }
 }
 
-/// Two nodes may not have one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another node listens on {}:{address} already", transport.as_str())]
-pub struct AddressTaken {
-    /// The protocol below SIP.
-    pub transport: Transport,
-    /// The address.
-    pub address: SocketAddr,
+/// Why a node was not added.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// Two nodes may not have one address.
+    #[error("another node listens on {}:{address} already", transport.as_str())]
+    AddressTaken {
+        /// The protocol below SIP.
+        transport: Transport,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The configuration of the node's endpoint is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 impl PartialEq for UnderWay {
