@@ -201,7 +201,7 @@ pub enum HeaderErrorKind {
     Number,
     /// Not a method name.
     Method,
-    /// Not `SIP/2.0/` and a transport.
+    /// Not a protocol, a version and a transport, parted by `/`.
     Protocol,
     /// Not a media type or range.
     MediaType,
@@ -212,6 +212,8 @@ pub enum HeaderErrorKind {
     /// Something after the end of the value.
     Trailing,
 }
+
+impl core::error::Error for HeaderErrorKind {}
 
 impl fmt::Display for HeaderErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,7 +232,7 @@ impl fmt::Display for HeaderErrorKind {
             Self::DuplicateParameter => "a parameter for the second time",
             Self::Number => "not a number, or one out of range",
             Self::Method => "not a method",
-            Self::Protocol => "not SIP/2.0 and a transport",
+            Self::Protocol => "not a protocol, a version and a transport",
             Self::MediaType => "not a media type",
             Self::Date => "not an RFC 1123 date in GMT",
             Self::Comment => "the comment does not end",

@@ -8,7 +8,7 @@ use core::fmt;
 use crate::params::{self, Param, Params};
 use crate::scan::{self, ADDR_SPEC, Cursor, DISPLAY, Fault, Span, TOKEN, VALUE};
 use crate::uri::UriParts;
-use crate::{HeaderErrorKind, Uri, UriError};
+use crate::{HeaderErrorKind, Uri, UriError, UriErrorKind};
 
 /// A URI with a display name before it and parameters after it.
 ///
@@ -214,6 +214,11 @@ impl Parts {
                 }
                 display = first;
                 while cursor.peek() != Some(b'<') {
+                    if !display.is_empty() && matches!(cursor.peek(), None | Some(b';')) {
+                        // `To: bob`: what was taken for a name should have been a URI.
+                        let kind = HeaderErrorKind::Uri(UriErrorKind::Scheme);
+                        return Err(Fault { kind, at: start });
+                    }
                     let more = cursor.some(DISPLAY, HeaderErrorKind::DisplayName)?;
                     display.end = more.end;
                     cursor.skip_lws();

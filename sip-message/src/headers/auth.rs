@@ -83,6 +83,8 @@ fn next_param(cursor: &mut Cursor<'_>) -> Result<Option<(Span, Span)>, Fault> {
     cursor.skip_lws();
     let value = match cursor.peek() {
         Some(b'"') => cursor.quoted()?,
+        // The padding of a base64 token is no parameter.
+        Some(b'=') => return Err(cursor.fault(HeaderErrorKind::Parameter)),
         _ => cursor.some(VALUE, HeaderErrorKind::Parameter)?,
     };
     cursor.skip_lws();

@@ -25,10 +25,17 @@ impl CallId<'_> {
     /// This Call-ID.
     ///
     /// # Errors
-    /// It must not be empty, and visible ASCII throughout.
+    /// It must not be empty, and visible ASCII throughout, of at most 65,535 bytes.
     pub fn new(text: &str) -> Result<CallId<'_>, HeaderError> {
         if !scan::all(text.as_bytes(), VISIBLE) {
             return Err(HeaderError::new(HeaderName::CallId, HeaderErrorKind::Character, 0));
+        }
+        if text.len() > scan::MAX_TEXT {
+            return Err(HeaderError::new(
+                HeaderName::CallId,
+                HeaderErrorKind::TooLong,
+                scan::MAX_TEXT,
+            ));
         }
         Ok(CallId { text: Cow::Borrowed(text.as_bytes()) })
     }

@@ -49,18 +49,18 @@ fn single<'a, T>(
     field: &'a [u8],
     read: impl FnOnce(&'a [u8], &mut Cursor<'a>) -> Result<T, Fault>,
 ) -> Result<(T, Option<usize>), HeaderError> {
+    let error = |Fault { kind, at }| HeaderError::new(header, kind, at);
+    crate::scan::folds_only(field).map_err(error)?;
     let (text, lead) = crate::scan::trim(field);
     let parse = || {
         let mut cursor = Cursor::new(text)?;
-        // What was trimmed before the text must be white space and folds only.
-        crate::scan::folds_only(field).map_err(|f| Fault { at: f.at.saturating_sub(lead), ..f })?;
         let value = read(text, &mut cursor)?;
         cursor.skip_lws();
         if cursor.is_end() { Ok(value) } else { Err(cursor.fault(HeaderErrorKind::Trailing)) }
     };
     match parse() {
         Ok(value) => Ok((value, None)),
-        Err(Fault { kind, at }) => Err(HeaderError::new(header, kind, at.saturating_add(lead))),
+        Err(Fault { kind, at }) => Err(error(Fault { kind, at: at.saturating_add(lead) })),
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use bytes::BytesMut;
 
 use super::single;
-use crate::params::{Param, Params};
+use crate::params::{Param, Params, with_param};
 use crate::scan::{self, Cursor, Fault, Span};
 use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
 
@@ -34,6 +34,17 @@ impl RetryAfter<'_> {
         let _ = write!(text, "{seconds}");
         let end = Span::new(text.len(), text.len());
         RetryAfter { text: Cow::Owned(text.into_bytes()), seconds, comment: None, params: end }
+    }
+
+    /// With this parameter in place of the first of its name, or at the end; quoted if needed.
+    ///
+    /// # Errors
+    /// The name must be a token, the value without CR and LF.
+    pub fn with_param(&self, name: &str, value: &str) -> Result<RetryAfter<'static>, HeaderError> {
+        let text = with_param(&self.text, self.params, name, Some(value))
+            .map_err(|fault| HeaderError::from_fault(HeaderName::RetryAfter, fault))?;
+        let RetryAfter { seconds, comment, params, .. } = RetryAfter::parse(&text)?;
+        Ok(RetryAfter { text: Cow::Owned(text), seconds, comment, params })
     }
 
     /// Seconds to wait.

@@ -22,8 +22,12 @@ macro_rules! text_header {
             /// This text.
             ///
             /// # Errors
-            /// Control characters, CR and LF among them, cannot be written.
+            /// Control characters, CR and LF among them, cannot be written, nor more than 65,535 bytes.
             pub fn new(text: &str) -> Result<$name<'_>, HeaderError> {
+                if text.len() > scan::MAX_TEXT {
+                    let (kind, at) = (HeaderErrorKind::TooLong, scan::MAX_TEXT);
+                    return Err(HeaderError::new(HeaderName::$name, kind, at));
+                }
                 match text.bytes().position(|b| b.is_ascii_control() && b != b'\t') {
                     Some(at) => {
                         Err(HeaderError::new(HeaderName::$name, HeaderErrorKind::Character, at))

@@ -1,4 +1,6 @@
 use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt::Write as _;
 use core::time::Duration;
 
 use bytes::BytesMut;
@@ -25,6 +27,34 @@ pub struct Timestamp<'a> {
 }
 
 impl Timestamp<'_> {
+    /// A client's time, to the millisecond: since when, is the client's affair.
+    pub fn new(time: Duration) -> Timestamp<'static> {
+        let mut text = String::new();
+        write_seconds(&mut text, time);
+        let time = Span::new(0, text.len());
+        Timestamp { text: Cow::Owned(text.into_bytes()), time, delay: None }
+    }
+
+    /// With how long the server held the request, to the millisecond, in place of what was said of
+    /// it (RFC 3261 §8.2.6.1).
+    pub fn with_delay(&self, delay: Duration) -> Timestamp<'static> {
+        let mut text = String::from(self.time());
+        let time = Span::new(0, text.len());
+        text.push(' ');
+        let start = text.len();
+        write_seconds(&mut text, delay);
+        let end = text.len();
+        match end <= scan::MAX_TEXT {
+            true => Timestamp {
+                text: Cow::Owned(text.into_bytes()),
+                time,
+                delay: Some(Span::new(start, end)),
+            },
+            // A time of 65,000 digits leaves no room to say more.
+            false => self.clone().into_owned(),
+        }
+    }
+
     /// The client's time as it is written: only the client knows its unit and its beginning.
     pub fn time(&self) -> &str {
         self.time.str(&self.text)
@@ -82,6 +112,11 @@ fn decimal(cursor: &mut Cursor<'_>) -> Result<Span, Fault> {
         digits(cursor);
     }
     if cursor.at() == start { Err(fault) } else { Ok(Span::new(start, cursor.at())) }
+}
+
+fn write_seconds(out: &mut String, time: Duration) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis());
 }
 
 /// Seconds with up to nine decimals; more are cut off.

@@ -25,6 +25,7 @@ pub struct Via<'a> {
 
 #[derive(Clone, Copy, Default)]
 struct Parts {
+    is_sip: bool,
     transport: Span,
     host: Span,
     /// Host, colon and port, as they stand.
@@ -94,6 +95,11 @@ impl Via<'_> {
     fn from_vec(text: Vec<u8>) -> Result<Via<'static>, HeaderError> {
         let parts = Via::parse(&text)?.parts;
         Ok(Via { text: Cow::Owned(text), parts })
+    }
+
+    /// Whether the protocol is `SIP/2.0`; the grammar allows others, for gateways.
+    pub fn is_sip(&self) -> bool {
+        self.parts.is_sip
     }
 
     /// The transport, if it is one that is known here.
@@ -237,15 +243,14 @@ impl Parts {
     /// `SIP / 2.0 / transport LWS`
     fn sent_protocol(&mut self, field: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         const KIND: HeaderErrorKind = HeaderErrorKind::Protocol;
+        self.is_sip = true;
         // As nearly everybody writes it.
         if cursor.rest().starts_with(b"SIP/2.0/") {
             cursor.skip(8);
         } else {
-            for expected in [&b"SIP"[..], b"2.0"] {
+            for ours in [&b"SIP"[..], b"2.0"] {
                 let found = cursor.some(TOKEN, KIND)?;
-                if !found.of(field).eq_ignore_ascii_case(expected) {
-                    return Err(Fault { kind: KIND, at: found.start.into() });
-                }
+                self.is_sip &= found.of(field).eq_ignore_ascii_case(ours);
                 cursor.skip_lws();
                 if !cursor.eat(b'/') {
                     return Err(cursor.fault(KIND));

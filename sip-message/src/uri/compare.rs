@@ -40,8 +40,8 @@ impl Uri<'_> {
         }
         // RFC 3261 §19.1.4: "Comparison of the userinfo of SIP and SIPS URIs is case-
         // sensitive."
-        same_option(self.user(), other.user(), same_userinfo)
-            && same_option(self.password(), other.password(), same_userinfo)
+        same_option(self.user(), other.user(), |a, b| same(a.as_bytes(), b.as_bytes()))
+            && same_option(self.password(), other.password(), |a, b| same(a.as_bytes(), b.as_bytes()))
             && self.host() == other.host()
             // RFC 3261 §19.1.4: "A URI omitting any component with a default value will not
             // match a URI explicitly containing that component with its default value."
@@ -60,7 +60,7 @@ impl Uri<'_> {
     fn params_cover(&self, other: &Uri<'_>) -> bool {
         self.params().all(|param| match other.params().find(|o| same_name(&param, o)) {
             // RFC 3261 §19.1.4: "Any uri-parameter appearing in both URIs must match."
-            Some(found) => same_option(param.raw_value, found.raw_value, escape::eq_ignore_case),
+            Some(found) => same_option(param.raw_value, found.raw_value, same_in_any_case),
             // RFC 3261 §19.1.4: "A user, ttl, or method uri-parameter appearing in only one
             // URI never matches, even if it contains the default value."
             // RFC 3261 §19.1.4: "A URI that includes an maddr parameter will not match a URI
@@ -96,21 +96,28 @@ fn same_option<T>(a: Option<T>, b: Option<T>, same: impl Fn(T, T) -> bool) -> bo
     }
 }
 
-/// Header values are compared as their bytes without escapes: for more, each header's own rules
-/// would have to be known, and a false "different" only costs a second binding.
+/// Header values are compared byte by byte but for needless escapes: for more, each header's own
+/// rules would have to be known, and a false "different" only costs a second binding.
 fn same_header_value(a: &UriParam<'_>, b: &UriParam<'_>) -> bool {
-    let (a, b) = (a.raw_value.unwrap_or_default(), b.raw_value.unwrap_or_default());
-    let byte = |(byte, _)| byte;
-    escape::bytes(a).map(byte).eq(escape::bytes(b).map(byte))
+    same(a.raw_value.unwrap_or_default(), b.raw_value.unwrap_or_default())
 }
 
-/// RFC 3261 §19.1.4: "Characters other than those in the "reserved" set (see RFC 2396
-/// [5]) are equivalent to their ""%" HEX HEX" encoding."
-fn same_userinfo(a: &str, b: &str) -> bool {
-    // A reserved character stands for itself only when it is not escaped.
-    let bytes =
-        |text| escape::bytes(text).map(|(byte, escaped)| (byte, escaped && is_reserved(byte)));
-    a == b || bytes(a.as_bytes()).eq(bytes(b.as_bytes()))
+/// Whether two texts are alike but for needless escapes.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a == b || significant(a).eq(significant(b))
+}
+
+/// The same without regard to case.
+fn same_in_any_case(a: &[u8], b: &[u8]) -> bool {
+    let lower = |(byte, escaped): (u8, bool)| (byte.to_ascii_lowercase(), escaped);
+    significant(a).map(lower).eq(significant(b).map(lower))
+}
+
+/// The bytes of `text`, each with whether its escape means something.
+// RFC 3261 §19.1.4: "Characters other than those in the "reserved" set (see RFC 2396
+// [5]) are equivalent to their ""%" HEX HEX" encoding."
+fn significant(text: &[u8]) -> impl Iterator<Item = (u8, bool)> + '_ {
+    escape::bytes(text).map(|(byte, escaped)| (byte, escaped && is_reserved(byte)))
 }
 
 /// `reserved` of RFC 3261 §25.1.

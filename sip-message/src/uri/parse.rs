@@ -3,7 +3,9 @@
 use super::{UriError, UriErrorKind};
 use crate::HeaderErrorKind;
 use crate::host;
-use crate::scan::{Cursor, Fault, OPAQUE, Span, TOKEN, URI_HEADER, URI_PARAM, USER};
+use crate::scan::{
+    Cursor, Fault, OPAQUE, PASSWORD_BUILT, Span, TOKEN, URI_HEADER, URI_PARAM, USER,
+};
 
 /// Where the parts of a URI are in its text.
 #[derive(Clone, Copy, Debug)]
@@ -116,18 +118,16 @@ impl UriParts {
         if ahead.eat(b':') {
             let start = ahead.at();
             // A colon in a password should be escaped; where it is not, the first one counts.
-            while !ahead.take(USER).is_empty() || ahead.eat(b':') {}
+            while !ahead.take(PASSWORD_BUILT).is_empty()
+                || [b'%', b':', b'#'].into_iter().any(|byte| ahead.eat(byte))
+            {}
             password = Some(Span::new(start, ahead.at()));
         }
         if !ahead.eat(b'@') {
-            // Neither userinfo nor, with a byte like this before an `@`, a host.
-            if let Some(at) = memchr::memchr(b'@', ahead.rest())
-                && !ahead.rest().get(..at).unwrap_or_default().contains(&b'[')
-            {
-                return Err(error(&ahead, UriErrorKind::User));
-            }
             return Ok(());
         }
+        // RFC 3261 §19.1.1: "If the @ sign is present in a SIP or SIPS URI, the user field MUST NOT
+        // be empty."
         if user.is_empty() {
             return Err(error(cursor, UriErrorKind::User));
         }
