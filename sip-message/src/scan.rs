@@ -435,8 +435,8 @@ pub(crate) fn folds_only(text: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where the first comma is that parts two values of a list field, by RFC 3261 §7.3.1: commas inside
-/// quoted strings and angle brackets part nothing.
+/// Where the first comma is that parts two values of a list field: commas inside quoted strings and
+/// angle brackets part nothing; what does not close reaches to the end.
 pub(crate) fn first_comma(text: &[u8]) -> Option<usize> {
     let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
     for (at, &byte) in text.iter().enumerate() {
@@ -459,3 +459,6 @@ pub(crate) fn first_comma(text: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

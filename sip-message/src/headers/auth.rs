@@ -2,8 +2,9 @@
 //!
 //! Their commas part parameters, not values: one field line is one challenge, and a message has
 //! several by several lines.
-// RFC 3261 §7.3.1: "The only exceptions to this rule are the WWW-
-// Authenticate, Authorization, Proxy-Authenticate, and Proxy-Authorization header fields."
+// RFC 3261 §7.3.1: "Multiple header field rows with these names MAY be present in a message, but since
+// their grammar does not follow the general form listed in Section 7.3, they MUST NOT be combined
+// into a single header field row."
 
 use alloc::borrow::Cow;
 use alloc::string::String;

@@ -138,8 +138,9 @@ impl Via<'_> {
         self.parts.branch.map(|span| span.str(&self.text))
     }
 
-    /// The `received` parameter; `None` also if it is no address. IPv6 with or without brackets
-    /// (RFC 5118 §4.5).
+    /// The `received` parameter; `None` also if it is no address. IPv6 with or without brackets.
+    // RFC 5118 §4.5: "be liberal in accepting a "received" parameter with or without the
+    // delimiting "[" and "]" tokens"
     pub fn received(&self) -> Option<IpAddr> {
         host::ip(self.parts.received?.of(&self.text))
     }

@@ -123,7 +123,7 @@ impl<'a> Uri<'a> {
         self.parts.user.map(|span| escape::decode(span.of(&self.text)))
     }
 
-    /// The password as it is written. RFC 3261 §19.1.1: "use of the password field is NOT RECOMMENDED".
+    /// The password as it is written; RFC 3261 §19.1.1 advises against having one.
     pub fn password(&self) -> Option<&str> {
         self.parts.password.map(|span| span.str(&self.text))
     }

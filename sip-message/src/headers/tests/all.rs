@@ -1,0 +1,46 @@
+//! What every typed header promises of any bytes.
+
+use super::*;
+
+/// Whatever is read can be written and read again, and is then the same; nothing written holds a
+/// line end that folds nothing. A macro, since each `$header` is read with several lifetimes.
+macro_rules! promises {
+    ($text:expr; $($header:ident),* $(,)?) => { $({
+        let field: &[u8] = $text;
+        let mut next = Some(0);
+        while let Some(start) = next.take() {
+            let rest = field.get(start..).expect("a value begins within its field");
+            let (value, after) = match $header::parse_first(rest) {
+                Ok(found) => found,
+                Err(error) => {
+                    assert!(error.offset() <= rest.len(), "{error:?} in {rest:?}");
+                    assert_eq!(error.header(), $header::NAME);
+                    break;
+                }
+            };
+            let mut out = BytesMut::new();
+            value.write(&mut out);
+            assert!(crate::scan::folds_only(&out).is_ok(), "{out:?}");
+            assert_eq!($header::parse(&out).as_ref(), Ok(&value), "{out:?}");
+            let cut = crate::scan::first_comma(rest);
+            if let Some(after) = after {
+                // A proxy that takes the first value off must cut where the parser does.
+                assert!($header::LIST);
+                assert_eq!(cut.and_then(|comma| comma.checked_add(1)), Some(after), "{rest:?}");
+                next = start.checked_add(after);
+            } else if $header::LIST {
+                assert_eq!(cut, None, "{rest:?}");
+            }
+        }
+    })* };
+}
+
+pub(super) fn check(text: &[u8]) {
+    promises!(text;
+        Accept, Allow, Authorization, CSeq, CallId, Contact, ContentLength, ContentType, Date,
+        Expires, From, MaxForwards, MinExpires, Organization, ProxyAuthenticate,
+        ProxyAuthorization, ProxyRequire, RecordRoute, ReferTo, ReplyTo, Require, RetryAfter,
+        Route, Server, Subject, Supported, Timestamp, To, Unsupported, UserAgent, Via, Warning,
+        WwwAuthenticate,
+    );
+}
