@@ -87,7 +87,10 @@ impl<T> Dialogs<T> {
     ///
     /// # Errors
     /// [`InsertError::Full`] at the limit, [`InsertError::Duplicate`] if the dialog is there already.
-    #[expect(clippy::result_large_err, reason = "the dialog is given back; a box would cost where there is no memory")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the dialog is given back; a box would cost where there is no memory"
+    )]
     pub fn insert(&mut self, dialog: Dialog, value: T) -> Result<DialogKey, InsertError<T>> {
         if let Some(key) = self.find_id(&dialog.id()) {
             return Err(InsertError::Duplicate(key, dialog, value));

@@ -1,7 +1,11 @@
 //! Two ends of one dialog, fed with each other's messages: whatever they send, lose and refuse, what one end
 //! knows of the dialog is what the other end says of itself.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what panics here is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what panics here is a failed test"
+)]
 
 use bytes::Bytes;
 use proptest::prelude::*;

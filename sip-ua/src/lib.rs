@@ -2,9 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod auth;
 mod ladder;
 mod recorder;
+mod registration;
 
 pub use account::{Account, Body, Credentials, ExtraHeaders, OutgoingCall};
+pub use auth::AuthError;
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
+pub use registration::{RegistrationEvent, RegistrationFailure};
