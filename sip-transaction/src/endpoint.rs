@@ -135,7 +135,7 @@ impl<U: TransactionUser> Endpoint<U> {
 
     fn receive_request(&mut self, now: Instant, flow: Flow, mut request: Request, raw: Bytes) {
         let verdict = request.validate();
-        crate::via::stamp(&mut request, flow.remote);
+        sip_transport::stamp(&mut request, flow.remote);
         match verdict {
             Ok(()) => {
                 self.transactions.stats_mut().requests_received += 1;
@@ -157,13 +157,7 @@ impl<U: TransactionUser> Endpoint<U> {
     }
 
     fn receive_response(&mut self, now: Instant, response: Response) {
-        // RFC 3261 §18.1.2: "If the value of the "sent-by" parameter in that header field value does not
-        // correspond to a value that the client transport is configured to insert into requests, the
-        // response MUST be silently discarded."
-        let is_ours = response
-            .headers()
-            .top_via()
-            .is_some_and(|via| crate::via::check_response_via(&via, self.transactions.locals()));
+        let is_ours = sip_transport::is_own_response(self.transactions.locals(), &response);
         if !is_ours || response.validate().is_err() {
             self.transactions.stats_mut().dropped_responses += 1;
             return;
@@ -181,7 +175,7 @@ impl<U: TransactionUser> Endpoint<U> {
         if *request.method() == Method::Ack {
             return;
         }
-        crate::via::stamp(&mut request, flow.remote);
+        sip_transport::stamp(&mut request, flow.remote);
         self.transactions.refuse(&request, &flow, refusal.status(), None);
     }
 }

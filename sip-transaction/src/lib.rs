@@ -20,7 +20,6 @@ mod slots;
 mod stats;
 mod timer;
 mod transactions;
-mod via;
 
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]

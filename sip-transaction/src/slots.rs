@@ -126,10 +126,9 @@ mod tests {
         assert_eq!(second, expected);
         assert_eq!(slots.next_key(), SlotKey { slot: 1, generation: 1 });
         assert_eq!(second.slot, first.slot);
-        assert_eq!(
-            (slots.get(first), slots.get_mut(first), slots.remove(first)),
-            (None, None, None)
-        );
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.get_mut(first), None);
+        assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get(second), Some(&"second"));
         assert_eq!(slots.at(second.slot), Some((second, &"second")));
         assert_eq!(slots.len(), 1);

@@ -99,6 +99,21 @@ impl Transactions {
         &self.config
     }
 
+    /// How many transactions live, client and server together.
+    pub fn len(&self) -> usize {
+        self.clients.len() + self.servers.len()
+    }
+
+    /// Whether none lives.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many timers are armed, those of the transaction user included.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
     /// What was counted so far, and what lives now.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -199,7 +214,7 @@ impl Transactions {
 
     fn respond_statelessly(&mut self, response: &Response, flow: &Flow) {
         let Some(via) = response.headers().top_via() else { return };
-        let (destination, fallback) = crate::via::response_target(&via, flow);
+        let (destination, fallback) = sip_transport::response_target(&via, flow);
         self.stats.responses_sent += 1;
         let payload = response.to_bytes();
         let transmit = Transmit { destination, fallback, payload, token: 0 };
@@ -209,7 +224,7 @@ impl Transactions {
     /// Whether one more transaction may live.
     fn has_room(&self, eases_the_load: bool) -> bool {
         let spare = if eases_the_load { self.config.transactions / 8 + 1 } else { 0 };
-        self.clients.len() + self.servers.len() < self.config.transactions + spare
+        self.len() < self.config.transactions + spare
     }
 }
 

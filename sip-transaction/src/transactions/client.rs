@@ -4,9 +4,10 @@ use core::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Uri, Via};
+use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Uri};
 use sip_transport::{
-    Destination, ListenerId, Target, Transmit, TransportError, requires_congestion_control,
+    Destination, ListenerId, Local, Target, Transmit, TransportError, request_via,
+    requires_congestion_control,
 };
 
 use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
@@ -408,10 +409,12 @@ impl Transactions {
         let (target, branch) =
             (client.target, Branch { slot: key.0.slot, nonce: client.nonce }.encode());
         let message = Message::parse(client.message.clone(), &self.config.message);
-        let local =
-            self.listener(&target).map(|(id, sent_by)| (id, via(&target, sent_by, &branch)));
-        match (message, local) {
-            (Ok(Message::Request(mut request)), Ok((listener, Some(via)))) => {
+        let dressed = self.listener(&target).and_then(|local| {
+            let via = request_via(local, &target, branch.as_str());
+            Ok((local.id, via.map_err(|_| TransportError::NoListener)?))
+        });
+        match (message, dressed) {
+            (Ok(Message::Request(mut request)), Ok((listener, via))) => {
                 request.headers_mut().pop_front(HeaderName::Via);
                 request.headers_mut().push_front(&via);
                 if let Some(client) = self.clients.get_mut(key.0) {
@@ -451,37 +454,36 @@ impl Transactions {
     ) -> Result<(Target, Option<Option<ListenerId>>), TransportError> {
         let branch = branch.encode();
         let asked_for = target.listener;
-        let (listener, sent_by) = self.listener(&target)?;
-        // RFC 3261 §18.1.1: "Before a request is sent, the client transport MUST insert a value of the
-        // "sent-by" field into the Via header field."
-        let top = via(&target, sent_by, &branch).ok_or(TransportError::NoListener)?;
-        request.headers_mut().push_front(&top);
-        target.listener = Some(listener);
+        let local = self.listener(&target)?;
+        // A listener that names itself by what is no host is none that can be answered.
+        let no_listener = |_| TransportError::NoListener;
+        let via = request_via(local, &target, branch.as_str()).map_err(no_listener)?;
+        request.headers_mut().push_front(&via);
+        target.listener = Some(local.id);
         if target.transport != Transport::Udp
             || target.remote.ip().is_multicast()
             || !requires_congestion_control(request.wire_len(), self.config.path_mtu)
         {
             return Ok((target, None));
         }
-        // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated in
-        // the top Via, the value in the top Via MUST be changed."
         let over_tcp = Target::new(Transport::Tcp, target.remote);
         // Without a listener for TCP the request goes as it can.
-        let Ok((listener, sent_by)) = self.listener(&over_tcp) else { return Ok((target, None)) };
-        let Some(top) = via(&over_tcp, sent_by, &branch) else { return Ok((target, None)) };
+        let Ok(local) = self.listener(&over_tcp) else { return Ok((target, None)) };
+        // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated in
+        // the top Via, the value in the top Via MUST be changed."
+        let via = request_via(local, &over_tcp, branch.as_str()).map_err(no_listener)?;
         request.headers_mut().pop_front(HeaderName::Via);
-        request.headers_mut().push_front(&top);
-        Ok((over_tcp.with_listener(listener), Some(asked_for)))
+        request.headers_mut().push_front(&via);
+        Ok((over_tcp.with_listener(local.id), Some(asked_for)))
     }
 
-    /// The listener from which a request goes there, and how it names itself.
-    fn listener(&self, target: &Target) -> Result<(ListenerId, &str), TransportError> {
+    /// The listener from which a request goes there.
+    fn listener(&self, target: &Target) -> Result<&Local, TransportError> {
         let asked_for = target.listener.and_then(|id| self.locals.get(id));
-        let local = asked_for
+        asked_for
             .filter(|local| local.transport == target.transport)
             .or_else(|| self.locals.select(target.transport, &target.remote))
-            .ok_or(TransportError::NoListener)?;
-        Ok((local.id, &local.sent_by))
+            .ok_or(TransportError::NoListener)
     }
 
     fn resolve(&self, hop: NextHop) -> Result<Hop, RequestError> {
@@ -727,10 +729,6 @@ impl Client {
             Machine::NonInvite(machine) => machine.state() == client_non_invite::State::Trying,
         }
     }
-}
-
-fn via(target: &Target, sent_by: &str, branch: &crate::branch::Text) -> Option<Via<'static>> {
-    Via::new(target.transport, sent_by, branch.as_str()).ok().map(|via| via.with_rport())
 }
 
 /// BYE, CANCEL and PRACK end something: to refuse them keeps alive what they end.

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use crate::via::response_target;
 use bytes::Bytes;
 use sip_message::{Message, Method, Request, Response, StatusCode};
-use sip_transport::{Destination, Flow, Target, Transmit, TransportError};
+use sip_transport::{Destination, Flow, Target, Transmit, TransportError, response_target};
 
 use super::client::eases_the_load;
 use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
@@ -475,7 +474,7 @@ impl Transactions {
         else {
             return None;
         };
-        crate::via::stamp(&mut request, flow.remote);
+        sip_transport::stamp(&mut request, flow.remote);
         let trying = Response::to_request(&request, StatusCode::TRYING).build().ok()?;
         Some(trying.to_bytes())
     }

@@ -1,0 +1,13 @@
+//! The machines as the network and their user see them: a test for each arrow of RFC 3261's figures 5
+//! to 8 as RFC 6026 corrected them, and for each row of the table of timers; then what stands around
+//! them.
+
+mod client_invite;
+mod client_non_invite;
+mod endpoint;
+mod matching;
+mod next_hop;
+mod script;
+mod server_invite;
+mod server_non_invite;
+mod timer_table;

@@ -1,0 +1,296 @@
+//! Where a request goes, what its Via says, and what happens when it cannot go there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use sip_message::{Request, Transport};
+use sip_transaction::{ClientKey, Config, NextHop, Output, RequestError};
+use sip_transport::{Destination, Input, ListenerId, Local, Locals, Target, TransportError};
+
+use crate::script::{Recorder, Run, US, answer, flow, header, input, outgoing, peer, request};
+
+const NOTHING: [&str; 0] = [];
+
+fn uri(text: &str) -> NextHop {
+    NextHop::Uri(text.parse().unwrap())
+}
+
+impl Run {
+    fn requests(&mut self, request: Request, hop: NextHop) -> Result<ClientKey, RequestError> {
+        let now = self.start;
+        let key =
+            self.endpoint.with(now, |_, transactions| transactions.request(now, request, hop))?;
+        self.client = Some(key);
+        Ok(key)
+    }
+
+    fn lookup(&self) -> (u64, &str, u16, Transport) {
+        match self.other_outputs.last().unwrap() {
+            Output::Resolve { id, name, port, transport } => (*id, name, *port, *transport),
+            other => panic!("no lookup: {other:?}"),
+        }
+    }
+
+    fn resolves(&mut self, result: Result<Vec<IpAddr>, TransportError>) -> Vec<String> {
+        let id = self.lookup().0;
+        self.endpoint.handle_input(self.start, Input::Resolved { id, result });
+        self.drain()
+    }
+}
+
+/// A request that is `len` bytes long when it leaves.
+fn of_len(len: usize) -> Request {
+    let mut probe = Run::new("udp");
+    probe.requests(outgoing("MESSAGE"), uri("sip:192.0.2.2")).unwrap();
+    probe.drain();
+    let bare = probe.sent[0].payload.len();
+    // The Content-Length of the filling has three or four digits instead of one.
+    let digits = if len - bare - 3 >= 1_000 { 3 } else { 2 };
+    let mut request = outgoing("MESSAGE");
+    request.set_body(vec![b'x'; len - bare - digits]);
+    request
+}
+
+#[test]
+fn a_literal_address_is_used_at_once() {
+    let cases = [
+        ("sip:bob@192.0.2.2", Transport::Udp),
+        ("sip:bob@192.0.2.2:5060", Transport::Udp),
+        ("sip:bob@192.0.2.2;transport=udp", Transport::Udp),
+        ("sip:bob@192.0.2.2;transport=TCP", Transport::Tcp),
+        ("sip:bob@example.com;maddr=192.0.2.2;transport=tcp", Transport::Tcp),
+    ];
+    for (text, transport) in cases {
+        let mut run = Run::new("udp");
+        run.requests(outgoing("OPTIONS"), uri(text)).unwrap();
+        assert_eq!(run.drain(), ["send OPTIONS"], "{text}");
+        let via = header(&run.sent[0].payload, "Via")[0];
+        assert!(via.starts_with(&format!("SIP/2.0/{} {US};branch=z9hG4bK", transport.as_str())));
+        assert!(via.ends_with(";rport"), "{via}");
+        let Destination::Target(target) = run.sent[0].destination else { panic!() };
+        assert_eq!((target.transport, target.remote), (transport, peer()), "{text}");
+    }
+}
+
+#[test]
+fn the_via_goes_above_those_of_a_proxied_request() {
+    let text = String::from_utf8(outgoing("OPTIONS").to_bytes().to_vec()).unwrap();
+    let proxied = text.replacen("Max", "Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK7\r\nMax", 1);
+    let mut run = Run::new("udp");
+    run.requests(request(&proxied), uri("sip:192.0.2.2")).unwrap();
+    run.drain();
+    let vias = header(&run.sent[0].payload, "Via");
+    assert_eq!(vias.len(), 2);
+    assert!(vias[0].contains(US) && vias[1].contains("192.0.2.7"));
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_at_once() {
+    let mut run = Run::new("udp");
+    let cases = [
+        (outgoing("ACK"), uri("sip:192.0.2.2"), RequestError::Method),
+        (outgoing("CANCEL"), uri("sip:192.0.2.2"), RequestError::Method),
+        (outgoing("BYE"), uri("tel:+4930123456"), RequestError::NextHop),
+        (outgoing("BYE"), uri("sip:192.0.2.2;transport=pigeon"), RequestError::NextHop),
+        (
+            outgoing("BYE"),
+            uri("sip:[2001:db8::1]"),
+            RequestError::Transport(TransportError::NoListener),
+        ),
+        (
+            outgoing("BYE"),
+            uri("sips:192.0.2.2"),
+            RequestError::Transport(TransportError::NoListener),
+        ),
+    ];
+    for (request, hop, error) in cases {
+        assert_eq!(run.requests(request, hop.clone()), Err(error), "{hop:?}");
+    }
+    let mut mismatched = outgoing("BYE");
+    mismatched.headers_mut().set_raw(sip_message::HeaderName::CSeq, b"7 INFO").unwrap();
+    assert_eq!(run.requests(mismatched, uri("sip:192.0.2.2")), Err(RequestError::CSeq));
+    assert_eq!(run.drain(), NOTHING);
+    run.assert_over();
+}
+
+#[test]
+fn the_table_of_transactions_has_an_end_but_bye_gets_through() {
+    let mut run = Run::with("udp", Config::default().transactions(8));
+    for _ in 0..8 {
+        run.requests(outgoing("OPTIONS"), uri("sip:192.0.2.2")).unwrap();
+    }
+    let full = Err(RequestError::Full);
+    assert_eq!(run.requests(outgoing("OPTIONS"), uri("sip:192.0.2.2")), full);
+    for _ in 0..2 {
+        run.requests(outgoing("BYE"), uri("sip:192.0.2.2")).unwrap();
+    }
+    assert_eq!(run.requests(outgoing("BYE"), uri("sip:192.0.2.2")), full, "an eighth and one more");
+}
+
+#[test]
+fn a_name_is_resolved_and_then_used() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@Example.com;transport=tcp")).unwrap();
+    assert_eq!(run.drain(), ["resolve"]);
+    let (_, name, port, transport) = run.lookup();
+    assert_eq!((name, port, transport), ("Example.com", 5060, Transport::Tcp));
+    // An address that we have no listener for is passed over.
+    let addresses = vec!["2001:db8::2".parse().unwrap(), peer().ip()];
+    assert_eq!(run.resolves(Ok(addresses)), ["send OPTIONS"]);
+    let ok = answer(&run.sent[0].payload.clone(), 200, "them");
+    run.endpoint.handle_input(run.start, input(Transport::Tcp, &ok));
+    assert_eq!(run.drain(), ["to_tu 200", "ended"]);
+    // A second answer to the same question is nobody's.
+    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    run.assert_over();
+}
+
+#[test]
+fn a_port_in_the_uri_is_kept() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com:5070")).unwrap();
+    run.drain();
+    assert_eq!((run.lookup().2, run.lookup().3), (5070, Transport::Udp));
+}
+
+#[test]
+fn a_name_without_an_address_is_a_transport_error() {
+    let no_address = [
+        Err(TransportError::NameNotFound),
+        Ok(Vec::new()),
+        Ok(vec!["2001:db8::2".parse().unwrap()]),
+    ];
+    for result in no_address {
+        let mut run = Run::new("udp");
+        run.requests(outgoing("INVITE"), uri("sip:bob@example.com")).unwrap();
+        run.drain();
+        assert_eq!(run.resolves(result), ["to_tu transport_error", "ended"]);
+        run.assert_over();
+    }
+}
+
+#[test]
+fn a_resolver_that_never_answers_is_a_timeout() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com")).unwrap();
+    run.drain();
+    run.endpoint.handle_timeout(run.start + Duration::from_secs(32));
+    assert_eq!(run.drain(), ["to_tu timeout", "ended"]);
+    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    run.assert_over();
+}
+
+#[test]
+fn an_invite_that_is_cancelled_before_its_address_is_known_ends_at_once() {
+    let mut run = Run::new("udp");
+    let key = run.requests(outgoing("INVITE"), uri("sip:bob@example.com")).unwrap();
+    run.drain();
+    let now = run.start;
+    run.endpoint.with(now, |_, transactions| transactions.cancel(now, key));
+    assert_eq!(run.drain(), ["to_tu timeout", "ended"]);
+    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    run.assert_over();
+}
+
+#[test]
+fn an_ack_goes_without_a_transaction() {
+    let mut run = Run::new("udp");
+    let now = run.start;
+    for hop in [uri("sip:192.0.2.2"), uri("sip:bob@example.com")] {
+        run.endpoint
+            .with(now, |_, transactions| transactions.send_request(now, outgoing("ACK"), hop))
+            .unwrap();
+    }
+    assert_eq!(run.drain(), ["send ACK", "resolve"]);
+    assert_eq!(run.resolves(Ok(vec![peer().ip()])), ["send ACK"]);
+    let branch = |ack: &[u8]| header(ack, "Via")[0].to_owned();
+    assert_ne!(branch(&run.sent[0].payload), branch(&run.sent[1].payload));
+    assert_eq!(run.sent[0].token, 0, "nobody waits for news of it");
+    run.assert_over();
+}
+
+#[test]
+fn a_flow_is_gone_back_over() {
+    let mut run = Run::new("tcp");
+    let flow = flow(Transport::Tcp);
+    run.requests(outgoing("OPTIONS"), NextHop::Flow(flow)).unwrap();
+    assert_eq!(run.drain(), ["send OPTIONS"]);
+    let Destination::Target(target) = run.sent[0].destination else { panic!() };
+    assert_eq!(target.connection, flow.connection);
+    assert_eq!(target.listener, Some(flow.listener));
+}
+
+#[test]
+fn a_request_that_udp_may_not_carry_goes_over_tcp() {
+    for (len, mtu, transport) in [
+        (1_300, None, Transport::Udp),
+        (1_301, None, Transport::Tcp),
+        (1_301, Some(9_000), Transport::Udp),
+        (1_299, Some(1_500), Transport::Udp),
+        (1_300, Some(1_500), Transport::Tcp),
+    ] {
+        let mut run = Run::with("udp", Config::default().path_mtu(mtu));
+        run.requests(of_len(len), uri("sip:192.0.2.2")).unwrap();
+        run.drain();
+        let sent = &run.sent[0];
+        assert_eq!(sent.payload.len(), len, "{mtu:?}");
+        assert_eq!(sent.destination.transport(), transport, "{len} {mtu:?}");
+        let via = header(&sent.payload, "Via")[0];
+        assert!(via.starts_with(&format!("SIP/2.0/{} {US}", transport.as_str())), "{via}");
+        assert_eq!(header(&sent.payload, "Via").len(), 1);
+        assert_eq!(sent.destination.remote(), peer());
+    }
+}
+
+#[test]
+fn a_large_request_whose_connection_is_refused_goes_over_udp() {
+    let mut run = Run::new("udp");
+    run.requests(of_len(2_000), uri("sip:192.0.2.2")).unwrap();
+    run.drain();
+    let words = |text: &str| vec![text.to_owned()];
+    assert_eq!(run.input(Duration::from_millis(10), &words("refused")), ["send MESSAGE"]);
+    let sent = &run.sent[1];
+    assert_eq!(sent.destination.transport(), Transport::Udp);
+    let vias = header(&sent.payload, "Via");
+    assert_eq!(vias.len(), 1);
+    assert!(vias[0].starts_with(&format!("SIP/2.0/UDP {US};branch=z9hG4bK")), "{vias:?}");
+    // Over UDP it is repeated, and if UDP fails as well there is nothing left to try.
+    run.endpoint.handle_timeout(run.start + Duration::from_millis(510));
+    assert_eq!(run.drain(), ["send MESSAGE"]);
+    let failed = run.input(Duration::from_millis(600), &words("refused"));
+    assert_eq!(failed, ["to_tu transport_error", "ended"]);
+    run.assert_over();
+}
+
+#[test]
+fn a_request_that_was_meant_for_tcp_does_not_fall_back() {
+    let mut run = Run::new("udp");
+    run.requests(of_len(2_000), uri("sip:192.0.2.2;transport=tcp")).unwrap();
+    run.drain();
+    let failed = run.input(Duration::ZERO, &["refused".to_owned()]);
+    assert_eq!(failed, ["to_tu transport_error", "ended"]);
+}
+
+#[test]
+fn without_a_tcp_listener_a_large_request_goes_as_it_can() {
+    let only = Locals::new([Local::new(ListenerId::new(0), Transport::Udp, US.parse().unwrap())]);
+    let mut run = Run::new("udp");
+    run.endpoint =
+        sip_transaction::Endpoint::new(Config::default(), only, run.start, Recorder::default())
+            .unwrap();
+    run.requests(of_len(2_000), uri("sip:192.0.2.2")).unwrap();
+    run.drain();
+    assert_eq!(run.sent[0].destination.transport(), Transport::Udp);
+}
+
+#[test]
+fn a_multicast_request_names_its_group() {
+    let mut run = Run::new("udp");
+    let group: SocketAddr = "224.0.1.75:5060".parse().unwrap();
+    run.requests(outgoing("REGISTER"), NextHop::Target(Target::new(Transport::Udp, group)))
+        .unwrap();
+    let Some(Output::Transmit(sent)) = run.endpoint.poll_output() else { panic!() };
+    assert_eq!(sent.destination.remote(), group);
+    let via = header(&sent.payload, "Via")[0];
+    assert!(via.contains(";maddr=224.0.1.75") && via.contains(";ttl=1"), "{via}");
+}
