@@ -17,6 +17,8 @@ pub const fn requires_congestion_control(len: usize, path_mtu: Option<usize>) ->
     // RFC 3261 §18.1.1: "If a request is within 200 bytes of the path MTU, or if it is larger
     // than 1300 bytes and the path MTU is unknown, the request MUST be sent using an RFC 2914 [43]
     // congestion controlled transport protocol, such as TCP."
+    // RFC 3261 §18: "It has arisen out of the need to handle larger messages, which MUST use TCP, as
+    // discussed below."
     match path_mtu {
         Some(path_mtu) => len.saturating_add(MARGIN) >= path_mtu,
         None => len > UNKNOWN_MTU_LIMIT,

@@ -81,6 +81,8 @@ fn stamped(via: &Via<'_>, source: SocketAddr) -> Option<Via<'static>> {
 /// Whether the transport is reliable is asked of the flow, which cannot be wrong about it. An
 /// `maddr` that is a host name is passed over.
 pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Target>) {
+    // RFC 3261 §18.2.2: "The server transport uses the value of the top Via header field in order to
+    // determine where to send a response. It MUST follow the following process:"
     let ip = via.received().unwrap_or_else(|| flow.remote.ip());
     // RFC 3261 §18.1.1: "If the port is absent, the default value depends on the transport. It is
     // 5060 for UDP, TCP and SCTP, 5061 for TLS."
@@ -100,9 +102,10 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
     let target = if let Some(maddr) = via.maddr().and_then(host_ip) {
         // RFC 3261 §18.2.2: "Otherwise, if the Via header field value contains a "maddr" parameter,
         // the response MUST be forwarded to the address listed there, using the port indicated in
-        // "sent-by", or port 5060 if none is present. If the address is a multicast address, the
-        // response SHOULD be sent using the TTL indicated in the "ttl" parameter, or with a TTL of 1
-        // if that parameter is not present."
+        // "sent-by", or port 5060 if none is present."
+        // RFC 3261 §18.2.2: "If the address is a multicast address, the response SHOULD be sent
+        // using the TTL indicated in the "ttl" parameter, or with a TTL of 1 if that parameter is
+        // not present."
         to(maddr, port).with_ttl(via.ttl().unwrap_or(1))
     } else if let (Some(received), Some(Some(rport))) = (via.received(), via.rport()) {
         // RFC 3581 §4: "there is no "maddr" parameter, but there is both a "received" parameter

@@ -8,7 +8,7 @@ use sip_transport::{Input, TransportError};
 use tokio::sync::mpsc;
 
 /// Lookups under way at once; beyond it a lookup fails with [`TransportError::QueueFull`].
-const LIMIT: usize = 256;
+pub(super) const LIMIT: usize = 256;
 
 /// How long a lookup may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,1 +1,311 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
+use sip_message::{HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
+use sip_transport::{ListenAddr, Target, TransportError};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::*;
+use crate::{ClientKey, Config, Event, Key, NextHop, Transactions};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A transaction user that answers every request with 200 and tells how its own end.
+#[derive(Default)]
+struct User {
+    outcomes: VecDeque<(ClientKey, Outcome)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered(StatusCode),
+    Timeout,
+    Failed(TransportError),
+}
+
+impl TransactionUser for User {
+    type Event = (ClientKey, Outcome);
+
+    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions) {
+        match event {
+            Event::Request { key, request, .. } => {
+                let response = Response::to_request(&request, StatusCode::OK).to_tag("t");
+                transactions.respond(now, key, response.build().unwrap()).unwrap();
+            }
+            Event::Response { key, response } => {
+                self.outcomes.push_back((key, Outcome::Answered(response.status())));
+            }
+            Event::Timeout { key } => self.outcomes.push_back((key, Outcome::Timeout)),
+            Event::TransportError { key: Key::Client(key), error } => {
+                self.outcomes.push_back((key, Outcome::Failed(error)));
+            }
+            _ => {}
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Self::Event> {
+        self.outcomes.pop_front()
+    }
+}
+
+/// Sends an OPTIONS for each command and answers with its outcome.
+#[derive(Default)]
+struct App {
+    waiting: Vec<(ClientKey, oneshot::Sender<Outcome>)>,
+    closed: Arc<Mutex<u32>>,
+}
+
+struct Ask {
+    hop: NextHop,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Application for App {
+    type User = User;
+    type Command = Ask;
+
+    fn command(&mut self, now: Instant, endpoint: &mut Endpoint<User>, ask: Ask) {
+        let key = endpoint.with(now, |_, transactions| {
+            let call_id = transactions.random().token(64);
+            transactions.request(now, options(&call_id), ask.hop)
+        });
+        self.waiting.push((key.unwrap(), ask.answer));
+    }
+
+    fn event(
+        &mut self,
+        _: Instant,
+        _: &mut Endpoint<User>,
+        (key, outcome): (ClientKey, Outcome),
+    ) {
+        if let Some(place) = self.waiting.iter().position(|waiting| waiting.0 == key) {
+            let _ = self.waiting.swap_remove(place).1.send(outcome);
+        }
+    }
+
+    fn closed(&mut self, _: Instant, _: &mut Endpoint<User>) {
+        *self.closed.lock().unwrap() += 1;
+    }
+
+    fn is_done(&self, endpoint: &Endpoint<User>) -> bool {
+        self.waiting.is_empty() && endpoint.stats().live_lookups == 0
+    }
+}
+
+fn options(call_id: &str) -> Request {
+    let uri: Uri<'static> = "sip:bob@example.com".parse().unwrap();
+    Request::builder(Method::Options, &uri)
+        .raw(HeaderName::From, "<sip:alice@example.com>;tag=1")
+        .raw(HeaderName::To, "<sip:bob@example.com>")
+        .raw(HeaderName::CallId, call_id)
+        .raw(HeaderName::CSeq, "1 OPTIONS")
+        .build()
+        .unwrap()
+}
+
+/// A shard that runs.
+struct Node {
+    commands: Option<mpsc::Sender<Ask>>,
+    stopper: Stopper,
+    task: tokio::task::JoinHandle<()>,
+    udp: std::net::SocketAddr,
+    tcp: std::net::SocketAddr,
+    closed: Arc<Mutex<u32>>,
+}
+
+fn start(tap: Option<Box<dyn Tap>>) -> Node {
+    let addr: ListenAddr = "udp:127.0.0.1:0".parse().unwrap();
+    let sockets = Sockets::bind(&[addr], sip_transport::Config::default()).unwrap();
+    let locals = sockets.locals().clone();
+    let endpoint = Endpoint::new(Config::default(), locals.clone(), now(), User::default()).unwrap();
+    let (commands, receiver) = mpsc::channel(16);
+    let app = App::default();
+    let closed = Arc::clone(&app.closed);
+    let shard = Shard::new(endpoint, sockets, app, receiver, tap);
+    Node {
+        stopper: shard.stopper(),
+        task: tokio::spawn(shard.run()),
+        commands: Some(commands),
+        udp: locals.first(Transport::Udp).unwrap().addr,
+        tcp: locals.first(Transport::Tcp).unwrap().addr,
+        closed,
+    }
+}
+
+impl Node {
+    async fn ask(&self, hop: NextHop) -> oneshot::Receiver<Outcome> {
+        let (answer, outcome) = oneshot::channel();
+        let sent = self.commands.as_ref().unwrap().send(Ask { hop, answer }).await;
+        assert!(sent.is_ok(), "the shard has ended");
+        outcome
+    }
+
+    async fn outcome(&self, hop: NextHop) -> Outcome {
+        let outcome = self.ask(hop).await;
+        timeout(PATIENCE, outcome).await.expect("an outcome in time").unwrap()
+    }
+}
+
+fn to(transport: Transport, addr: std::net::SocketAddr) -> NextHop {
+    NextHop::Target(Target::new(transport, addr))
+}
+
+const OK: Outcome = Outcome::Answered(StatusCode::OK);
+
+#[tokio::test]
+async fn requests_are_answered_over_udp_and_tcp() {
+    let (alice, bob) = (start(None), start(None));
+    for _ in 0..50 {
+        assert_eq!(alice.outcome(to(Transport::Udp, bob.udp)).await, OK);
+        assert_eq!(alice.outcome(to(Transport::Tcp, bob.tcp)).await, OK);
+        assert_eq!(bob.outcome(to(Transport::Tcp, alice.tcp)).await, OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_runs_on_the_threads_of_the_runtime_too() {
+    let (alice, bob) = (start(None), start(None));
+    let mut outcomes = Vec::new();
+    for _ in 0..500 {
+        outcomes.push(alice.ask(to(Transport::Udp, bob.udp)).await);
+        outcomes.push(bob.ask(to(Transport::Tcp, alice.tcp)).await);
+    }
+    for outcome in outcomes {
+        assert_eq!(timeout(PATIENCE, outcome).await.unwrap().unwrap(), OK);
+    }
+}
+
+#[tokio::test]
+async fn host_names_are_resolved() {
+    let (alice, bob) = (start(None), start(None));
+    let uri: Uri<'static> = format!("sip:localhost:{}", bob.udp.port()).parse().unwrap();
+    assert_eq!(alice.outcome(NextHop::Uri(uri)).await, OK);
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_fails_the_request() {
+    let alice = start(None);
+    let label = "x".repeat(300);
+    let uri: Uri<'static> = format!("sip:{label}").parse().unwrap();
+    let outcome = alice.outcome(NextHop::Uri(uri)).await;
+    assert_eq!(outcome, Outcome::Failed(TransportError::NameNotFound));
+}
+
+#[tokio::test]
+async fn a_refused_connection_fails_the_request() {
+    let alice = start(None);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let outcome = alice.outcome(to(Transport::Tcp, nobody)).await;
+    assert_eq!(outcome, Outcome::Failed(TransportError::Refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timers_of_the_endpoint_run_on_one_sleep() {
+    let alice = start(None);
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let begun = now();
+    let outcome = alice.ask(to(Transport::Udp, silent.local_addr().unwrap())).await;
+    // RFC 3261 table 4: Timer E from T1 doubling to T2, Timer F at 64·T1.
+    let mut buffer = [0; 2000];
+    let mut times = Vec::new();
+    let mut outcome = pin!(outcome);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            _ = silent.recv(&mut buffer) => times.push((now() - begun).as_millis()),
+            outcome = &mut outcome => break outcome.unwrap(),
+        }
+    };
+    assert_eq!(ended, Outcome::Timeout);
+    // Waking up a millisecond late is allowed: that is what the runtime's clock resolves.
+    let due = [0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500];
+    assert_eq!(times.len(), due.len(), "{times:?}");
+    for (time, due) in times.iter().zip(due) {
+        assert!((due..due + 20).contains(time), "{times:?}");
+    }
+    assert!((now() - begun).as_millis() >= 32_000);
+}
+
+#[tokio::test]
+async fn a_tap_sees_each_message_once_on_either_side() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let tap = {
+        let seen = Arc::clone(&seen);
+        move |tapped: Tapped<'_>| {
+            let line = tapped.bytes.split(|&byte| byte == b'\r').next().unwrap().to_vec();
+            let line = String::from_utf8(line).unwrap();
+            seen.lock().unwrap().push((tapped.sent, tapped.local, tapped.remote, line));
+        }
+    };
+    let (alice, bob) = (start(Some(Box::new(tap))), start(None));
+    assert_eq!(alice.outcome(to(Transport::Udp, bob.udp)).await, OK);
+    let request = "OPTIONS sip:bob@example.com SIP/2.0".to_owned();
+    let response = "SIP/2.0 200 OK".to_owned();
+    let expected =
+        [(true, alice.udp, bob.udp, request), (false, alice.udp, bob.udp, response)];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_shard_ends_when_the_commands_end_and_nothing_is_owed() {
+    let (mut alice, bob) = (start(None), start(None));
+    // Asked before the end: still done.
+    let outcome = alice.ask(to(Transport::Udp, bob.udp)).await;
+    alice.commands = None;
+    assert_eq!(timeout(PATIENCE, outcome).await.unwrap().unwrap(), OK);
+    timeout(PATIENCE, alice.task).await.expect("the shard ends").unwrap();
+    assert_eq!(*alice.closed.lock().unwrap(), 1);
+    assert!(!bob.task.is_finished());
+}
+
+#[tokio::test]
+async fn stop_ends_the_shard_while_handles_exist() {
+    let alice = start(None);
+    alice.stopper.stop(PATIENCE);
+    alice.stopper.stop(PATIENCE);
+    timeout(PATIENCE, alice.task).await.expect("the shard ends").unwrap();
+    assert_eq!(*alice.closed.lock().unwrap(), 1);
+    assert!(alice.commands.unwrap().is_closed());
+}
+
+#[tokio::test]
+async fn stop_waits_no_longer_than_its_limit() {
+    let alice = start(None);
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let outcome = alice.ask(to(Transport::Udp, silent.local_addr().unwrap())).await;
+    silent.recv(&mut [0; 2000]).await.unwrap();
+    let begun = Instant::now();
+    alice.stopper.stop(Duration::from_millis(100));
+    timeout(PATIENCE, alice.task).await.expect("the shard ends").unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(100), "it owed an outcome");
+    assert!(outcome.await.is_err(), "and never had it");
+}
+
+#[tokio::test]
+async fn lookups_are_limited() {
+    let mut lookups = Lookups::new();
+    let limit = u64::try_from(lookup::LIMIT).unwrap();
+    for id in 0..=limit {
+        lookups.start(id, "127.0.0.1".into(), 5060);
+    }
+    let mut inputs = Vec::new();
+    while inputs.len() < lookup::LIMIT + 1 {
+        poll_fn(|cx| if lookups.poll(cx, &mut inputs) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+    let refused: Vec<_> = inputs
+        .iter()
+        .filter_map(|input| match input {
+            Input::Resolved { id, result: Err(error) } => Some((*id, *error)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(refused, [(limit, TransportError::QueueFull)]);
+    lookups.start(limit, "127.0.0.1".into(), 5060);
+    inputs.clear();
+    poll_fn(|cx| if lookups.poll(cx, &mut inputs) { Poll::Ready(()) } else { Poll::Pending }).await;
+    let localhost = vec!["127.0.0.1".parse().unwrap()];
+    assert_eq!(inputs, [Input::Resolved { id: limit, result: Ok(localhost) }]);
+}

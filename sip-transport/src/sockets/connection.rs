@@ -170,7 +170,9 @@ impl Task {
         Ok(stream)
     }
 
-    /// Serves the open connection to its end.
+    /// Serves the open connection to its end, in the same way whoever opened it.
+    // RFC 3261 §18.1.1: "Therefore, the client transport MUST be prepared to receive the response on
+    // the same connection used to send the request."
     async fn serve(&self, stream: &TcpStream) -> Result<Option<TransportError>, ShardGone> {
         let mut buffer = BytesMut::new();
         let mut framer = StreamFramer::new(self.terms.limits.clone());

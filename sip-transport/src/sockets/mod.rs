@@ -62,6 +62,7 @@ pub struct Sockets {
     buffer: Box<[u8]>,
 }
 
+// RFC 3261 §18: "All SIP elements MUST implement UDP and TCP."
 #[derive(Debug)]
 enum Listener {
     Udp(Udp),

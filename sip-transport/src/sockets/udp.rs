@@ -143,6 +143,10 @@ impl Udp {
         }
     }
 
+    // From the very socket that is listened on:
+    // RFC 3261 §18.1.1: "For unreliable unicast transports, the client transport MUST be prepared to
+    // receive responses on the source IP address from which the request is sent (as responses are
+    // sent back to the source address) and the port number in the "sent-by" field."
     fn try_send(&self, datagram: &Datagram) -> io::Result<()> {
         if datagram.remote.ip().is_multicast() {
             self.set_ttl(datagram.ttl)?;
