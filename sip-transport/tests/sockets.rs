@@ -178,6 +178,21 @@ async fn keep_alives_and_oversized_datagrams_are_dropped() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_does_not_put_the_sockets_to_sleep() {
+    let mut node = Node::bind(&["udp:127.0.0.1:0"], Config::default());
+    let to = node.addr(Transport::Udp);
+    let peer = tokio::spawn(async move {
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for datagram in [&b"\r\n\r\n"[..], b"\r\n\r\n", b"hello"] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            peer.send_to(datagram, to).await.unwrap();
+        }
+    });
+    assert_eq!(node.message().await.1, "hello");
+    peer.await.unwrap();
+}
+
+#[tokio::test]
 async fn several_listeners_keep_their_flows_apart() {
     let addrs = ["udp:127.0.0.1:0", "udp:127.0.0.1:0", "udp:[::1]:0"];
     let mut node = Node::bind(&addrs, Config::default().tcp_beside_udp(false));

@@ -115,13 +115,19 @@ impl Sockets {
     /// from each source. Pending, with the waker registered, when nothing came.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
         let before = inputs.len();
-        self.table.flush();
-        self.poll_listeners(cx, inputs);
-        self.poll_reports(cx, inputs);
-        // Answers to keep-alives, and what goes to a fall-back.
-        self.table.flush();
-        inputs.append(&mut self.arisen);
-        if inputs.len() > before { Poll::Ready(()) } else { Poll::Pending }
+        loop {
+            self.table.flush();
+            let mut progress = self.poll_listeners(cx, inputs);
+            progress |= self.poll_reports(cx, inputs);
+            inputs.append(&mut self.arisen);
+            if inputs.len() > before {
+                return Poll::Ready(());
+            }
+            // A source that had something (a connection, a keep-alive) has not registered the waker.
+            if !progress {
+                return Poll::Pending;
+            }
+        }
     }
 
     /// Sends one message: a datagram at once, to a stream with the next
@@ -262,8 +268,10 @@ impl Sockets {
         self.table.insert(id, Connection::new(flow, stream, signals, task));
     }
 
-    fn poll_listeners(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) {
+    /// Whether any listener had anything.
+    fn poll_listeners(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> bool {
         let batch = self.config.receive_batch.max(1);
+        let mut progress = false;
         for index in 0..self.listeners.len() {
             let listener = ListenerId::new(u16::try_from(index).unwrap_or(u16::MAX));
             match self.listeners.get_mut(index) {
@@ -277,7 +285,7 @@ impl Sockets {
                         }
                     });
                     let limit = self.config.message_limits.message_bytes;
-                    let _ = udp.poll_recv(cx, &mut self.buffer, batch, |remote, bytes| {
+                    let received = udp.poll_recv(cx, &mut self.buffer, batch, |remote, bytes| {
                         // What is too large is dropped, and so is an empty datagram or a bare line
                         // end, which some send to keep a NAT binding.
                         if bytes.len() > limit || bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
@@ -289,16 +297,19 @@ impl Sockets {
                         let payload = Bytes::copy_from_slice(bytes);
                         inputs.push(Input::Datagram { flow, payload });
                     });
+                    progress |= received.is_ready();
                 }
                 Some(Listener::Tcp { .. }) => {
                     for _ in 0..batch {
                         let Some((stream, remote)) = self.poll_accept(cx, index) else { break };
                         self.accepted(listener, stream, remote);
+                        progress = true;
                     }
                 }
                 None => {}
             }
         }
+        progress
     }
 
     /// One connection that waits to be accepted, or none with the waker registered.
@@ -345,14 +356,15 @@ impl Sockets {
         self.start(id, listener, remote, Origin::Accepted(Arc::new(stream)));
     }
 
-    fn poll_reports(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) {
+    /// Whether any connection had anything to report.
+    fn poll_reports(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
-        if self.reports.poll_recv_many(cx, &mut taken, REPORTS).is_ready() {
-            for report in taken.drain(..) {
-                self.take_report(report, inputs);
-            }
+        let progress = self.reports.poll_recv_many(cx, &mut taken, REPORTS).is_ready();
+        for report in taken.drain(..) {
+            self.take_report(report, inputs);
         }
         self.taken = taken;
+        progress
     }
 
     fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
