@@ -74,12 +74,7 @@ impl Application for App {
         self.waiting.push((key.unwrap(), ask.answer));
     }
 
-    fn event(
-        &mut self,
-        _: Instant,
-        _: &mut Endpoint<User>,
-        (key, outcome): (ClientKey, Outcome),
-    ) {
+    fn event(&mut self, _: Instant, _: &mut Endpoint<User>, (key, outcome): (ClientKey, Outcome)) {
         if let Some(place) = self.waiting.iter().position(|waiting| waiting.0 == key) {
             let _ = self.waiting.swap_remove(place).1.send(outcome);
         }
@@ -119,7 +114,8 @@ fn start(tap: Option<Box<dyn Tap>>) -> Node {
     let addr: ListenAddr = "udp:127.0.0.1:0".parse().unwrap();
     let sockets = Sockets::bind(&[addr], sip_transport::Config::default()).unwrap();
     let locals = sockets.locals().clone();
-    let endpoint = Endpoint::new(Config::default(), locals.clone(), now(), User::default()).unwrap();
+    let endpoint =
+        Endpoint::new(Config::default(), locals.clone(), now(), User::default()).unwrap();
     let (commands, receiver) = mpsc::channel(16);
     let app = App::default();
     let closed = Arc::clone(&app.closed);
@@ -243,8 +239,7 @@ async fn a_tap_sees_each_message_once_on_either_side() {
     assert_eq!(alice.outcome(to(Transport::Udp, bob.udp)).await, OK);
     let request = "OPTIONS sip:bob@example.com SIP/2.0".to_owned();
     let response = "SIP/2.0 200 OK".to_owned();
-    let expected =
-        [(true, alice.udp, bob.udp, request), (false, alice.udp, bob.udp, response)];
+    let expected = [(true, alice.udp, bob.udp, request), (false, alice.udp, bob.udp, response)];
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
