@@ -2,12 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod agent;
 mod auth;
 mod ladder;
 mod recorder;
 mod registration;
 
 pub use account::{Account, Body, Credentials, ExtraHeaders, OutgoingCall};
+pub use agent::{
+    Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
+    Live, RegistrationKey, RequestFailure, RequestKey,
+};
 pub use auth::AuthError;
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};

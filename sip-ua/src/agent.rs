@@ -1,0 +1,307 @@
+//! The user agent core (RFC 3261 §8, §10, §11, §13 to §15), sans-IO: what stands between the transactions and
+//! the application.
+//!
+//! | file               | what                                                                    |
+//! | ------------------ | ----------------------------------------------------------------------- |
+//! | `call.rs`          | one call: its states, how each is left, the one way it ends               |
+//! | `outgoing.rs`      | placing a call: early dialogs, forks, ACK and re-ACK, CANCEL               |
+//! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
+//! | `reinvite.rs`      | changing a session, both ways, and glare                                  |
+//! | `bye.rs`           | BYE, both ways                                                           |
+//! | `requests.rs`      | requests of the application that want an answer                           |
+//! | `replies.rs`       | requests of the peer that the application answers                         |
+//! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
+//! | `registrations.rs` | the registration machine wired up                                        |
+//! | `compose.rs`       | what messages have in common                                             |
+
+mod bye;
+mod call;
+mod compose;
+mod config;
+mod error;
+mod events;
+mod incoming;
+mod key;
+mod outgoing;
+mod refusals;
+mod registrations;
+mod reinvite;
+mod replies;
+mod requests;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
+use sip_message::Response;
+use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
+
+pub use config::AgentConfig;
+pub use error::{AgentError, CallState};
+pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
+pub use key::{CallKey, RegistrationKey, RequestKey};
+
+use self::call::Call;
+use self::compose::Capabilities;
+use self::key::{RawKey, Slab};
+use self::registrations::Registering;
+use self::replies::Owed;
+use self::requests::Asked;
+use self::table::{KeyMap, TimerKind};
+use crate::Account;
+use crate::registration::Input as RegistrationInput;
+
+/// The user agent core of one shard: all its calls, registrations and requests.
+///
+/// It is a [`TransactionUser`]: an [`Endpoint`](sip_transaction::Endpoint) feeds it, commands are given through
+/// [`Endpoint::with`](sip_transaction::Endpoint::with), and what happens comes out as [`AgentEvent`]s. It does by
+/// itself all that RFC 3261 asks of a user agent between the two: ACKs and their repeats, repeated 2xx, forked
+/// calls, CANCEL races, glare, authentication, and the answers to what cannot be served. Nothing waits for
+/// the application for ever: each wait has a timer.
+pub struct Agent {
+    config: AgentConfig,
+    capabilities: Capabilities,
+    /// Whose secrets answer challenges within calls that came in.
+    account: Option<Arc<Account>>,
+    calls: Slab<Call>,
+    dialogs: Dialogs<CallKey>,
+    /// The client transactions that something waits for.
+    clients: KeyMap<ClientKey, ClientUse>,
+    /// The server transactions that something is noted about, until they are over.
+    servers: KeyMap<ServerKey, Served>,
+    requests: Slab<Asked>,
+    owed: Slab<Owed>,
+    registrations: Slab<Registering>,
+    merged: MergedRequests,
+    events: VecDeque<AgentEvent>,
+}
+
+/// What a client transaction is for.
+#[derive(Clone, Copy)]
+enum ClientUse {
+    Invite(CallKey),
+    Reinvite(CallKey),
+    Bye { call: CallKey, dialog: DialogKey, challenges: u8 },
+    Request(RequestKey),
+    Register(RegistrationKey),
+}
+
+/// What is noted about a server transaction.
+struct Served {
+    merged: Option<MergedKey>,
+    usage: ServerUse,
+}
+
+/// What a server transaction waits for.
+#[derive(Clone, Copy)]
+enum ServerUse {
+    /// For the answer to a call.
+    Invite(CallKey),
+    /// For the answer to a re-INVITE, or its end after a refusal.
+    Reinvite(CallKey),
+    /// For the application's reply.
+    Owed(RawKey),
+    /// For nothing: only its end.
+    Answered,
+}
+
+/// How much there is of everything that comes and goes: all zero when nothing is left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Live {
+    /// Calls, those included that are over but wait for the end of a transaction.
+    pub calls: usize,
+    /// Dialogs, early ones included.
+    pub dialogs: usize,
+    /// Requests of the application without an answer.
+    pub requests: usize,
+    /// Requests of peers without the application's reply, not counting INVITEs.
+    pub owed_replies: usize,
+    /// Registrations.
+    pub registrations: usize,
+    /// Transactions that the agent has something noted about.
+    pub transactions: usize,
+}
+
+impl Agent {
+    /// An agent with these settings. `seed` keys the hashes of what peers choose: take it from a source that
+    /// they cannot know, or the same as that of the endpoint.
+    pub fn new(config: AgentConfig, seed: [u64; 2]) -> Self {
+        // At most so many dialogs for each call by forking, and one as a rule.
+        let dialogs = config.max_calls.saturating_mul(2);
+        Self {
+            capabilities: Capabilities::new(&config),
+            config,
+            account: None,
+            calls: Slab::new(),
+            dialogs: Dialogs::new(seed, dialogs),
+            clients: KeyMap::default(),
+            servers: KeyMap::default(),
+            requests: Slab::new(),
+            owed: Slab::new(),
+            registrations: Slab::new(),
+            merged: MergedRequests::new(seed),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &AgentConfig {
+        &self.config
+    }
+
+    /// Sets whose credentials answer challenges within calls that come in from now on.
+    pub fn set_account(&mut self, account: Option<Arc<Account>>) {
+        self.account = account;
+    }
+
+    /// How much lives now.
+    pub fn live(&self) -> Live {
+        Live {
+            calls: self.calls.len(),
+            dialogs: self.dialogs.len(),
+            requests: self.requests.len(),
+            owed_replies: self.owed.len(),
+            registrations: self.registrations.len(),
+            transactions: self.clients.len() + self.servers.len(),
+        }
+    }
+
+    fn client_event(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        outcome: Outcome,
+    ) {
+        let Some(usage) = self.clients.get(&client).copied() else { return };
+        match usage {
+            ClientUse::Invite(call) => match outcome {
+                Outcome::Response(response) => {
+                    self.invite_response(now, tx, client, call, response);
+                }
+                Outcome::Timeout => {
+                    self.invite_failed(now, tx, client, call, EndReason::TimedOut);
+                }
+                Outcome::TransportError => {
+                    self.invite_failed(now, tx, client, call, EndReason::TransportError);
+                }
+                Outcome::Terminated => self.invite_terminated(now, tx, client, call),
+            },
+            ClientUse::Reinvite(call) => {
+                let response = match outcome {
+                    Outcome::Response(response) => Ok(response),
+                    Outcome::Timeout => Err(RequestFailure::TimedOut),
+                    Outcome::TransportError => Err(RequestFailure::TransportError),
+                    Outcome::Terminated => {
+                        return self.reinvite_terminated(now, tx, client, call);
+                    }
+                };
+                self.reinvite_response(now, tx, client, call, response);
+            }
+            ClientUse::Bye { call, dialog, challenges } => {
+                let response = match &outcome {
+                    Outcome::Response(response) if response.status().is_provisional() => return,
+                    Outcome::Response(response) => Some(response),
+                    Outcome::Timeout | Outcome::TransportError | Outcome::Terminated => None,
+                };
+                self.bye_answered(now, tx, client, (call, dialog, challenges), response);
+            }
+            ClientUse::Request(request) => {
+                let result = match outcome {
+                    Outcome::Response(response) if response.status().is_provisional() => return,
+                    Outcome::Response(response) => Ok(response),
+                    Outcome::Timeout | Outcome::Terminated => Err(RequestFailure::TimedOut),
+                    Outcome::TransportError => Err(RequestFailure::TransportError),
+                };
+                self.request_answered(now, tx, client, request, result);
+            }
+            ClientUse::Register(registration) => {
+                let input = match &outcome {
+                    Outcome::Response(response) if response.status().is_provisional() => return,
+                    Outcome::Response(response) => RegistrationInput::Response(response),
+                    Outcome::Timeout | Outcome::Terminated => RegistrationInput::Timeout,
+                    Outcome::TransportError => RegistrationInput::TransportError,
+                };
+                self.register_answered(now, tx, client, registration, input);
+            }
+        }
+    }
+
+    fn server_terminated(&mut self, now: Instant, tx: &mut Transactions, server: ServerKey) {
+        let Some(served) = self.servers.remove(&server) else { return };
+        if let Some(merged) = served.merged {
+            self.merged.leave(merged);
+        }
+        match served.usage {
+            ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
+            ServerUse::Reinvite(call) => self.reinvite_server_terminated(call, server),
+            ServerUse::Owed(owed) => self.settle(tx, owed),
+            ServerUse::Answered => {}
+        }
+    }
+
+    fn timer(&mut self, now: Instant, tx: &mut Transactions, token: u64) {
+        let Some((kind, key)) = TimerKind::of_token(token) else { return };
+        match kind {
+            TimerKind::Invited => self.invited_timer(now, tx, key.into()),
+            TimerKind::Accepted => self.accepted_timer(now, tx, key.into()),
+            TimerKind::Calling => self.ringing_limit(now, tx, key.into()),
+            TimerKind::OurReinvite => self.our_reinvite_timer(now, tx, key.into()),
+            TimerKind::TheirReinvite => self.their_reinvite_timer(now, tx, key.into()),
+            TimerKind::Owed => self.owed_timer(now, tx, key),
+            TimerKind::Registration => self.registration_timer(now, tx, key.into()),
+        }
+    }
+}
+
+/// What a client transaction has to say.
+enum Outcome {
+    Response(Response),
+    Timeout,
+    TransportError,
+    Terminated,
+}
+
+impl TransactionUser for Agent {
+    type Event = AgentEvent;
+
+    fn handle(&mut self, now: Instant, event: Event, tx: &mut Transactions) {
+        match event {
+            Event::Request { key, request, flow } => {
+                self.request_received(now, tx, key, request, flow);
+            }
+            Event::Ack { request, .. } => self.ack_received(now, tx, request),
+            Event::Cancelled { key, .. } => self.cancelled(now, tx, key),
+            Event::Response { key, response } => {
+                self.client_event(now, tx, key, Outcome::Response(response));
+            }
+            Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),
+            Event::TransportError { key: Key::Client(key), .. } => {
+                self.client_event(now, tx, key, Outcome::TransportError);
+            }
+            Event::TransportError { key: Key::Server(key), .. } => {
+                if let Some(ServerUse::Invite(call)) = self.servers.get(&key).map(|s| s.usage) {
+                    self.invite_server_lost(now, tx, call);
+                }
+            }
+            Event::Terminated { key: Key::Client(key) } => {
+                self.client_event(now, tx, key, Outcome::Terminated);
+            }
+            Event::Terminated { key: Key::Server(key) } => self.server_terminated(now, tx, key),
+            Event::Timer { token } => self.timer(now, tx, token),
+            // The refusals that it speaks of are behind us, and its end is told by `Terminated`.
+            Event::NoAck { .. } => {}
+            // Calls outlive connections: the next request opens another.
+            Event::Closed { .. } => {}
+            // An event that a later version of the layer below has and this does not know.
+            _ => {}
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<AgentEvent> {
+        self.events.pop_front()
+    }
+}

@@ -1,0 +1,282 @@
+//! What the agent keeps of one call, and how a call ends.
+//!
+//! ```text
+//!      call()                                   INVITE arrives
+//!         |                                          |
+//!    +---------+  hang_up()   +------------+    +---------+
+//!    | Calling |------------->| Cancelling |    | Invited |
+//!    +---------+              +------------+    +---------+
+//!       |    | not 2xx           | any final     |     | accept()
+//!       |    |                   |        reject,|  +----------+
+//!       |    +----------------+  |        CANCEL |  | Accepted |
+//!       | 2xx: ACK            |  |               |  +----------+
+//!       v                     v  v               |     | ACK     | none in 64*T1: BYE
+//!  +-------------+  BYE   +------------+         |     |         |
+//!  | Established |------->|    Over    |<--------+-----|---------+
+//!  +-------------+        +------------+               |
+//!         ^--------------------------------------------+
+//! ```
+//!
+//! No state is without a way out:
+//!
+//! | state       | what ends it when nobody does anything                                            |
+//! | ----------- | --------------------------------------------------------------------------------- |
+//! | Calling     | Timer B of the INVITE; after a provisional response `TimerKind::Calling` cancels    |
+//! | Cancelling  | the final response, which the transaction layer waits for 64*T1 after its CANCEL    |
+//! | Invited     | `TimerKind::Invited`: Expires of the INVITE or the ringing limit                    |
+//! | Accepted    | `TimerKind::Accepted`: 64*T1 without ACK                                            |
+//! | Established | the peer or the application; a session may last (a later session timer bounds it)   |
+//! | Over        | the ends of the client transactions it still has: BYE (Timer F), INVITE (Timer M)   |
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip_dialog::{DialogKey, Repeat2xx, Session};
+use sip_message::{Request, Response, StatusCode};
+use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
+use sip_transport::ListenerId;
+use smallvec::SmallVec;
+
+use super::reinvite::Exchange;
+use super::{Agent, ServerUse};
+use crate::auth::Authenticator;
+use crate::{
+    Account, AgentError, AgentEvent, Body, CallKey, CallState, CallUpdate, EarlyId, EndReason,
+};
+
+/// One call.
+///
+/// What only some phases need is boxed, so that an established call is small.
+pub(crate) struct Call {
+    pub(crate) phase: Phase,
+    pub(crate) session: Session,
+    /// The dialog of the call: at the callee from the start, at the caller from the first 2xx.
+    pub(crate) dialog: Option<DialogKey>,
+    /// Whose secrets answer challenges.
+    pub(crate) account: Option<Arc<Account>>,
+    /// The challenges that were answered in this call.
+    pub(crate) auth: Option<Box<Authenticator>>,
+    /// At the caller, while the transaction of the INVITE lives.
+    pub(crate) caller: Option<Box<Caller>>,
+    /// What re-INVITEs left behind.
+    pub(crate) exchange: Option<Box<Exchange>>,
+    /// The address of ours that the INVITE came by or went out from, which our Contact names.
+    pub(crate) listener: Option<ListenerId>,
+    /// How many client transactions refer to this call; it is removed when it is over and there are none.
+    pub(crate) transactions: u16,
+    /// How many requests of the peer wait for the application's reply.
+    pub(crate) owed_replies: u8,
+}
+
+pub(crate) enum Phase {
+    Calling,
+    Cancelling,
+    Invited(Box<Invited>),
+    Accepted(Box<Accepted>),
+    Established,
+    Over,
+}
+
+/// An INVITE that came in and has no final response.
+pub(crate) struct Invited {
+    pub(crate) server: ServerKey,
+    pub(crate) request: Arc<Request>,
+    /// The last provisional response that we sent, to be sent again every minute.
+    pub(crate) provisional: Option<(StatusCode, Option<Body>)>,
+    pub(crate) expires_at: Instant,
+    pub(crate) timer: TimerKey,
+}
+
+/// A 2xx of ours that has no ACK.
+pub(crate) struct Accepted {
+    pub(crate) server: ServerKey,
+    pub(crate) response: Response,
+    pub(crate) repeat: Repeat2xx,
+    pub(crate) timer: TimerKey,
+    /// The call is to end by BYE as soon as one is allowed, and why.
+    pub(crate) hang_up: Option<EndReason>,
+}
+
+/// The INVITE that we sent.
+pub(crate) struct Caller {
+    pub(crate) client: ClientKey,
+    /// As it was sent last, without Via.
+    pub(crate) invite: Request,
+    pub(crate) hop: NextHop,
+    /// One for each callee that answered.
+    pub(crate) forks: SmallVec<[Fork; 1]>,
+    /// How many callees answered so far.
+    pub(crate) counted: u16,
+    /// The limit of ringing, armed by the first provisional response.
+    pub(crate) timer: Option<TimerKey>,
+    /// How often it was sent again with credentials.
+    pub(crate) challenges: u8,
+    /// The final response came, so that only repeated and forked 2xx may still come.
+    pub(crate) answered: bool,
+    /// Nobody picked up within the limit, so that the agent cancels and not the application.
+    pub(crate) rang_out: bool,
+}
+
+/// One callee of a forked INVITE.
+pub(crate) struct Fork {
+    pub(crate) early: EarlyId,
+    pub(crate) dialog: DialogKey,
+    /// The ACK to its 2xx, to be sent again with each repeat of that.
+    pub(crate) ack: Option<SentAck>,
+}
+
+/// An ACK to a 2xx and where it went.
+pub(crate) struct SentAck {
+    pub(crate) request: Request,
+    pub(crate) hop: NextHop,
+}
+
+impl SentAck {
+    // RFC 3261 §13.2.2.4: "The
+    // ACK MUST be passed to the client transport every time a
+    // retransmission of the 2xx final response that triggered the ACK
+    // arrives."
+    pub(crate) fn send(&self, now: Instant, tx: &mut Transactions) {
+        // A failure is mended by the next repeat of the 2xx.
+        let _ = tx.send_request(now, self.request.clone(), self.hop.clone());
+    }
+}
+
+impl Call {
+    pub(crate) fn new(phase: Phase, session: Session, account: Option<Arc<Account>>) -> Self {
+        Self {
+            phase,
+            session,
+            dialog: None,
+            account,
+            auth: None,
+            caller: None,
+            exchange: None,
+            listener: None,
+            transactions: 0,
+            owed_replies: 0,
+        }
+    }
+
+    pub(crate) fn state(&self) -> CallState {
+        match self.phase {
+            Phase::Calling => CallState::Calling,
+            Phase::Cancelling => CallState::Cancelling,
+            Phase::Invited(_) => CallState::Invited,
+            Phase::Accepted(_) => CallState::Accepted,
+            Phase::Established => CallState::Established,
+            Phase::Over => CallState::Over,
+        }
+    }
+
+    /// The error of a command that this state does not allow.
+    pub(crate) fn wrong_state(&self, action: &'static str) -> AgentError {
+        match self.state() {
+            CallState::Over => AgentError::Gone,
+            state => AgentError::State { state, action },
+        }
+    }
+}
+
+impl Agent {
+    /// Where a call stands; `None` when there is nothing left of it.
+    pub fn state(&self, call: CallKey) -> Option<CallState> {
+        self.calls.get(call).map(Call::state)
+    }
+
+    /// Hangs up, however far the call has come: cancels an INVITE of ours that is not answered, refuses one of
+    /// the peer's by 480, ends an established call by BYE. [`CallUpdate::Ended`] follows: at once, or when
+    /// the peer's answer to the cancelled INVITE is there, or the ACK to our 2xx. Of a call that is over
+    /// already it changes nothing.
+    ///
+    /// # Errors
+    /// [`AgentError::Gone`] if nothing is left of the call.
+    pub fn hang_up(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        match &mut call.phase {
+            Phase::Calling => self.cancel(now, tx, key),
+            Phase::Cancelling => {}
+            Phase::Invited(_) => {
+                return self.reject(now, tx, key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+            }
+            // RFC 3261 §15: "However, the callee's UA MUST NOT send a BYE on a confirmed dialog
+            // until it has received an ACK for its 2xx response or until the server
+            // transaction times out."
+            Phase::Accepted(accepted) => accepted.hang_up = Some(EndReason::Local),
+            Phase::Established => self.bye_and_end(now, tx, key, EndReason::Local),
+            Phase::Over => {}
+        }
+        Ok(())
+    }
+
+    /// Tells the application, unless the call is over for it.
+    pub(crate) fn update(&mut self, call: CallKey, update: CallUpdate) {
+        self.events.push_back(AgentEvent::Call { call, update });
+    }
+
+    /// The call is over: the one place that says so. What is owed to the peer has been sent, or is sent here.
+    pub(crate) fn end_call(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        reason: EndReason,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        match core::mem::replace(&mut call.phase, Phase::Over) {
+            Phase::Over => return,
+            Phase::Invited(invited) => {
+                tx.disarm(invited.timer);
+            }
+            Phase::Accepted(accepted) => {
+                tx.disarm(accepted.timer);
+            }
+            Phase::Calling | Phase::Cancelling | Phase::Established => {}
+        }
+        call.session.end();
+        if let Some(timer) = call.caller.as_mut().and_then(|caller| caller.timer.take()) {
+            tx.disarm(timer);
+        }
+        self.end_exchange(now, tx, key);
+        self.update(key, CallUpdate::Ended(reason));
+        self.release(key);
+    }
+
+    /// Removes a call that is over and has nothing more to wait for.
+    pub(crate) fn release(&mut self, key: CallKey) {
+        let done = |call: &Call| matches!(call.phase, Phase::Over) && call.transactions == 0;
+        if !self.calls.get(key).is_some_and(done) {
+            return;
+        }
+        let Some(call) = self.calls.remove(key) else { return };
+        if let Some(dialog) = call.dialog {
+            self.dialogs.remove(dialog);
+        }
+        for fork in call.caller.iter().flat_map(|caller| &caller.forks) {
+            self.dialogs.remove(fork.dialog);
+        }
+    }
+
+    /// A client transaction that referred to the call is done.
+    pub(crate) fn client_done(&mut self, client: ClientKey, key: CallKey) {
+        if self.clients.remove(&client).is_some()
+            && let Some(call) = self.calls.get_mut(key)
+        {
+            call.transactions = call.transactions.saturating_sub(1);
+        }
+        self.release(key);
+    }
+
+    /// The server transaction of an INVITE no longer means anything to a call.
+    pub(crate) fn server_answered(&mut self, server: ServerKey) {
+        if let Some(served) = self.servers.get_mut(&server) {
+            served.usage = ServerUse::Answered;
+        }
+    }
+}

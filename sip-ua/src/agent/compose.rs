@@ -1,0 +1,295 @@
+//! What requests and responses of the agent have in common: who it says it is and what it can do.
+
+use core::fmt::Write;
+use core::ops::RangeInclusive;
+
+use sip_message::{
+    HeaderName, Method, NameAddr, Request, RequestBuilder, Response, ResponseBuilder, StatusCode,
+    Transport, Uri,
+};
+use sip_transaction::{NextHop, Transactions};
+use sip_transport::{ListenerId, Local};
+
+use super::Agent;
+use crate::{Account, AgentConfig, AgentError, Body, ExtraHeaders};
+
+/// The values of header fields that are the same in every message, written once.
+pub(crate) struct Capabilities {
+    pub(crate) allow: Box<str>,
+    /// `None` if there is nothing to list.
+    pub(crate) supported: Option<Box<str>>,
+    pub(crate) accept: Box<str>,
+    pub(crate) user_agent: Option<Box<str>>,
+}
+
+impl Capabilities {
+    pub(crate) fn new(config: &AgentConfig) -> Self {
+        let mut allow = String::from("INVITE, ACK, CANCEL, BYE, OPTIONS");
+        for method in &config.methods {
+            if !is_own(method) {
+                let _ = write!(allow, ", {}", method.as_str());
+            }
+        }
+        Self {
+            allow: allow.into(),
+            supported: (!config.supported.is_empty()).then(|| config.supported.join(", ").into()),
+            accept: config.accept.join(", ").into(),
+            user_agent: config.user_agent.as_deref().map(Into::into),
+        }
+    }
+}
+
+/// The methods that the agent handles whatever the application does.
+pub(crate) fn is_own(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options
+    )
+}
+
+/// Where a request outside of a dialog goes, and the Route it needs to get there.
+pub(crate) struct FirstHop {
+    pub(crate) uri: Uri<'static>,
+    route: Option<Box<str>>,
+}
+
+impl FirstHop {
+    // RFC 3261 §8.1.2: "an outbound proxy can
+    // also be configured" is the account's; it becomes a pre-loaded route set:
+    // RFC 3261 §8.1.1.1: "In some special circumstances, the presence of a pre-existing route
+    // set can affect the Request-URI of the message.  A pre-existing route
+    // set is an ordered set of URIs that identify a chain of servers, to
+    // which a UAC will send outgoing requests that are outside of a dialog."
+    pub(crate) fn of(account: &Account, to: &Uri<'static>) -> Self {
+        match account.outbound_proxy_uri() {
+            None => Self { uri: to.clone(), route: None },
+            Some(proxy) => {
+                let lr = if proxy.lr() { "" } else { ";lr" };
+                Self { uri: proxy.clone(), route: Some(format!("<{proxy}{lr}>").into()) }
+            }
+        }
+    }
+
+    pub(crate) fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
+    pub(crate) fn next_hop(&self) -> NextHop {
+        NextHop::Uri(self.uri.clone())
+    }
+}
+
+/// The parts of a request outside of a dialog that stay the same when it is sent again.
+pub(crate) struct Initial<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) method: Method,
+    pub(crate) to: &'a Uri<'static>,
+    pub(crate) hop: &'a FirstHop,
+    pub(crate) body: Option<&'a Body>,
+    pub(crate) headers: &'a ExtraHeaders,
+}
+
+impl Agent {
+    /// A request outside of a dialog (RFC 3261 §8.1.1). The transaction layer adds Via.
+    pub(crate) fn initial_request(
+        &self,
+        tx: &mut Transactions,
+        initial: &Initial<'_>,
+    ) -> Result<Request, AgentError> {
+        let Initial { account, method, to, hop, body, headers } = initial;
+        // RFC 3261 §8.1.1.1: "The initial Request-URI of the message SHOULD be set to the value of
+        // the URI in the To field."
+        let uri = if to.headers().next().is_some() {
+            to.without_headers().map_err(|_| AgentError::Address)?
+        } else {
+            (*to).clone()
+        };
+        let mut builder = Request::builder(method.clone(), &uri);
+        if let Some(route) = &hop.route {
+            builder = builder.raw(HeaderName::Route, route.as_bytes());
+        }
+        let mut text = String::with_capacity(128);
+        let _ = write!(text, "{}", self.config.max_forwards);
+        builder = builder.raw(HeaderName::MaxForwards, text.as_bytes());
+
+        let mut from = NameAddr::new(account.identity());
+        if let Some(name) = account.shown_name() {
+            from = from.with_display_name(name).map_err(|_| AgentError::Address)?;
+        }
+        // RFC 3261 §8.1.1.3: "The From field MUST contain a new "tag" parameter, chosen by the UAC."
+        text.clear();
+        let _ = write!(text, "{from};tag={}", tx.random().token(TAG_BITS));
+        builder = builder.raw(HeaderName::From, text.as_bytes());
+
+        // RFC 3261 §8.1.1.2: "A request outside of a dialog MUST NOT contain a To tag; the tag in
+        // the To field of a request identifies the peer of the dialog."
+        text.clear();
+        let _ = write!(text, "<{uri}>");
+        builder = builder.raw(HeaderName::To, text.as_bytes());
+
+        // RFC 3261 §8.1.1.4: "In a new request created by a UAC outside of any dialog, the Call-ID
+        // header field MUST be selected by the UAC as a globally unique
+        // identifier over space and time unless overridden by method-specific
+        // behavior."
+        builder = builder.raw(HeaderName::CallId, tx.random().token(CALL_ID_BITS).as_bytes());
+
+        // RFC 3261 §8.1.1.5: "The method MUST match that of the
+        // request."
+        text.clear();
+        let _ = write!(text, "1 {}", method.as_str());
+        builder = builder.raw(HeaderName::CSeq, text.as_bytes());
+
+        // RFC 3261 §8.1.1.8: "The Contact header field MUST be present and contain exactly one SIP or
+        // SIPS URI in any request that can result in the establishment of a
+        // dialog."
+        if *method == Method::Invite {
+            let listener = listener_towards(tx, &hop.uri);
+            // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
+            // URI, the Contact header field MUST contain a SIPS URI as well."
+            let secure = uri.is_secure() || hop.uri.is_secure();
+            let contact = contact(listener, account.identity().user(), secure);
+            builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+        }
+        self.finish_request(builder, method, *body, headers)
+    }
+
+    /// The part of a request that is the same within and outside of dialogs: what we can do, what the
+    /// application adds, the body.
+    pub(crate) fn finish_request(
+        &self,
+        mut builder: RequestBuilder,
+        method: &Method,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<Request, AgentError> {
+        if matches!(method, Method::Invite | Method::Options) {
+            // RFC 3261 §13.2.1: "An Allow header field (Section 20.5) SHOULD be present in the INVITE."
+            builder = builder.raw(HeaderName::Allow, self.capabilities.allow.as_bytes());
+        }
+        if *method == Method::Options {
+            // RFC 3261 §11.1: "An Accept header field SHOULD be included to indicate the type of
+            // message body the UAC wishes to receive in the response."
+            builder = builder.raw(HeaderName::Accept, self.capabilities.accept.as_bytes());
+        }
+        // RFC 3261 §8.1.1.9: "If the UAC supports extensions to SIP that can be applied by the
+        // server to the response, the UAC SHOULD include a Supported header
+        // field in the request listing the option tags (Section 19.2) for those
+        // extensions."
+        if let (Some(supported), false) =
+            (&self.capabilities.supported, matches!(method, Method::Ack | Method::Bye))
+        {
+            builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+        }
+        if let Some(name) = &self.capabilities.user_agent {
+            builder = builder.raw(HeaderName::UserAgent, name.as_bytes());
+        }
+        for (name, value) in headers {
+            builder = builder.raw(header_name(name), value.as_bytes());
+        }
+        if let Some(body) = body {
+            builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
+        }
+        Ok(builder.build()?)
+    }
+
+    /// A response with what every response of ours says. The tag may be empty when the request has a To tag.
+    pub(crate) fn response(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        to_tag: &str,
+    ) -> ResponseBuilder {
+        let mut builder = Response::to_request(request, status);
+        if !to_tag.is_empty() {
+            builder = builder.to_tag(to_tag);
+        }
+        match &self.capabilities.user_agent {
+            Some(name) => builder.raw(HeaderName::Server, name.as_bytes()),
+            None => builder,
+        }
+    }
+
+    /// Adds what the application gave, and builds.
+    pub(crate) fn finish_response(
+        mut builder: ResponseBuilder,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<Response, AgentError> {
+        for (name, value) in headers {
+            builder = builder.raw(header_name(name), value.as_bytes());
+        }
+        if let Some(body) = body {
+            builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// RFC 3261 §19.3: "When a tag is generated by a UA for insertion into a request or
+/// response, it MUST be globally unique and cryptographically random
+/// with at least 32 bits of randomness."
+pub(crate) const TAG_BITS: u32 = 60;
+pub(crate) const CALL_ID_BITS: u32 = 120;
+
+/// The value of our Contact: where the peer's requests within the dialog reach us.
+pub(crate) fn contact(local: Option<&Local>, user: Option<&str>, secure: bool) -> String {
+    let scheme = if secure { "sips" } else { "sip" };
+    let (user, at) = user.map_or(("", ""), |user| (user, "@"));
+    // Without a listener nothing can be sent or received: the text only has to be well-formed.
+    let sent_by = local.map_or("localhost", |local| &local.sent_by);
+    let transport = match local.map_or(Transport::Udp, |local| local.transport) {
+        // RFC 3261 §19.1.1: "For a sips URI, this defaults to TCP" and TLS is what sips means.
+        Transport::Udp | Transport::Tls => "",
+        Transport::Tcp if secure => "",
+        Transport::Tcp => ";transport=tcp",
+        Transport::Sctp => ";transport=sctp",
+        Transport::Ws | Transport::Wss => ";transport=ws",
+        _ => "",
+    };
+    let mut text =
+        String::with_capacity(scheme.len() + user.len() + sent_by.len() + transport.len() + 4);
+    text.push('<');
+    text.push_str(scheme);
+    text.push(':');
+    text.push_str(user);
+    text.push_str(at);
+    text.push_str(sent_by);
+    text.push_str(transport);
+    text.push('>');
+    text
+}
+
+/// The listener from which a request to this URI will most likely go, for its Contact.
+pub(crate) fn listener_towards<'a>(tx: &'a Transactions, uri: &Uri<'_>) -> Option<&'a Local> {
+    let locals = tx.locals();
+    let transport = uri.transport().unwrap_or(if uri.is_secure() {
+        Transport::Tls
+    } else {
+        Transport::Udp
+    });
+    let port = uri.port().unwrap_or_else(|| transport.default_port());
+    uri.ip()
+        .and_then(|ip| locals.select(transport, &(ip, port).into()))
+        .or_else(|| locals.first(transport))
+        .or_else(|| locals.iter().next())
+}
+
+/// The listener that a message came by.
+pub(crate) fn listener_of(tx: &Transactions, listener: ListenerId) -> Option<&Local> {
+    tx.locals().get(listener)
+}
+
+/// A random number from a range.
+pub(crate) fn draw(tx: &mut Transactions, range: RangeInclusive<u32>) -> u32 {
+    let (start, end) = range.into_inner();
+    match end.saturating_sub(start).checked_add(1) {
+        Some(many) => start + tx.random().below(many),
+        None => tx.random().next_u64() as u32,
+    }
+}
+
+/// The name of a header field that the application adds. One that is no name at all is refused when the message
+/// is built.
+fn header_name(name: &str) -> HeaderName<'_> {
+    HeaderName::from_bytes(name.as_bytes()).unwrap_or(HeaderName::Other(name))
+}

@@ -1,0 +1,131 @@
+//! What an agent can be told: what it says it can do, and its limits.
+
+use std::time::Duration;
+
+use sip_message::Method;
+
+/// The settings of an [`Agent`](crate::Agent): plain values with setters.
+///
+/// ```
+/// use sip_ua::AgentConfig;
+///
+/// let config = AgentConfig::default().user_agent("desk-phone/1.0").max_calls(100);
+/// assert_eq!(config.max_calls, 100);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentConfig {
+    /// What User-Agent and Server say; `None` leaves them out. Default `sip-ua/` and the version.
+    pub user_agent: Option<String>,
+    /// The methods besides INVITE, ACK, CANCEL, BYE and OPTIONS that the application answers, listed in
+    /// Allow. A method that is known to SIP but not here is answered 405, an unknown one 501. Default
+    /// MESSAGE and INFO.
+    pub methods: Vec<Method>,
+    /// The option tags that the application handles, listed in Supported; a request that requires another
+    /// is answered 420. The agent itself needs none. Default none.
+    pub supported: Vec<String>,
+    /// The types of body that the application reads, listed in Accept: `type/subtype`, `type/*` or
+    /// `*/*`. A body of another type is answered 415. Default `application/sdp`, `text/plain`,
+    /// `application/dtmf-relay` and `application/dtmf`.
+    pub accept: Vec<String>,
+    /// How many calls may live at a time, those that are being wound up included; an INVITE on top of them
+    /// is answered 503. Default 100,000.
+    pub max_calls: usize,
+    /// How many requests of the application may wait for their answers at a time. Default 10,000.
+    pub max_requests: usize,
+    /// How many requests may wait for the application's reply at a time, not counting INVITEs; what comes
+    /// on top is answered 503. Default 10,000.
+    pub max_owed_replies: usize,
+    /// How many of them may belong to one call. Default 16.
+    pub max_owed_replies_per_call: u8,
+    /// How many registrations may be kept at a time. Default 1,000.
+    pub max_registrations: usize,
+    /// How many early dialogs one INVITE may make at its caller by forking; further branches are reported
+    /// without a dialog. Default 16.
+    pub max_forks: u16,
+    /// Retry-After of a 503, in seconds. Default 5.
+    pub retry_after: u32,
+    /// Whether the agent answers OPTIONS itself. Default yes.
+    pub answer_options: bool,
+    /// How long a call may ring: at the callee, when no `Expires` of the INVITE is shorter, until it is
+    /// refused by 480; at the caller, after the first provisional response, until it is cancelled. Default
+    /// three minutes.
+    pub ringing_limit: Duration,
+    /// How long the application may take to answer a re-INVITE before it is refused by 500, and how long a
+    /// re-INVITE of ours may hang in provisional responses before it is cancelled. Default 20 s.
+    pub reinvite_guard: Duration,
+    /// How long the application may take to reply to another request before it is answered 500; at most
+    /// the 32 s that its sender waits. Default 20 s.
+    pub reply_guard: Duration,
+    /// How often a re-INVITE of ours is tried again after 491. Default 4.
+    pub glare_retries: u8,
+    /// Max-Forwards of requests. Default 70 (RFC 3261 §8.1.1.6).
+    pub max_forwards: u8,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            user_agent: Some(concat!("sip-ua/", env!("CARGO_PKG_VERSION")).to_owned()),
+            methods: vec![Method::Message, Method::Info],
+            supported: Vec::new(),
+            accept: ["application/sdp", "text/plain", "application/dtmf-relay", "application/dtmf"]
+                .map(str::to_owned)
+                .to_vec(),
+            max_calls: 100_000,
+            max_requests: 10_000,
+            max_owed_replies: 10_000,
+            max_owed_replies_per_call: 16,
+            max_registrations: 1_000,
+            max_forks: 16,
+            retry_after: 5,
+            answer_options: true,
+            ringing_limit: Duration::from_secs(180),
+            reinvite_guard: Duration::from_secs(20),
+            reply_guard: Duration::from_secs(20),
+            glare_retries: 4,
+            max_forwards: 70,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($name:ident: $type:ty,)*) => {
+        impl AgentConfig {
+            /// Sets [`AgentConfig::user_agent`].
+            #[must_use]
+            pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+                self.user_agent = Some(user_agent.into());
+                self
+            }
+
+            $(
+                #[doc = concat!("Sets [`AgentConfig::", stringify!($name), "`].")]
+                #[must_use]
+                pub fn $name(mut self, $name: $type) -> Self {
+                    self.$name = $name;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    methods: Vec<Method>,
+    supported: Vec<String>,
+    accept: Vec<String>,
+    max_calls: usize,
+    max_requests: usize,
+    max_owed_replies: usize,
+    max_owed_replies_per_call: u8,
+    max_registrations: usize,
+    max_forks: u16,
+    retry_after: u32,
+    answer_options: bool,
+    ringing_limit: Duration,
+    reinvite_guard: Duration,
+    reply_guard: Duration,
+    glare_retries: u8,
+    max_forwards: u8,
+}

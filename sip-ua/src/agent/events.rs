@@ -1,0 +1,197 @@
+//! What the agent tells the application.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sip_message::{Request, Response, StatusCode, Uri};
+use sip_transaction::ServerKey;
+
+use crate::registration::RegistrationEvent;
+use crate::{CallKey, RegistrationKey, RequestKey};
+
+/// Something happened that the application wants to know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AgentEvent {
+    /// Someone calls. Answer with [`Agent::ring`](crate::Agent::ring), [`accept`](crate::Agent::accept) or
+    /// [`reject`](crate::Agent::reject); with neither it ends by itself after the ringing limit.
+    Invitation {
+        /// The new call.
+        call: CallKey,
+        /// The INVITE.
+        request: Arc<Request>,
+    },
+    /// A call moved on.
+    Call {
+        /// Which.
+        call: CallKey,
+        /// How.
+        update: CallUpdate,
+    },
+    /// A request that the application must answer by [`Agent::reply`](crate::Agent::reply): MESSAGE, INFO,
+    /// and OPTIONS if the agent was told not to answer that itself. Without a reply it is answered 500
+    /// after a while.
+    Request {
+        /// What to reply to.
+        key: ServerKey,
+        /// The call in whose dialog it came, if it came in one.
+        call: Option<CallKey>,
+        /// The request.
+        request: Arc<Request>,
+    },
+    /// The outcome of [`Agent::send`](crate::Agent::send) or [`Agent::request`](crate::Agent::request).
+    Response {
+        /// Which of them.
+        key: RequestKey,
+        /// The final response, whatever its status.
+        result: Result<Box<Response>, RequestFailure>,
+    },
+    /// A registration moved on.
+    Registration {
+        /// Which.
+        registration: RegistrationKey,
+        /// How.
+        event: RegistrationEvent,
+    },
+}
+
+/// A call moved on. Each call has exactly one [`CallUpdate::Ended`], and it is the last.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallUpdate {
+    /// 180: the callee is being alerted.
+    Ringing {
+        /// Which of the callees, if the call was forked.
+        early: EarlyId,
+        /// The response; it may hold a session description (early media).
+        response: Box<Response>,
+    },
+    /// Another provisional response from 101 to 199.
+    Progress {
+        /// Which of the callees, if the call was forked.
+        early: EarlyId,
+        /// The response; it may hold a session description (early media).
+        response: Box<Response>,
+    },
+    /// The callee accepted. The ACK is on its way.
+    Answered {
+        /// The 2xx.
+        response: Box<Response>,
+    },
+    /// The caller acknowledged our 2xx.
+    Confirmed {
+        /// The ACK if it has a body: an answer, if the offer was in our 2xx.
+        ack: Option<Box<Request>>,
+    },
+    /// The peer wants to change the session. Answer with
+    /// [`Agent::answer_reinvite`](crate::Agent::answer_reinvite); without it the agent refuses by 500 after
+    /// [`AgentConfig::reinvite_guard`](crate::AgentConfig::reinvite_guard).
+    Reinvited {
+        /// The re-INVITE.
+        request: Arc<Request>,
+    },
+    /// The peer withdrew its re-INVITE before it was answered: there is nothing to answer any more.
+    ReinviteWithdrawn,
+    /// The peer accepted our re-INVITE. The ACK is on its way.
+    ReinviteAnswered {
+        /// The 2xx.
+        response: Box<Response>,
+    },
+    /// Our re-INVITE failed. The session is as it was before.
+    ReinviteFailed {
+        /// Why.
+        failure: RequestFailure,
+    },
+    /// The call is over. No event of this call follows.
+    Ended(EndReason),
+}
+
+/// One of the callees that a forked INVITE reached: counted from 0 in the order of their first responses.
+/// Those whose provisional response had no To tag all count as the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EarlyId(pub u16);
+
+/// Why a call is over.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// We hung up an established call, or refused one.
+    Local,
+    /// The peer hung up: BYE.
+    Remote,
+    /// We gave up before the call was answered.
+    Cancelled,
+    /// The caller gave up before we answered: CANCEL.
+    CancelledByPeer,
+    /// The callee, or someone before it, refused.
+    Rejected(Arc<Response>),
+    /// The callee is elsewhere: 3xx. The addresses to try, the most wanted first; it may be empty.
+    Redirected(Arc<[Uri<'static>]>),
+    /// Nobody answered in time: no response at all came, or no final one, or we did not answer.
+    TimedOut,
+    /// The caller never acknowledged our 2xx; we sent BYE.
+    NoAck,
+    /// The peer no longer knows the call, or answers no longer: 481, 408 or silence to a request within
+    /// it; we sent BYE.
+    PeerLost,
+    /// The message could not be sent.
+    TransportError,
+    /// The endpoint has no room, or the response is one that cannot be worked with (a 2xx without
+    /// Contact, say); where there was something to end, we sent BYE.
+    Failed,
+}
+
+impl EndReason {
+    /// The status of the response that ended the call, if one did.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Rejected(response) => Some(response.status()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "we hung up",
+            Self::Remote => "the peer hung up",
+            Self::Cancelled => "cancelled",
+            Self::CancelledByPeer => "cancelled by the caller",
+            Self::Rejected(response) => {
+                let status = response.status();
+                return write!(f, "rejected with {} {}", status.as_u16(), status.reason());
+            }
+            Self::Redirected(_) => "redirected",
+            Self::TimedOut => "nobody answered in time",
+            Self::NoAck => "the caller did not acknowledge",
+            Self::PeerLost => "the peer no longer answers",
+            Self::TransportError => "a message could not be sent",
+            Self::Failed => "the peer's answer cannot be worked with",
+        })
+    }
+}
+
+/// Why a request has no answer to give, or a re-INVITE no success.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestFailure {
+    /// A final response that is not a 2xx.
+    #[error("refused with {}", .0.status().as_u16())]
+    Refused(Arc<Response>),
+    /// No final response came in 64*T1.
+    #[error("no answer in time")]
+    TimedOut,
+    /// It could not be sent.
+    #[error("it could not be sent")]
+    TransportError,
+    /// It collided with the peer's re-INVITE again and again (491).
+    #[error("it collided with the peer's re-INVITE too often")]
+    Glare,
+    /// The call ended first.
+    #[error("the call ended")]
+    CallEnded,
+    /// The endpoint had no room to send it again with credentials.
+    #[error("no room to send it again")]
+    Full,
+}

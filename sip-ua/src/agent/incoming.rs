@@ -1,0 +1,401 @@
+//! Calls that come in: the callee's side of RFC 3261 §13.3, and CANCEL (§9.2).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sip_dialog::{Dialog, Repeat2xx, RepeatStep, Role, Session};
+use sip_message::{Expires, HeaderName, Request, Response, StatusCode};
+use sip_transaction::{ServerKey, Transactions};
+use sip_transport::Flow;
+
+use super::call::{Accepted, Call, Invited, Phase};
+use super::compose::{contact, listener_of};
+use super::outgoing::cseq;
+use super::table::TimerKind;
+use super::{Agent, ServerUse};
+use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders};
+
+/// RFC 3261 §13.3.1.1: "To
+/// prevent cancellation, the UAS MUST send a non-100 provisional
+/// response at every minute, to handle the possibility of lost
+/// provisional responses."
+const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
+
+impl Agent {
+    /// An INVITE outside of any dialog that passed the checks of RFC 3261 §8.2.
+    pub(crate) fn invitation(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: Request,
+        flow: Flow,
+    ) {
+        // RFC 3261 §21.5.4: "The server is temporarily unable to process the request due to a temporary
+        // overloading or maintenance of the server." and says when to try again.
+        if self.calls.len() >= self.config.max_calls {
+            return self.refuse_for_now(now, tx, server, &request);
+        }
+        let tag = tx.local_tag(server);
+        let dialog = match Dialog::uas(&request, &tag, flow.transport) {
+            Ok(dialog) => dialog,
+            Err(error) => return self.refuse(now, tx, server, &request, error.rejection()),
+        };
+        // RFC 3261 §13.3.1: "If the request is an INVITE that contains an Expires header field, the
+        // UAS core sets a timer for the number of seconds indicated in the
+        // header field value."
+        let expires = match request.headers().get::<Expires>() {
+            Ok(Some(expires)) => Duration::from_secs(expires.0.into()),
+            // RFC 3261 §8.2.2: "A UAS SHOULD ignore any malformed
+            // header fields that are not necessary for processing requests."
+            Ok(None) | Err(_) => Duration::MAX,
+        };
+        let limit = expires.min(self.config.ringing_limit);
+
+        let session = Session::new(Role::Uas, cseq(&request));
+        let request = Arc::new(request);
+        let kept = Arc::clone(&request);
+        let (account, dialogs) = (self.account.clone(), &mut self.dialogs);
+        let mut inserted = None;
+        let key = self.calls.insert_with(|raw| {
+            let key = CallKey::from(raw);
+            inserted = dialogs.insert(dialog, key).ok();
+            let timer = tx.arm(now, limit.min(PROVISIONAL_EVERY), TimerKind::Invited.token(key));
+            let invited = Invited {
+                server,
+                request: kept,
+                provisional: None,
+                expires_at: now + limit,
+                timer,
+            };
+            let mut call = Call::new(Phase::Invited(Box::new(invited)), session, account);
+            call.dialog = inserted;
+            call.listener = Some(flow.listener);
+            call
+        });
+        let Some(key) = key.map(CallKey::from) else {
+            return self.refuse_for_now(now, tx, server, &request);
+        };
+        if inserted.is_none() {
+            if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.remove(key) {
+                tx.disarm(invited.timer);
+            }
+            return self.refuse_for_now(now, tx, server, &request);
+        }
+        self.served(server).usage = ServerUse::Invite(key);
+        self.events.push_back(AgentEvent::Invitation { call: key, request });
+    }
+
+    /// Tells the caller how it goes: 180 that the user is alerted, 183 and others with early media, say. It
+    /// makes the early dialog, and is repeated every minute.
+    ///
+    /// # Errors
+    /// [`AgentError::Status`] unless the status is from 101 to 199; [`AgentError::State`] when the call is not
+    /// waiting for our answer.
+    pub fn ring(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        status: StatusCode,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        if !status.is_provisional() || status == StatusCode::TRYING {
+            return Err(AgentError::Status(status));
+        }
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("ring")) };
+        let server = invited.server;
+        let response = self.session_response(tx, call, &invited.request, status, body, &[])?;
+        if tx.respond(now, server, response).is_err() {
+            self.end_call(now, tx, key, EndReason::TransportError);
+            return Err(AgentError::Gone);
+        }
+        if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get_mut(key) {
+            invited.provisional = Some((status, body.cloned()));
+        }
+        Ok(())
+    }
+
+    /// Accepts the call by 200. [`CallUpdate::Confirmed`] follows when the ACK is there; until then the 200 is
+    /// repeated, and if it never comes the call ends by BYE and [`EndReason::NoAck`].
+    ///
+    /// # Errors
+    /// [`AgentError::State`] when the call is not waiting for our answer.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
+        let (server, request) = (invited.server, Arc::clone(&invited.request));
+        let response =
+            self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
+        if tx.respond(now, server, response.clone()).is_err() {
+            self.end_call(now, tx, key, EndReason::TransportError);
+            return Err(AgentError::Gone);
+        }
+        // RFC 3261 §13.3.1.4: "Once the response has been constructed, it is passed to the INVITE
+        // server transaction.  Note, however, that the INVITE server
+        // transaction will be destroyed as soon as it receives this final
+        // response and passes it to the transport.  Therefore, it is necessary
+        // to periodically pass the response directly to the transport until the
+        // ACK arrives." RFC 6026 keeps the transaction, which passes it on.
+        let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
+        let timer = tx.arm(now, first, TimerKind::Accepted.token(key));
+        let accepted = Accepted { server, response, repeat, timer, hang_up: None };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.session.final_sent(StatusCode::OK);
+            let before = core::mem::replace(&mut call.phase, Phase::Accepted(Box::new(accepted)));
+            if let Phase::Invited(invited) = before {
+                tx.disarm(invited.timer);
+            }
+            if let Some((dialog, _)) = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
+                dialog.accepted(&request);
+            }
+        }
+        self.server_answered(server);
+        Ok(())
+    }
+
+    /// Refuses the call, or redirects it: a 3xx with Contact among the headers. Ends it with
+    /// [`EndReason::Local`].
+    ///
+    /// # Errors
+    /// [`AgentError::Status`] unless the status is from 300 to 699; [`AgentError::State`] when the call is not
+    /// waiting for our answer.
+    pub fn reject(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        status: StatusCode,
+        headers: &ExtraHeaders,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        if !status.is_final() || status.is_success() {
+            return Err(AgentError::Status(status));
+        }
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("reject")) };
+        let server = invited.server;
+        let builder = self.response(&invited.request, status, self.local_tag(call));
+        let response = Self::finish_response(builder, None, headers)?;
+        let sent = tx.respond(now, server, response);
+        self.server_answered(server);
+        let reason = if sent.is_ok() { EndReason::Local } else { EndReason::TransportError };
+        self.end_call(now, tx, key, reason);
+        Ok(())
+    }
+
+    /// Sends a final response that refuses an INVITE of this call, with the tag that its dialog has.
+    pub(crate) fn refuse_invite(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        server: ServerKey,
+        request: &Request,
+        status: StatusCode,
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        let builder = self.response(request, status, self.local_tag(call));
+        if let Ok(response) = builder.build() {
+            // When the transaction is gone, so is the need for an answer.
+            let _ = tx.respond(now, server, response);
+        }
+        self.server_answered(server);
+    }
+
+    /// A response to an INVITE that makes or changes a session: with Contact, and the rest of what
+    /// RFC 3261 §12.1.1 and §13.3.1.4 want in it.
+    pub(crate) fn session_response(
+        &self,
+        tx: &Transactions,
+        call: &Call,
+        request: &Request,
+        status: StatusCode,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<Response, AgentError> {
+        let dialog = call.dialog.and_then(|dialog| self.dialogs.get(dialog));
+        let (tag, party, secure) = match dialog {
+            Some((dialog, _)) => (dialog.id().local_tag, dialog.local_party(), dialog.is_secure()),
+            None => ("", "", false),
+        };
+        // RFC 3261 §12.1.1: "When a UAS responds to a request with a response that establishes a
+        // dialog (such as a 2xx to INVITE), the UAS MUST copy all Record-Route
+        // header field values from the request into the response (including the
+        // URIs, URI parameters, and any Record-Route header field parameters,
+        // whether they are known or unknown to the UAS) and MUST maintain the
+        // order of those values."
+        let mut builder = self.response(request, status, tag).copy(request, HeaderName::RecordRoute);
+        // RFC 3261 §12.1.1: "The UAS MUST add
+        // a Contact header field to the response."
+        let listener = call.listener.and_then(|listener| listener_of(tx, listener));
+        let contact = contact(listener, user_of(party), secure);
+        builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+        if status.is_success() {
+            // RFC 3261 §13.3.1.4: "A 2xx response to an INVITE SHOULD contain the Allow header
+            // field and the Supported header field, and MAY contain the Accept
+            // header field."
+            builder = builder.raw(HeaderName::Allow, self.capabilities.allow.as_bytes());
+            if let Some(supported) = &self.capabilities.supported {
+                builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            }
+        }
+        Self::finish_response(builder, body, headers)
+    }
+
+    /// Our tag in the dialog of the call.
+    pub(crate) fn local_tag(&self, call: &Call) -> &str {
+        match call.dialog.and_then(|dialog| self.dialogs.get(dialog)) {
+            Some((dialog, _)) => dialog.id().local_tag,
+            None => "",
+        }
+    }
+
+    /// The minute is over, or the time for an answer.
+    pub(crate) fn invited_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let Some(call) = self.calls.get(key) else { return };
+        let Phase::Invited(invited) = &call.phase else { return };
+        let (server, request) = (invited.server, Arc::clone(&invited.request));
+        if now >= invited.expires_at {
+            // RFC 3261 §13.3.1: "If the invitation expires before the UAS has
+            // generated a final response, a 487 (Request Terminated) response
+            // SHOULD be generated." Our own limit says it in its own words.
+            let status = match request.headers().get::<Expires>() {
+                Ok(Some(_)) => StatusCode::REQUEST_TERMINATED,
+                Ok(None) | Err(_) => StatusCode::TEMPORARILY_UNAVAILABLE,
+            };
+            self.refuse_invite(now, tx, key, server, &request, status);
+            return self.end_call(now, tx, key, EndReason::TimedOut);
+        }
+        let again = invited.provisional.as_ref().and_then(|(status, body)| {
+            self.session_response(tx, call, &request, *status, body.as_ref(), &[]).ok()
+        });
+        if let Some(response) = again {
+            // If it cannot be sent, the transaction says so by an event.
+            let _ = tx.respond(now, server, response);
+        }
+        let wait = (invited.expires_at - now).min(PROVISIONAL_EVERY);
+        let timer = tx.arm(now, wait, TimerKind::Invited.token(key));
+        if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get_mut(key) {
+            invited.timer = timer;
+        }
+    }
+
+    /// Our 2xx has no ACK yet.
+    pub(crate) fn accepted_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Phase::Accepted(accepted) = &mut call.phase else { return };
+        match accepted.repeat.fired() {
+            RepeatStep::Again { next } => {
+                accepted.timer = tx.arm(now, next, TimerKind::Accepted.token(key));
+                // A loss is mended by the next repeat.
+                let _ = tx.respond(now, accepted.server, accepted.response.clone());
+            }
+            // RFC 3261 §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without
+            // receiving an ACK, the dialog is confirmed, but the session SHOULD be
+            // terminated.  This is accomplished with a BYE, as described in Section
+            // 15."
+            RepeatStep::GiveUp => {
+                let reason = accepted.hang_up.take().unwrap_or(EndReason::NoAck);
+                call.session.ack_missed();
+                call.phase = Phase::Established;
+                self.bye_and_end(now, tx, key, reason);
+            }
+        }
+    }
+
+    /// The ACK to a 2xx of ours.
+    pub(crate) fn ack_received(&mut self, now: Instant, tx: &mut Transactions, request: Request) {
+        let sip_dialog::Found::Dialog(dialog) = self.dialogs.find(&request) else { return };
+        let Some((_, key)) = self.dialogs.get(dialog) else { return };
+        let key = *key;
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if !call.session.ack_received(cseq(&request)) {
+            return;
+        }
+        if !matches!(call.phase, Phase::Accepted(_)) {
+            return self.reinvite_confirmed(tx, key);
+        }
+        let before = core::mem::replace(&mut call.phase, Phase::Established);
+        if let Phase::Accepted(accepted) = before {
+            tx.disarm(accepted.timer);
+            if let Some(reason) = accepted.hang_up {
+                return self.bye_and_end(now, tx, key, reason);
+            }
+        }
+        let ack = (!request.body().is_empty()).then(|| Box::new(request));
+        self.update(key, CallUpdate::Confirmed { ack });
+    }
+
+    /// The peer cancelled an INVITE; the transaction layer has answered the CANCEL.
+    pub(crate) fn cancelled(&mut self, now: Instant, tx: &mut Transactions, server: ServerKey) {
+        // RFC 3261 §9.2: "If the UAS has already sent a final response for the original
+        // request, the CANCEL request has no effect on the processing of
+        // the original request, no effect on any session state, and no effect
+        // on the responses generated for the original request."
+        let usage = self.servers.get(&server).map(|served| served.usage);
+        match usage {
+            // RFC 3261 §9.2: "If the original request was an
+            // INVITE, the UAS SHOULD immediately respond to the INVITE with a 487
+            // (Request Terminated)."
+            Some(ServerUse::Invite(key)) => {
+                let Some(call) = self.calls.get(key) else { return };
+                let Phase::Invited(invited) = &call.phase else { return };
+                let request = Arc::clone(&invited.request);
+                self.refuse_invite(now, tx, key, server, &request, StatusCode::REQUEST_TERMINATED);
+                self.end_call(now, tx, key, EndReason::CancelledByPeer);
+            }
+            Some(ServerUse::Reinvite(key)) => self.reinvite_cancelled(now, tx, key),
+            // RFC 3261 §9.2: "A CANCEL
+            // request has no impact on the processing of
+            // transactions with any other method defined in this specification."
+            Some(ServerUse::Owed(_) | ServerUse::Answered) | None => {}
+        }
+    }
+
+    /// The transaction of an INVITE that we have not answered is of no use any more.
+    pub(crate) fn invite_server_lost(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let invited = |call: &Call| matches!(call.phase, Phase::Invited(_));
+        if self.calls.get(key).is_some_and(invited) {
+            self.end_call(now, tx, key, EndReason::TransportError);
+        }
+    }
+}
+
+/// The user part of the URI in `"Name" <sip:user@host>`.
+pub(crate) fn user_of(party: &str) -> Option<&str> {
+    let uri = party.rsplit_once('<').map_or(party, |(_, uri)| uri);
+    let rest = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:"))?;
+    let (user, _) = rest.split_once('@')?;
+    let user = user.split_once(':').map_or(user, |(user, _password)| user);
+    (!user.is_empty()).then_some(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_of_a_party() {
+        for (party, user) in [
+            ("<sip:alice@example.com>", Some("alice")),
+            ("\"A <b> @\" <sips:alice;x=1@example.com;lr>", Some("alice;x=1")),
+            ("sip:alice:secret@example.com", Some("alice")),
+            ("<sip:example.com>", None),
+            ("<tel:+1-201-555-0123>", None),
+            ("", None),
+        ] {
+            assert_eq!(user_of(party), user, "{party}");
+        }
+    }
+}

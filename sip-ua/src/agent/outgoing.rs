@@ -1,0 +1,493 @@
+//! Calls that we place: the caller's side of RFC 3261 §13.2, and CANCEL (§9.1).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip_dialog::{Dialog, DialogId, Role, Session};
+use sip_message::{Contact, HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
+use sip_transaction::{ClientKey, NextHop, Transactions};
+use smallvec::SmallVec;
+
+use super::call::{Call, Caller, Fork, Phase, SentAck};
+use super::compose::{FirstHop, Initial, listener_towards};
+use super::requests::MAX_CHALLENGES;
+use super::table::TimerKind;
+use super::{Agent, ClientUse};
+use crate::{Account, AgentError, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall};
+
+/// How many Contacts of a 3xx are handed up at most.
+const MAX_CONTACTS: usize = 16;
+
+impl Agent {
+    /// Places a call: sends an INVITE. Everything else is told by events: [`CallUpdate::Ringing`],
+    /// [`CallUpdate::Answered`], and [`CallUpdate::Ended`] at last.
+    ///
+    /// An INVITE without a body leaves the offer to the callee; the ACK then goes out without an answer.
+    ///
+    /// # Errors
+    /// The call is not placed if one of the limits is reached, or if the INVITE cannot be built or sent.
+    pub fn call(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        account: &Arc<Account>,
+        call: OutgoingCall,
+    ) -> Result<CallKey, AgentError> {
+        if self.calls.len() >= self.config.max_calls {
+            return Err(AgentError::Full { what: "calls" });
+        }
+        let hop = FirstHop::of(account, &call.to);
+        let initial = Initial {
+            account,
+            method: Method::Invite,
+            to: &call.to,
+            hop: &hop,
+            body: call.body.as_ref(),
+            headers: &call.headers,
+        };
+        let invite = self.initial_request(tx, &initial)?;
+        let listener = listener_towards(tx, &hop.uri).map(|local| local.id);
+        let client = tx.request(now, invite.clone(), hop.next_hop())?;
+
+        let session = Session::new(Role::Uac, cseq(&invite));
+        let mut call = Call::new(Phase::Calling, session, Some(Arc::clone(account)));
+        call.listener = listener;
+        call.transactions = 1;
+        call.caller = Some(Box::new(Caller {
+            client,
+            invite,
+            hop: hop.next_hop(),
+            forks: SmallVec::new(),
+            counted: 0,
+            timer: None,
+            challenges: 0,
+            answered: false,
+            rang_out: false,
+        }));
+        let Some(key) = self.calls.insert_with(|_| call) else {
+            return Err(AgentError::Full { what: "calls" });
+        };
+        self.clients.insert(client, ClientUse::Invite(key.into()));
+        Ok(key.into())
+    }
+
+    /// Gives up the INVITE.
+    pub(crate) fn cancel(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let (Phase::Calling, Some(caller)) = (&call.phase, &mut call.caller) else { return };
+        if let Some(timer) = caller.timer.take() {
+            tx.disarm(timer);
+        }
+        // RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST
+        // NOT be sent; rather, the client MUST wait for the arrival of a
+        // provisional response before sending the request." The transaction layer does the waiting, and
+        // RFC 3261 §9.1: "If there is no final response
+        // for the original request in 64*T1 seconds (T1 is defined in Section
+        // 17.1.1.1), the client SHOULD then consider the original transaction
+        // cancelled and SHOULD destroy the client transaction handling the
+        // original request."
+        tx.cancel(now, caller.client);
+        call.phase = Phase::Cancelling;
+    }
+
+    /// The callee has been ringing for long enough.
+    pub(crate) fn ringing_limit(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        if let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) {
+            caller.timer = None;
+            caller.rang_out = true;
+        }
+        self.cancel(now, tx, key);
+    }
+
+    /// A response to the INVITE of a call.
+    pub(crate) fn invite_response(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+        response: Response,
+    ) {
+        let status = response.status();
+        if status.is_provisional() {
+            self.invite_progress(now, tx, key, response);
+        } else if status.is_success() {
+            self.invite_accepted(now, tx, key, response);
+        } else {
+            self.invite_refused(now, tx, client, key, response);
+        }
+    }
+
+    fn invite_progress(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        response: Response,
+    ) {
+        let limit = self.config.ringing_limit;
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let (Phase::Calling, Some(caller)) = (&call.phase, &mut call.caller) else { return };
+        // From here on no timer of the transaction ends it.
+        if caller.timer.is_none() {
+            caller.timer = Some(tx.arm(now, limit, TimerKind::Calling.token(key)));
+        }
+        if response.status() == StatusCode::TRYING {
+            return;
+        }
+        let early = self.early_dialog(key, &response);
+        let response = Box::new(response);
+        self.update(
+            key,
+            match response.status() {
+                StatusCode::RINGING => CallUpdate::Ringing { early, response },
+                _ => CallUpdate::Progress { early, response },
+            },
+        );
+    }
+
+    /// The callee that sent this provisional response, and the early dialog with it if there is to be one.
+    fn early_dialog(&mut self, key: CallKey, response: &Response) -> EarlyId {
+        if let Some((_, early)) = self.fork_of(key, response) {
+            return early;
+        }
+        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
+            return EarlyId::default();
+        };
+        // RFC 3261 §13.2.2.1: "Zero, one or multiple provisional responses may arrive before one or
+        // more final responses are received.  Provisional responses for an
+        // INVITE request can create "early dialogs".  If a provisional response
+        // has a tag in the To field, and if the dialog ID of the response does
+        // not match an existing dialog, one is constructed using the procedures
+        // defined in Section 12.1.2."
+        if caller.forks.len() >= usize::from(self.config.max_forks) {
+            return EarlyId(caller.counted);
+        }
+        let Ok(dialog) = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)) else {
+            return EarlyId::default();
+        };
+        let Ok(dialog) = self.dialogs.insert(dialog, key) else { return EarlyId::default() };
+        let early = EarlyId(caller.counted);
+        caller.counted = caller.counted.saturating_add(1);
+        caller.forks.push(Fork { early, dialog, ack: None });
+        early
+    }
+
+    /// Which callee this response is from: its place in the list.
+    fn fork_of(&self, key: CallKey, response: &Response) -> Option<(usize, EarlyId)> {
+        let id = DialogId::of_response(response)?;
+        let caller = self.calls.get(key)?.caller.as_ref()?;
+        let of_id = |fork: &Fork| {
+            self.dialogs
+                .get(fork.dialog)
+                .is_some_and(|(dialog, _)| dialog.id().remote_tag == id.remote_tag)
+        };
+        let place = caller.forks.iter().position(of_id)?;
+        Some((place, caller.forks.get(place)?.early))
+    }
+
+    /// A 2xx: the first, another of a forked INVITE, or a repeat.
+    fn invite_accepted(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        response: Response,
+    ) {
+        let known = self.fork_of(key, &response);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(caller) = &mut call.caller else { return };
+        let first = !caller.answered;
+        caller.answered = true;
+        if let Some(timer) = caller.timer.take() {
+            tx.disarm(timer);
+        }
+        let place = match known {
+            Some((place, _)) => place,
+            None => {
+                // RFC 3261 §13.2.2.4: "Otherwise, a new dialog in the "confirmed" state MUST be
+                // constructed using the procedures of Section 12.1.2."
+                match self.confirmed_dialog(key, &response) {
+                    Some(place) => place,
+                    None if first => return self.end_call(now, tx, key, EndReason::Failed),
+                    None => return,
+                }
+            }
+        };
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(caller) = &mut call.caller else { return };
+        let Some(fork) = caller.forks.get_mut(place) else { return };
+        if let Some(ack) = &fork.ack {
+            return ack.send(now, tx);
+        }
+        let dialog = fork.dialog;
+        let Some((state, _)) = self.dialogs.get_mut(dialog) else { return };
+        // RFC 3261 §13.2.2.4: "the dialog MUST be transitioned to
+        // the "confirmed" state, and the route set for the dialog MUST be
+        // recomputed based on the 2xx response"
+        // With a Record-Route that cannot be read the one of the provisional response stays in force.
+        let _ = state.confirm(&response);
+        // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
+        // the transaction layer."
+        let builder = state.ack_to(&caller.invite);
+        let hop = NextHop::Uri(state.next_hop().clone());
+        let cseq = cseq(&caller.invite);
+        let Ok(request) = builder.build() else {
+            return self.end_call(now, tx, key, EndReason::Failed);
+        };
+        let ack = SentAck { request, hop };
+        ack.send(now, tx);
+        fork.ack = Some(ack);
+
+        match &call.phase {
+            Phase::Calling => {
+                call.session.answered(cseq, response.status(), |range| *range.start());
+                call.session.ack_sent(cseq);
+                call.dialog = Some(dialog);
+                call.phase = Phase::Established;
+                self.update(key, CallUpdate::Answered { response: Box::new(response) });
+            }
+            // RFC 3261 §15: "If the INVITE results in 2xx final response(s)
+            // to the INVITE, this means that a UAS accepted the invitation while
+            // the CANCEL was in progress.  The UAC MAY continue with the sessions
+            // established by any 2xx responses, or MAY terminate them with BYE."
+            Phase::Cancelling => {
+                let reason = self.given_up(key);
+                self.send_bye(now, tx, key, dialog, 0);
+                self.end_call(now, tx, key, reason);
+            }
+            // Another callee than the one we have a call with, or had.
+            // RFC 3261 §13.2.2.4: "If, after acknowledging any 2xx response to an INVITE, the UAC does
+            // not want to continue with that dialog, then the UAC MUST terminate
+            // the dialog by sending a BYE request as described in Section 15."
+            Phase::Established | Phase::Over => self.send_bye(now, tx, key, dialog, 0),
+            // Phases of a callee.
+            Phase::Invited(_) | Phase::Accepted(_) => {}
+        }
+    }
+
+    /// A 2xx from a callee that had no early dialog: its place in the list.
+    fn confirmed_dialog(&mut self, key: CallKey, response: &Response) -> Option<usize> {
+        let caller = self.calls.get_mut(key)?.caller.as_mut()?;
+        let dialog = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)).ok()?;
+        if caller.forks.len() >= usize::from(self.config.max_forks) {
+            // A callee that has answered is worth more than one that rings.
+            let ringing = caller.forks.iter().position(|fork| fork.ack.is_none())?;
+            self.dialogs.remove(caller.forks.remove(ringing).dialog);
+        }
+        let dialog = self.dialogs.insert(dialog, key).ok()?;
+        let early = EarlyId(caller.counted);
+        caller.counted = caller.counted.saturating_add(1);
+        caller.forks.push(Fork { early, dialog, ack: None });
+        caller.forks.len().checked_sub(1)
+    }
+
+    fn invite_refused(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+        response: Response,
+    ) {
+        self.drop_early_dialogs(key);
+        let cancelling =
+            self.calls.get(key).is_some_and(|call| matches!(call.phase, Phase::Cancelling));
+        if !cancelling && self.invite_again(now, tx, key, &response) {
+            return self.client_done(client, key);
+        }
+        let reason = match response.status() {
+            // The peer's own refusal crossed our CANCEL, and is the truth of how it ended.
+            status if cancelling && is_cancelled_by(status) => self.given_up(key),
+            status if status.is_redirection() => EndReason::Redirected(contacts(&response)),
+            _ => EndReason::Rejected(Arc::new(response)),
+        };
+        self.end_call(now, tx, key, reason);
+        self.client_done(client, key);
+    }
+
+    /// RFC 3261 §22.2: sends the INVITE once more with the credentials that a 401 or 407 asks for. False if
+    /// that is not possible.
+    fn invite_again(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        response: &Response,
+    ) -> bool {
+        let tried = self.calls.get(key).and_then(|call| call.caller.as_ref());
+        if tried.is_none_or(|caller| caller.challenges >= MAX_CHALLENGES)
+            || !self.challenge_call(key, response)
+        {
+            return false;
+        }
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let (Some(caller), Some(auth), Some(account)) =
+            (&mut call.caller, &mut call.auth, &call.account)
+        else {
+            return false;
+        };
+        // RFC 3261 §22.2: "When a UAC resubmits a request with its credentials after receiving a
+        // 401 (Unauthorized) or 407 (Proxy Authentication Required) response,
+        // it MUST increment the CSeq header field value as it would normally
+        // when sending an updated request."
+        let number = cseq(&caller.invite).saturating_add(1);
+        set_cseq(&mut caller.invite, number);
+        let draw = || tx.random().next_u64();
+        auth.authorize(&mut caller.invite, account.all_credentials(), draw);
+        let Ok(client) = tx.request(now, caller.invite.clone(), caller.hop.clone()) else {
+            return false;
+        };
+        if let Some(timer) = caller.timer.take() {
+            tx.disarm(timer);
+        }
+        caller.client = client;
+        caller.challenges += 1;
+        call.session.invite_resent(number);
+        call.transactions += 1;
+        self.clients.insert(client, ClientUse::Invite(key));
+        true
+    }
+
+    /// No final response came to the INVITE, or it could not be sent.
+    pub(crate) fn invite_failed(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+        reason: EndReason,
+    ) {
+        self.drop_early_dialogs(key);
+        let call = self.calls.get(key);
+        let reason = match call.map(|call| &call.phase) {
+            Some(Phase::Cancelling) => self.given_up(key),
+            _ => reason,
+        };
+        let answered =
+            call.and_then(|call| call.caller.as_ref()).is_some_and(|caller| caller.answered);
+        if !answered {
+            self.end_call(now, tx, key, reason);
+        }
+        self.client_done(client, key);
+    }
+
+    /// The client transaction of the INVITE is over: no 2xx comes any more.
+    pub(crate) fn invite_terminated(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+    ) {
+        // RFC 3261 §13.2.2.4: "The UAC core considers the INVITE transaction completed 64*T1 seconds
+        // after the reception of the first 2xx response.  At this point all the
+        // early dialogs that have not transitioned to established dialogs are
+        // terminated.  Once the INVITE transaction is considered completed by
+        // the UAC core, no more new 2xx responses are expected to arrive."
+        self.invite_failed(now, tx, client, key, EndReason::TimedOut);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(caller) = call.caller.take() else { return };
+        // The dialogs that lost to another have had their BYE by now, with the same 64*T1 to complete it.
+        for fork in caller.forks {
+            if call.dialog != Some(fork.dialog) {
+                self.dialogs.remove(fork.dialog);
+            }
+        }
+    }
+
+    // RFC 3261 §13.2.2.3: "All early dialogs are considered terminated upon reception of the
+    // non-2xx final response."
+    fn drop_early_dialogs(&mut self, key: CallKey) {
+        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
+            return;
+        };
+        let dialogs = &mut self.dialogs;
+        caller.forks.retain(|fork| {
+            let keep = fork.ack.is_some();
+            if !keep {
+                dialogs.remove(fork.dialog);
+            }
+            keep
+        });
+    }
+
+    /// Why a call that is being cancelled ends.
+    fn given_up(&self, key: CallKey) -> EndReason {
+        let rang_out = self
+            .calls
+            .get(key)
+            .and_then(|call| call.caller.as_ref())
+            .is_some_and(|caller| caller.rang_out);
+        if rang_out { EndReason::TimedOut } else { EndReason::Cancelled }
+    }
+
+    /// Takes in the challenges of a 401 or 407 in a call. True if the request is worth another try.
+    pub(crate) fn challenge_call(&mut self, key: CallKey, response: &Response) -> bool {
+        if !is_challenge(response.status()) {
+            return false;
+        }
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let Some(account) = &call.account else { return false };
+        call.auth
+            .get_or_insert_default()
+            .challenged(response, account.all_credentials())
+            .is_ok()
+    }
+}
+
+/// 401 and 407.
+pub(crate) fn is_challenge(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+}
+
+/// Whether this answer to an INVITE that was cancelled says no more than that: 487, what asks for another
+/// try, or that it took too long.
+fn is_cancelled_by(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TERMINATED
+        || status == StatusCode::REQUEST_TIMEOUT
+        || status.is_redirection()
+        || is_challenge(status)
+}
+
+/// RFC 3261 §8.1.3.4: the addresses of a 3xx, the most wanted first.
+fn contacts(response: &Response) -> Arc<[Uri<'static>]> {
+    let mut contacts: Vec<(u16, Uri<'static>)> = response
+        .headers()
+        .get_all::<Contact<'_>>()
+        .map_while(Result::ok)
+        .filter_map(|contact| {
+            let q = contact.q().map_or(1000, |q| q.thousandths());
+            Some((q, contact.uri()?.to_static()))
+        })
+        .take(MAX_CONTACTS)
+        .collect();
+    // A stable sort: the order of the response decides among equals.
+    contacts.sort_by_key(|(q, _)| core::cmp::Reverse(*q));
+    contacts.into_iter().map(|(_, uri)| uri).collect()
+}
+
+/// The CSeq number of a request that we built.
+pub(crate) fn cseq(request: &Request) -> u32 {
+    request.headers().cseq().map_or(0, |cseq| cseq.number)
+}
+
+/// Gives a request that we built another CSeq number.
+pub(crate) fn set_cseq(request: &mut Request, number: u32) {
+    let value = format!("{number} {}", request.method().as_str());
+    // Digits, a space and a method that was parsed or built before: it cannot be refused.
+    let _ = request.headers_mut().set_raw(HeaderName::CSeq, value.as_bytes());
+}
+
+/// The transport a request goes by as far as its next hop tells, for the secure flag of the dialog.
+pub(crate) fn transport_of(hop: &NextHop) -> Transport {
+    match hop {
+        NextHop::Uri(uri) if uri.is_secure() => Transport::Tls,
+        NextHop::Uri(uri) => uri.transport().unwrap_or(Transport::Udp),
+        NextHop::Target(target) => target.transport,
+        NextHop::Flow(flow) => flow.transport,
+        // A kind of hop that a later version has and this agent does not make.
+        _ => Transport::Udp,
+    }
+}
+

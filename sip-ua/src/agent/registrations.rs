@@ -1,0 +1,221 @@
+//! Registrations: the machine of RFC 3261 §10.2 wired to transactions and timers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip_message::{NameAddr, Request, Uri};
+use sip_transaction::{ClientKey, NextHop, TimerKey, Transactions};
+
+use super::compose::{CALL_ID_BITS, FirstHop, TAG_BITS, contact, draw, listener_towards};
+use super::table::TimerKind;
+use super::{Agent, ClientUse};
+use crate::registration::{Action, Input, Registration, RegistrationConfig};
+use crate::{Account, AgentError, AgentEvent, RegistrationKey};
+
+/// One registration and what it waits for.
+pub(crate) struct Registering {
+    machine: Registration,
+    hop: Option<Uri<'static>>,
+    timer: Option<TimerKey>,
+}
+
+impl Agent {
+    /// Binds the account's address to this endpoint at its registrar, and keeps the binding alive. How it
+    /// goes is told by [`AgentEvent::Registration`], until it is over.
+    ///
+    /// # Errors
+    /// When as many registrations are kept as the configuration allows, or the account's address is one that
+    /// cannot be registered.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        account: &Arc<Account>,
+    ) -> Result<RegistrationKey, AgentError> {
+        if self.registrations.len() >= self.config.max_registrations {
+            return Err(AgentError::Full { what: "registrations" });
+        }
+        let config = self.registration_config(tx, account)?;
+        let registering = Registering {
+            machine: Registration::new(config),
+            hop: account.outbound_proxy_uri().cloned(),
+            timer: None,
+        };
+        let key = self.registrations.insert_with(|_| registering);
+        let key = key.ok_or(AgentError::Full { what: "registrations" })?.into();
+        self.drive_registration(now, tx, key, Input::Start);
+        Ok(key)
+    }
+
+    /// Removes the binding; [`RegistrationEvent::Unregistered`](crate::RegistrationEvent::Unregistered) follows.
+    ///
+    /// # Errors
+    /// [`AgentError::Gone`] if the registration is over.
+    pub fn unregister(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        registration: RegistrationKey,
+    ) -> Result<(), AgentError> {
+        self.registrations.get(registration).ok_or(AgentError::Gone)?;
+        self.drive_registration(now, tx, registration, Input::Stop);
+        Ok(())
+    }
+
+    /// Refreshes the binding now: after a change of network, say.
+    ///
+    /// # Errors
+    /// [`AgentError::Gone`] if the registration is over.
+    pub fn refresh(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        registration: RegistrationKey,
+    ) -> Result<(), AgentError> {
+        self.registrations.get(registration).ok_or(AgentError::Gone)?;
+        self.drive_registration(now, tx, registration, Input::Refresh);
+        Ok(())
+    }
+
+    /// No longer keeps the registration, and leaves its binding to run out: no event of it follows.
+    pub fn abandon(&mut self, tx: &mut Transactions, registration: RegistrationKey) {
+        if let Some(Registering { timer: Some(timer), .. }) =
+            self.registrations.remove(registration)
+        {
+            tx.disarm(timer);
+        }
+    }
+
+    fn registration_config(
+        &self,
+        tx: &mut Transactions,
+        account: &Account,
+    ) -> Result<RegistrationConfig, AgentError> {
+        let address = |_| AgentError::Address;
+        let identity = account.identity();
+        let registrar = match account.registrar_uri() {
+            Some(registrar) => registrar.clone(),
+            None => {
+                let host = identity.host_str().ok_or(AgentError::Address)?;
+                let make = if identity.is_secure() { Uri::sips } else { Uri::sip };
+                make(host, identity.port()).map_err(address)?
+            }
+        };
+        let mut aor = NameAddr::new(identity);
+        if let Some(name) = account.shown_name() {
+            aor = aor.with_display_name(name).map_err(|_| AgentError::Address)?;
+        }
+        let hop = FirstHop::of(account, &registrar);
+        let contact = match account.contact_uri() {
+            Some(contact) => contact.clone(),
+            None => {
+                let secure = registrar.is_secure() || hop.uri.is_secure();
+                let text = contact(listener_towards(tx, &hop.uri), identity.user(), secure);
+                text.trim_matches(['<', '>']).parse().map_err(address)?
+            }
+        };
+        let mut headers = Vec::new();
+        let mut add = |name: &str, value: Option<&str>| {
+            headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        };
+        add("Route", hop.route());
+        add("Allow", Some(&self.capabilities.allow));
+        add("Supported", self.capabilities.supported.as_deref());
+        add("User-Agent", self.capabilities.user_agent.as_deref());
+        Ok(RegistrationConfig {
+            registrar,
+            aor: aor.to_string(),
+            contact,
+            expires: u32::try_from(account.registration_expires().as_secs()).unwrap_or(u32::MAX),
+            call_id: tx.random().token(CALL_ID_BITS),
+            from_tag: tx.random().token(TAG_BITS),
+            headers,
+            credentials: account.all_credentials().to_vec(),
+        })
+    }
+
+    /// A final response to a REGISTER, or none.
+    pub(crate) fn register_answered(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: RegistrationKey,
+        input: Input<'_>,
+    ) {
+        self.clients.remove(&client);
+        self.drive_registration(now, tx, key, input);
+    }
+
+    /// The time for a refresh, or for another attempt.
+    pub(crate) fn registration_timer(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+    ) {
+        if let Some(registering) = self.registrations.get_mut(key) {
+            registering.timer = None;
+        }
+        self.drive_registration(now, tx, key, Input::Timer);
+    }
+
+    /// Hands an input to the machine and does what it asks for.
+    fn drive_registration(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+        input: Input<'_>,
+    ) {
+        let mut next = Some(input);
+        // A REGISTER that cannot be sent is one more input; the machine then waits, so that this ends.
+        while let Some(input) = next.take() {
+            let Some(registering) = self.registrations.get_mut(key) else { return };
+            let actions = registering.machine.handle(input, &mut |range| draw(tx, range));
+            for action in actions {
+                let Some(registering) = self.registrations.get_mut(key) else { return };
+                match action {
+                    Action::Send(request) => {
+                        if !self.send_register(now, tx, key, *request) {
+                            next = Some(Input::TransportError);
+                        }
+                    }
+                    Action::Arm(after) => {
+                        let timer = tx.arm(now, after, TimerKind::Registration.token(key));
+                        if let Some(before) = registering.timer.replace(timer) {
+                            tx.disarm(before);
+                        }
+                    }
+                    Action::Disarm => {
+                        if let Some(timer) = registering.timer.take() {
+                            tx.disarm(timer);
+                        }
+                    }
+                    Action::Event(event) => self
+                        .events
+                        .push_back(AgentEvent::Registration { registration: key, event }),
+                }
+            }
+        }
+        if self.registrations.get(key).is_some_and(|registering| registering.machine.is_over())
+            && let Some(Registering { timer: Some(timer), .. }) = self.registrations.remove(key)
+        {
+            tx.disarm(timer);
+        }
+    }
+
+    fn send_register(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+        request: Request,
+    ) -> bool {
+        let Some(registering) = self.registrations.get(key) else { return false };
+        let hop = registering.hop.as_ref().unwrap_or(registering.machine.registrar());
+        let Ok(client) = tx.request(now, request, NextHop::Uri(hop.clone())) else { return false };
+        self.clients.insert(client, ClientUse::Register(key));
+        true
+    }
+}

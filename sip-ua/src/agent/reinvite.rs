@@ -1,0 +1,574 @@
+//! Changing a session: re-INVITE, both ways (RFC 3261 §14).
+//!
+//! ```text
+//!   ours:    reinvite() --> Pending --2xx: ACK--> done      theirs:  INVITE --> Unanswered --2xx--> Accepted --ACK--> done
+//!                          |   ^                                               |                    | no ACK: BYE
+//!                      491 v   | back-off over                                 | not 2xx            v
+//!                         Waiting                                              +--> Refused --transaction over--> done
+//! ```
+//!
+//! | state             | what ends it when nobody does anything                                     |
+//! | ----------------- | --------------------------------------------------------------------------- |
+//! | ours: Pending     | Timer B; after a provisional response `TimerKind::OurReinvite` cancels        |
+//! | ours: Waiting     | `TimerKind::OurReinvite`: the back-off; the number of tries is limited        |
+//! | theirs: Unanswered| `TimerKind::TheirReinvite`: the guard of the configuration, then 500          |
+//! | theirs: Accepted  | `TimerKind::TheirReinvite`: 64*T1 without ACK, then BYE                       |
+//! | theirs: Refused   | Timer H or I of the server transaction                                       |
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip_dialog::{Answer, Repeat2xx, RepeatStep};
+use sip_message::{HeaderName, Method, Request, Response, StatusCode};
+use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
+
+use super::call::{Call, Phase, SentAck};
+use super::compose::{contact, draw, listener_of};
+use super::incoming::user_of;
+use super::outgoing::{cseq, set_cseq};
+use super::requests::MAX_CHALLENGES;
+use super::table::TimerKind;
+use super::{Agent, ClientUse, ServerUse};
+use crate::{AgentError, Body, CallKey, CallUpdate, EndReason, RequestFailure};
+
+/// How many ACKs to 2xx of re-INVITEs are kept for repeats at most. Each is kept for 64*T1.
+const MAX_ACKS: usize = 8;
+
+/// The re-INVITEs of a call, while there is anything of them.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    pub(crate) ours: Option<Ours>,
+    pub(crate) theirs: Option<Theirs>,
+    /// The ACKs to 2xx of our re-INVITEs, while repeats of those may come.
+    acks: Vec<(ClientKey, SentAck)>,
+}
+
+pub(crate) struct Ours {
+    /// The transaction; none while waiting after a 491.
+    client: Option<ClientKey>,
+    /// As it was sent last, without Via.
+    request: Request,
+    timer: Option<TimerKey>,
+    challenges: u8,
+    glares: u8,
+}
+
+pub(crate) struct Theirs {
+    server: ServerKey,
+    request: Arc<Request>,
+    state: TheirState,
+}
+
+enum TheirState {
+    Unanswered { timer: TimerKey },
+    Accepted { response: Response, repeat: Repeat2xx, timer: TimerKey },
+    Refused,
+}
+
+impl Agent {
+    /// Asks the peer to change the session: hold, resume, another offer. The outcome comes as
+    /// [`CallUpdate::ReinviteAnswered`] or [`CallUpdate::ReinviteFailed`]. When it collides with a re-INVITE of
+    /// the peer it is tried again after a while by itself.
+    ///
+    /// # Errors
+    /// [`AgentError::State`] unless the call is established, [`AgentError::Busy`] while another re-INVITE is in
+    /// progress.
+    pub fn reinvite(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        if !matches!(call.phase, Phase::Established) {
+            return Err(call.wrong_state("change the session"));
+        }
+        if call.session.may_invite().is_err()
+            || call.exchange.as_ref().is_some_and(|exchange| exchange.ours.is_some())
+        {
+            return Err(AgentError::Busy);
+        }
+        let listener = call.listener.and_then(|listener| listener_of(tx, listener));
+        let (dialog, _) =
+            call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)).ok_or(AgentError::Gone)?;
+        // RFC 3261 §14.1: "The To, From, Call-ID, CSeq, and Request-URI of a re-INVITE are set
+        // following the same rules as for regular requests within an existing
+        // dialog, described in Section 12."
+        let builder = dialog
+            .request(Method::Invite)
+            .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
+        // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
+        // requests within a dialog"
+        let contact = contact(listener, user_of(dialog.local_party()), dialog.is_secure());
+        let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+        let request = self.finish_request(builder, &Method::Invite, body, &[])?;
+        let ours = Ours { client: None, request, timer: None, challenges: 0, glares: 0 };
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        call.exchange.get_or_insert_default().ours = Some(ours);
+        self.send_reinvite(now, tx, key).inspect_err(|_| {
+            self.take_ours(key);
+        })
+    }
+
+    /// Sends the re-INVITE that is kept, for the first time or again.
+    fn send_reinvite(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) -> Result<(), AgentError> {
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
+        let ours = ours.ok_or(AgentError::Gone)?;
+        let (dialog, _) =
+            call.dialog.and_then(|dialog| self.dialogs.get(dialog)).ok_or(AgentError::Gone)?;
+        call.session.may_invite().map_err(|_| AgentError::Busy)?;
+        if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
+            let draw = || tx.random().next_u64();
+            auth.authorize(&mut ours.request, account.all_credentials(), draw);
+        }
+        let hop = NextHop::Uri(dialog.next_hop().clone());
+        let client = tx.request(now, ours.request.clone(), hop)?;
+        ours.client = Some(client);
+        // The check above has asked the same question.
+        let _ = call.session.invite_sent(cseq(&ours.request));
+        call.transactions += 1;
+        self.clients.insert(client, ClientUse::Reinvite(key));
+        Ok(())
+    }
+
+    /// A response to a re-INVITE of ours; `None` if there will be none.
+    pub(crate) fn reinvite_response(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+        response: Result<Response, RequestFailure>,
+    ) {
+        match response {
+            Ok(response) if response.status().is_provisional() => {
+                let guard = self.config.reinvite_guard;
+                if let Some(ours) = self.ours_of(key, client)
+                    && ours.timer.is_none()
+                {
+                    ours.timer = Some(tx.arm(now, guard, TimerKind::OurReinvite.token(key)));
+                }
+            }
+            Ok(response) if response.status().is_success() => {
+                self.reinvite_accepted(now, tx, client, key, response);
+            }
+            Ok(response) => {
+                self.reinvite_refused(now, tx, key, client, Ok(response));
+                self.client_done(client, key);
+            }
+            Err(failure) => {
+                self.reinvite_refused(now, tx, key, client, Err(failure));
+                self.client_done(client, key);
+            }
+        }
+    }
+
+    fn ours_of(&mut self, key: CallKey, client: ClientKey) -> Option<&mut Ours> {
+        let ours = self.calls.get_mut(key)?.exchange.as_mut()?.ours.as_mut()?;
+        (ours.client == Some(client)).then_some(ours)
+    }
+
+    /// Our re-INVITE is done with.
+    fn take_ours(&mut self, key: CallKey) -> Option<Ours> {
+        let call = self.calls.get_mut(key)?;
+        let exchange = call.exchange.as_mut()?;
+        let ours = exchange.ours.take();
+        if exchange.theirs.is_none() && exchange.acks.is_empty() {
+            call.exchange = None;
+        }
+        ours
+    }
+
+    fn reinvite_accepted(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+        response: Response,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(exchange) = &mut call.exchange else { return };
+        // RFC 3261 §14.1: "The rules for transmitting a re-INVITE and for generating an ACK for
+        // a 2xx response to re-INVITE are the same as for the initial INVITE
+        // (Section 13.2.1)."
+        if let Some((_, ack)) = exchange.acks.iter().find(|(of, _)| *of == client) {
+            return ack.send(now, tx);
+        }
+        if !exchange.ours.as_ref().is_some_and(|ours| ours.client == Some(client)) {
+            return;
+        }
+        let Some(ours) = exchange.ours.take() else { return };
+        if let Some(timer) = ours.timer {
+            tx.disarm(timer);
+        }
+        let Some((dialog, _)) = call.dialog.and_then(|key| self.dialogs.get_mut(key)) else {
+            return;
+        };
+        dialog.refresh(&response);
+        let Ok(request) = dialog.ack_to(&ours.request).build() else { return };
+        let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
+        ack.send(now, tx);
+        if exchange.acks.len() >= MAX_ACKS {
+            exchange.acks.remove(0);
+        }
+        exchange.acks.push((client, ack));
+        let number = cseq(&ours.request);
+        call.session.answered(number, response.status(), |range| *range.start());
+        call.session.ack_sent(number);
+        if !matches!(call.phase, Phase::Over) {
+            self.update(key, CallUpdate::ReinviteAnswered { response: Box::new(response) });
+        }
+    }
+
+    fn reinvite_refused(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        client: ClientKey,
+        response: Result<Response, RequestFailure>,
+    ) {
+        let Some(ours) = self.ours_of(key, client) else { return };
+        ours.client = None;
+        if let Some(timer) = ours.timer.take() {
+            tx.disarm(timer);
+        }
+        let number = cseq(&ours.request);
+        let (challenges, glares) = (ours.challenges, ours.glares);
+        let status = match &response {
+            Ok(response) => response.status(),
+            Err(_) => StatusCode::REQUEST_TIMEOUT,
+        };
+        let challenged = match &response {
+            Ok(response) => challenges < MAX_CHALLENGES && self.challenge_call(key, response),
+            Err(_) => false,
+        };
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let answer = call.session.answered(number, status, |range| draw(tx, range));
+        if matches!(call.phase, Phase::Over) {
+            self.take_ours(key);
+            return;
+        }
+        if challenged {
+            if let Some(ours) = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut()) {
+                ours.challenges += 1;
+            }
+            if self.reinvite_again(now, tx, key).is_ok() {
+                return;
+            }
+        }
+        let failure = match response {
+            Ok(response) => RequestFailure::Refused(Arc::new(response)),
+            Err(failure) => failure,
+        };
+        match answer {
+            Answer::Glare { .. } if glares >= self.config.glare_retries => {
+                self.take_ours(key);
+                let failure = RequestFailure::Glare;
+                self.update(key, CallUpdate::ReinviteFailed { failure });
+            }
+            // RFC 3261 §14.1: "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a
+            // timer with a value T chosen as follows"
+            Answer::Glare { wait } => {
+                let Some(call) = self.calls.get_mut(key) else { return };
+                if let Some(ours) =
+                    call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut())
+                {
+                    ours.glares += 1;
+                    ours.timer = Some(tx.arm(now, wait, TimerKind::OurReinvite.token(key)));
+                }
+            }
+            Answer::Terminated => {
+                self.take_ours(key);
+                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.bye_and_end(now, tx, key, EndReason::PeerLost);
+            }
+            Answer::Refused | Answer::Accepted | Answer::Ignored | _ => {
+                self.take_ours(key);
+                self.update(key, CallUpdate::ReinviteFailed { failure });
+            }
+        }
+    }
+
+    /// Sends it under the next CSeq number.
+    fn reinvite_again(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) -> Result<(), AgentError> {
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
+        let ours = ours.ok_or(AgentError::Gone)?;
+        let dialog = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog));
+        let (dialog, _) = dialog.ok_or(AgentError::Gone)?;
+        let number =
+            dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
+        set_cseq(&mut ours.request, number);
+        self.send_reinvite(now, tx, key)
+    }
+
+    /// The back-off after a 491 is over, or our re-INVITE hung in provisional responses for too long.
+    pub(crate) fn our_reinvite_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(ours) = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut()) else {
+            return;
+        };
+        ours.timer = None;
+        if let Some(client) = ours.client {
+            // Its end comes as a response or as a time-out of the transaction.
+            return tx.cancel(now, client);
+        }
+        if matches!(call.phase, Phase::Over) {
+            self.take_ours(key);
+            return;
+        }
+        // RFC 3261 §14.1: "When the timer fires, the UAC SHOULD attempt the re-INVITE once more,
+        // if it still desires for that session modification to take place."
+        match self.reinvite_again(now, tx, key) {
+            Ok(()) => {}
+            // The peer's own re-INVITE is being served: one more round.
+            Err(AgentError::Busy) => {
+                let t1 = tx.config().t1;
+                let limit = self.config.glare_retries;
+                let Some(call) = self.calls.get_mut(key) else { return };
+                if let Some(ours) =
+                    call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut())
+                    && ours.glares < limit
+                {
+                    ours.glares += 1;
+                    ours.timer = Some(tx.arm(now, t1 * 4, TimerKind::OurReinvite.token(key)));
+                    return;
+                }
+                self.take_ours(key);
+                let failure = RequestFailure::Glare;
+                self.update(key, CallUpdate::ReinviteFailed { failure });
+            }
+            Err(_) => {
+                self.take_ours(key);
+                let failure = RequestFailure::Full;
+                self.update(key, CallUpdate::ReinviteFailed { failure });
+            }
+        }
+    }
+
+    /// The client transaction of a re-INVITE is over.
+    pub(crate) fn reinvite_terminated(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        client: ClientKey,
+        key: CallKey,
+    ) {
+        if let Some(call) = self.calls.get_mut(key)
+            && let Some(exchange) = &mut call.exchange
+        {
+            exchange.acks.retain(|(of, _)| *of != client);
+            if exchange.ours.is_none() && exchange.theirs.is_none() && exchange.acks.is_empty() {
+                call.exchange = None;
+            }
+        }
+        // Without a final response, which the transaction layer does not do: still not stuck.
+        self.reinvite_refused(now, tx, key, client, Err(RequestFailure::TimedOut));
+        self.client_done(client, key);
+    }
+
+    /// A re-INVITE of the peer, in order.
+    pub(crate) fn reinvited(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        server: ServerKey,
+        request: Request,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        // That the peer sends another one proves that it has our refusal of the last.
+        let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
+        if matches!(theirs, Some(Theirs { state: TheirState::Refused, .. })) {
+            call.session.ack_missed();
+        }
+        let owed = call.session.receive_invite(cseq(&request), |range| draw(tx, range));
+        if let Err(rejection) = owed {
+            return self.refuse(now, tx, server, &request, rejection);
+        }
+        let guard = self.config.reinvite_guard;
+        let timer = tx.arm(now, guard, TimerKind::TheirReinvite.token(key));
+        let request = Arc::new(request);
+        let kept = Arc::clone(&request);
+        let state = TheirState::Unanswered { timer };
+        call.exchange.get_or_insert_default().theirs =
+            Some(Theirs { server, request: kept, state });
+        self.served(server).usage = ServerUse::Reinvite(key);
+        self.update(key, CallUpdate::Reinvited { request });
+    }
+
+    /// Answers the peer's re-INVITE ([`CallUpdate::Reinvited`]): 200 with a body, or a refusal such as 488,
+    /// which leaves the session as it was.
+    ///
+    /// # Errors
+    /// [`AgentError::Status`] unless the status is a final one; [`AgentError::State`] when there is no re-INVITE
+    /// to answer.
+    pub fn answer_reinvite(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        status: StatusCode,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        if !status.is_final() {
+            return Err(AgentError::Status(status));
+        }
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
+        let Some(Theirs { server, request, state: TheirState::Unanswered { .. } }) = theirs else {
+            return Err(call.wrong_state("answer a re-INVITE"));
+        };
+        let (server, request) = (*server, Arc::clone(request));
+        let response = if status.is_success() {
+            self.session_response(tx, call, &request, status, body, &[])?
+        } else {
+            Self::finish_response(self.response(&request, status, self.local_tag(call)), body, &[])?
+        };
+        // When the transaction is gone the peer has lost interest; the timer below finds out.
+        let _ = tx.respond(now, server, response.clone());
+        let Some(call) = self.calls.get_mut(key) else { return Err(AgentError::Gone) };
+        call.session.final_sent(status);
+        let Some(theirs) = call.exchange.as_mut().and_then(|exchange| exchange.theirs.as_mut())
+        else {
+            return Err(AgentError::Gone);
+        };
+        if let TheirState::Unanswered { timer } = theirs.state {
+            tx.disarm(timer);
+        }
+        theirs.state = TheirState::Refused;
+        if status.is_success() {
+            if let Some((dialog, _)) = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
+                dialog.accepted(&request);
+            }
+            let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
+            let timer = tx.arm(now, first, TimerKind::TheirReinvite.token(key));
+            theirs.state = TheirState::Accepted { response, repeat, timer };
+        }
+        Ok(())
+    }
+
+    /// The application did not answer the re-INVITE, or our 2xx to it has no ACK.
+    pub(crate) fn their_reinvite_timer(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(theirs) = call.exchange.as_mut().and_then(|exchange| exchange.theirs.as_mut())
+        else {
+            return;
+        };
+        match &mut theirs.state {
+            TheirState::Unanswered { .. } => {
+                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                // A refusal without a body can be built, and the state is the right one.
+                let _ = self.answer_reinvite(now, tx, key, status, None);
+            }
+            TheirState::Accepted { response, repeat, timer } => match repeat.fired() {
+                RepeatStep::Again { next } => {
+                    *timer = tx.arm(now, next, TimerKind::TheirReinvite.token(key));
+                    let _ = tx.respond(now, theirs.server, response.clone());
+                }
+                // RFC 3261 §14.2: "If a UAS generates a 2xx response and never receives an ACK, it
+                // SHOULD generate a BYE to terminate the dialog."
+                RepeatStep::GiveUp => {
+                    call.session.ack_missed();
+                    self.bye_and_end(now, tx, key, EndReason::NoAck);
+                }
+            },
+            TheirState::Refused => {}
+        }
+    }
+
+    /// The ACK to our 2xx to the peer's re-INVITE.
+    pub(crate) fn reinvite_confirmed(&mut self, tx: &mut Transactions, key: CallKey) {
+        if let Some(Theirs { server, state: TheirState::Accepted { timer, .. }, .. }) =
+            self.take_theirs(key)
+        {
+            tx.disarm(timer);
+            self.server_answered(server);
+        }
+    }
+
+    fn take_theirs(&mut self, key: CallKey) -> Option<Theirs> {
+        let call = self.calls.get_mut(key)?;
+        let exchange = call.exchange.as_mut()?;
+        let theirs = exchange.theirs.take();
+        if exchange.ours.is_none() && exchange.acks.is_empty() {
+            call.exchange = None;
+        }
+        theirs
+    }
+
+    /// The peer cancelled its re-INVITE.
+    pub(crate) fn reinvite_cancelled(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let status = StatusCode::REQUEST_TERMINATED;
+        if self.answer_reinvite(now, tx, key, status, None).is_ok() {
+            self.update(key, CallUpdate::ReinviteWithdrawn);
+        }
+    }
+
+    /// The server transaction of a re-INVITE is over.
+    pub(crate) fn reinvite_server_terminated(&mut self, key: CallKey, server: ServerKey) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
+        if let Some(Theirs { server: of, state: TheirState::Refused, .. }) = theirs
+            && *of == server
+        {
+            call.session.ack_missed();
+            self.take_theirs(key);
+        }
+    }
+
+    /// The call is over: what of its re-INVITEs cannot go on.
+    pub(crate) fn end_exchange(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        if let Some(theirs) = self.take_theirs(key) {
+            match theirs.state {
+                TheirState::Unanswered { timer } => {
+                    tx.disarm(timer);
+                    // RFC 3261 §15.1.2: "The UAS MUST still respond to any pending requests received for
+                    // that dialog.  It is RECOMMENDED that a 487 (Request Terminated) response
+                    // be generated to those pending requests."
+                    let status = StatusCode::REQUEST_TERMINATED;
+                    self.refuse_invite(now, tx, key, theirs.server, &theirs.request, status);
+                }
+                TheirState::Accepted { timer, .. } => {
+                    tx.disarm(timer);
+                }
+                TheirState::Refused => {}
+            }
+        }
+        let Some(Call { exchange: Some(exchange), .. }) = self.calls.get_mut(key) else { return };
+        let waiting = match &mut exchange.ours {
+            Some(Ours { client: None, timer, .. }) => {
+                if let Some(timer) = timer.take() {
+                    tx.disarm(timer);
+                }
+                true
+            }
+            // A 2xx may still come, and then wants its ACK; the guard stays.
+            Some(Ours { client: Some(_), .. }) | None => false,
+        };
+        if waiting {
+            self.take_ours(key);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The agent's own tables over transactions, and what its timers are for.
+
+use core::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap;
+
+use super::key::RawKey;
+
+/// A map over the keys of transactions. They are numbers that this side counts, not the peer, so that a
+/// plain mixing of their bits will do.
+pub(crate) type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<KeyHasher>>;
+
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        // The high bits of the product are the well mixed ones, and hashbrown uses both ends.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(26) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// What a timer of the agent is for; its token holds this and the key of what it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimerKind {
+    /// A call that came in is not answered yet: say so again, or give up.
+    Invited,
+    /// Our 2xx has no ACK yet: send it again, or give up.
+    Accepted,
+    /// A call of ours rings, or is cancelled.
+    Calling,
+    /// Our re-INVITE hangs in provisional responses, or waits after a 491.
+    OurReinvite,
+    /// The peer's re-INVITE is not answered, or our 2xx to it has no ACK.
+    TheirReinvite,
+    /// The application owes a reply.
+    Owed,
+    /// A registration is to be refreshed or tried again.
+    Registration,
+}
+
+impl TimerKind {
+    const ALL: [Self; 7] = [
+        Self::Invited,
+        Self::Accepted,
+        Self::Calling,
+        Self::OurReinvite,
+        Self::TheirReinvite,
+        Self::Owed,
+        Self::Registration,
+    ];
+
+    pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {
+        (self as u64) << 60 | key.into().bits()
+    }
+
+    pub(crate) fn of_token(token: u64) -> Option<(Self, RawKey)> {
+        let kind = Self::ALL.get((token >> 60) as usize)?;
+        Some((*kind, RawKey::from_bits(token)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_kind_and_key() {
+        for (place, kind) in TimerKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+            let key = RawKey::from_bits(u64::MAX);
+            let (again, found) = TimerKind::of_token(kind.token(key)).unwrap();
+            assert_eq!(again, kind);
+            assert!(found == key);
+        }
+        assert!(TimerKind::of_token(u64::MAX).is_none());
+    }
+}
