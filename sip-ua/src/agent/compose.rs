@@ -41,10 +41,7 @@ impl Capabilities {
 
 /// The methods that the agent handles whatever the application does.
 pub(crate) fn is_own(method: &Method) -> bool {
-    matches!(
-        method,
-        Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options
-    )
+    matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options)
 }
 
 /// Where a request outside of a dialog goes, and the Route it needs to get there.
@@ -262,11 +259,8 @@ pub(crate) fn contact(local: Option<&Local>, user: Option<&str>, secure: bool) -
 /// The listener from which a request to this URI will most likely go, for its Contact.
 pub(crate) fn listener_towards<'a>(tx: &'a Transactions, uri: &Uri<'_>) -> Option<&'a Local> {
     let locals = tx.locals();
-    let transport = uri.transport().unwrap_or(if uri.is_secure() {
-        Transport::Tls
-    } else {
-        Transport::Udp
-    });
+    let transport =
+        uri.transport().unwrap_or(if uri.is_secure() { Transport::Tls } else { Transport::Udp });
     let port = uri.port().unwrap_or_else(|| transport.default_port());
     uri.ip()
         .and_then(|ip| locals.select(transport, &(ip, port).into()))

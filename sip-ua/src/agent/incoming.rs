@@ -135,8 +135,7 @@ impl Agent {
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
         let (server, request) = (invited.server, Arc::clone(&invited.request));
-        let response =
-            self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
+        let response = self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
         if tx.respond(now, server, response.clone()).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError);
             return Err(AgentError::Gone);
@@ -235,7 +234,8 @@ impl Agent {
         // URIs, URI parameters, and any Record-Route header field parameters,
         // whether they are known or unknown to the UAS) and MUST maintain the
         // order of those values."
-        let mut builder = self.response(request, status, tag).copy(request, HeaderName::RecordRoute);
+        let mut builder =
+            self.response(request, status, tag).copy(request, HeaderName::RecordRoute);
         // RFC 3261 §12.1.1: "The UAS MUST add
         // a Contact header field to the response."
         let listener = call.listener.and_then(|listener| listener_of(tx, listener));

@@ -429,10 +429,7 @@ impl Agent {
         }
         let Some(call) = self.calls.get_mut(key) else { return false };
         let Some(account) = &call.account else { return false };
-        call.auth
-            .get_or_insert_default()
-            .challenged(response, account.all_credentials())
-            .is_ok()
+        call.auth.get_or_insert_default().challenged(response, account.all_credentials()).is_ok()
     }
 }
 
@@ -490,4 +487,3 @@ pub(crate) fn transport_of(hop: &NextHop) -> Transport {
         _ => Transport::Udp,
     }
 }
-

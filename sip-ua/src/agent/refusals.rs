@@ -48,7 +48,8 @@ impl Agent {
             Ok(Some(merged)) => self.served(server).merged = Some(merged),
             Err(rejection) => return self.refuse(now, tx, server, &request, rejection),
         }
-        if let Err(unfit) = self.check_extensions(&request).and_then(|()| self.check_body(&request)) {
+        if let Err(unfit) = self.check_extensions(&request).and_then(|()| self.check_body(&request))
+        {
             return self.refuse_unfit(now, tx, server, &request, unfit);
         }
         match self.dialogs.find(&request) {
@@ -159,7 +160,8 @@ impl Agent {
             return Ok(());
         }
         let encoding = request.headers().raw(HeaderName::ContentEncoding);
-        if encoding.is_some_and(|encoding| !encoding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        if encoding.is_some_and(|encoding| !encoding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+        {
             return Err(Unfit::Encoding);
         }
         let Some(kind) = request.headers().raw(HeaderName::ContentType) else {
@@ -309,9 +311,7 @@ impl Agent {
 
     /// The note on a server transaction, made if there is none. It goes when the transaction does.
     pub(super) fn served(&mut self, server: ServerKey) -> &mut Served {
-        self.servers
-            .entry(server)
-            .or_insert(Served { merged: None, usage: ServerUse::Answered })
+        self.servers.entry(server).or_insert(Served { merged: None, usage: ServerUse::Answered })
     }
 }
 

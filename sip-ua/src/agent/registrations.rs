@@ -192,9 +192,9 @@ impl Agent {
                             tx.disarm(timer);
                         }
                     }
-                    Action::Event(event) => self
-                        .events
-                        .push_back(AgentEvent::Registration { registration: key, event }),
+                    Action::Event(event) => {
+                        self.events.push_back(AgentEvent::Registration { registration: key, event })
+                    }
                 }
             }
         }

@@ -31,7 +31,8 @@ impl Agent {
         call: Option<CallKey>,
         request: Request,
     ) {
-        let of_call = call.and_then(|call| self.calls.get(call)).map_or(0, |call| call.owed_replies);
+        let of_call =
+            call.and_then(|call| self.calls.get(call)).map_or(0, |call| call.owed_replies);
         if self.owed.len() >= self.config.max_owed_replies
             || of_call >= self.config.max_owed_replies_per_call
         {

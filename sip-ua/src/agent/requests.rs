@@ -135,15 +135,16 @@ impl Agent {
         hop: NextHop,
         account: Option<Arc<Account>>,
     ) -> Result<RequestKey, AgentError> {
-        let again = account.filter(|account| !account.all_credentials().is_empty()).map(|account| {
-            Box::new(Again {
-                request: request.clone(),
-                hop: hop.clone(),
-                account,
-                auth: Authenticator::default(),
-                challenges: 0,
-            })
-        });
+        let again =
+            account.filter(|account| !account.all_credentials().is_empty()).map(|account| {
+                Box::new(Again {
+                    request: request.clone(),
+                    hop: hop.clone(),
+                    account,
+                    auth: Authenticator::default(),
+                    challenges: 0,
+                })
+            });
         let client = tx.request(now, request, hop)?;
         let key = self.requests.insert_with(|_| Asked { place, again });
         let key = RequestKey::from(key.ok_or(AgentError::Full { what: "requests" })?);
@@ -266,6 +267,11 @@ impl Agent {
 fn is_plain(method: &Method) -> bool {
     !matches!(
         method,
-        Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Register | Method::Prack
+        Method::Invite
+            | Method::Ack
+            | Method::Cancel
+            | Method::Bye
+            | Method::Register
+            | Method::Prack
     )
 }

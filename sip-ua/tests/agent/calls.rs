@@ -85,10 +85,7 @@ fn a_call_is_redirected_to_the_most_wanted_first() {
     })
     .unwrap();
     pair.run(ms(50));
-    pair.expect(
-        ALICE,
-        &["ended: redirected to sip:c@192.0.2.10 sip:d@192.0.2.11 sip:b@192.0.2.9"],
-    );
+    pair.expect(ALICE, &["ended: redirected to sip:c@192.0.2.10 sip:d@192.0.2.11 sip:b@192.0.2.9"]);
     pair.nothing_left();
 }
 
@@ -306,16 +303,13 @@ fn an_invitation_expires() {
 fn commands_in_the_wrong_state_change_nothing() {
     let mut pair = Pair::new();
     let ours = pair.call();
-    let early = pair
-        .tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None))
-        .unwrap_err();
+    let early = pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap_err();
     assert_eq!(
         early.to_string(),
         "the call is being placed, so it is not possible to change the session"
     );
-    let wrong = pair
-        .tell(ALICE, |agent, now, tx| agent.accept(now, tx, ours, None, &[]))
-        .unwrap_err();
+    let wrong =
+        pair.tell(ALICE, |agent, now, tx| agent.accept(now, tx, ours, None, &[])).unwrap_err();
     assert!(matches!(wrong, AgentError::State { state: CallState::Calling, .. }), "{wrong}");
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
     pair.nothing_left();

@@ -262,7 +262,13 @@ impl Pair {
     #[track_caller]
     pub fn expect(&mut self, end: usize, events: &[&str]) {
         let got: Vec<String> = self.take(end).iter().map(words).collect();
-        assert_eq!(got, events, "events of {}; the wire:\n{}", ["alice", "bob"][end], self.wire_log());
+        assert_eq!(
+            got,
+            events,
+            "events of {}; the wire:\n{}",
+            ["alice", "bob"][end],
+            self.wire_log()
+        );
     }
 
     pub fn wire_log(&self) -> String {
@@ -331,7 +337,13 @@ impl Lone {
 
     pub fn with(config: AgentConfig) -> Self {
         let now = Instant::now();
-        Self { now, end: endpoint(ALICE, now, config), sent: Vec::new(), events: Vec::new(), last_invitation: None }
+        Self {
+            now,
+            end: endpoint(ALICE, now, config),
+            sent: Vec::new(),
+            events: Vec::new(),
+            last_invitation: None,
+        }
     }
 
     pub fn tell<T>(
@@ -449,8 +461,7 @@ impl Lone {
 }
 
 pub fn response(request: &Request, status: u16, tag: &str, headers: &[(&str, &str)]) -> Bytes {
-    let mut builder =
-        Response::to_request(request, StatusCode::new(status).unwrap()).to_tag(tag);
+    let mut builder = Response::to_request(request, StatusCode::new(status).unwrap()).to_tag(tag);
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap_or(HeaderName::Other(name));
         builder = builder.raw(name, value.as_bytes());
