@@ -1,4 +1,46 @@
-//! SIP transports: framing of streams, flows and their connection table, Via rules, UDP and TCP sockets (RFC 3261 §18)
+//! SIP transports: framing of streams, flows and their connection table, Via rules, UDP and TCP
+//! sockets (RFC 3261 §18).
+//!
+//! The part without features does no I/O: it names the ends ([`Local`], [`Flow`], [`Target`]),
+//! what passes between a transport and the machine above it ([`Transmit`] down, [`Input`] up), and
+//! holds the rules of RFC 3261 §18 and RFC 3581 as functions: [`stamp`], [`response_target`],
+//! [`request_via`], [`is_own_response`], [`requires_congestion_control`].
+//!
+//! The feature `tokio` (on by default) adds [`Sockets`]: UDP and TCP over IPv4 and IPv6, with a
+//! table of connections. Every queue and table is bounded ([`Config`]).
+//!
+//! # A server without state that answers 501
+//!
+//! ```no_run
+//! use sip_message::{Limits, Message, Method, Response, StatusCode};
+//! use sip_transport::{Config, Input, Sockets, Transmit, response_target, stamp};
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut sockets = Sockets::bind(&["udp:127.0.0.1:5060".parse()?], Config::default())?;
+//! let mut inputs = Vec::new();
+//! loop {
+//!     std::future::poll_fn(|cx| sockets.poll_recv(cx, &mut inputs)).await;
+//!     for input in inputs.drain(..) {
+//!         let (Input::Datagram { flow, payload } | Input::Message { flow, payload }) = input else {
+//!             continue;
+//!         };
+//!         let Ok(Message::Request(mut request)) = Message::parse(payload, &Limits::default())
+//!         else {
+//!             continue;
+//!         };
+//!         if *request.method() == Method::Ack {
+//!             continue; // nothing answers an ACK
+//!         }
+//!         stamp(&mut request, flow.remote);
+//!         let Some(via) = request.headers().top_via() else { continue };
+//!         let (destination, fallback) = response_target(&via, &flow);
+//!         let response = Response::to_request(&request, StatusCode::NOT_IMPLEMENTED).build()?;
+//!         let payload = response.to_bytes();
+//!         sockets.send(Transmit { destination, fallback, payload, token: 0 });
+//!     }
+//! }
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]

@@ -1,5 +1,7 @@
 //! The sockets over loopback, against plain sockets of the standard kind as peers.
 #![cfg(feature = "tokio")]
+// clippy.toml allows these in test functions; here are their helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -187,3 +187,51 @@ fn send_error(error: &io::Error) -> TransportError {
         _ => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The system's buffer of a loopback socket is never full, so that the first datagram is put
+    // into the queue by hand.
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_goes_out_in_order() {
+        let mut udp = Udp::bind("127.0.0.1:0".parse().unwrap(), &Config::default()).unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let datagram = |text: &'static str, token| Datagram {
+            remote: peer.local_addr().unwrap(),
+            payload: Bytes::from_static(text.as_bytes()),
+            ttl: None,
+            token,
+        };
+        udp.queue.push_back(datagram("a", 1));
+        let limit = 2 * (1 + QUEUE_OVERHEAD);
+        assert_eq!(udp.send(datagram("b", 2), limit), Ok(()));
+        assert_eq!(udp.send(datagram("c", 3), limit), Ok(()));
+        assert_eq!(udp.send(datagram("d", 4), limit), Err(TransportError::QueueFull));
+        std::future::poll_fn(|cx| {
+            udp.flush(cx, |datagram, error| panic!("{datagram:?}: {error}"));
+            if udp.queue.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert_eq!(udp.queued_bytes, 0);
+        assert_eq!(udp.send(datagram("e", 5), limit), Ok(()));
+        let mut buffer = [0; 10];
+        for expected in ["a", "b", "c", "e"] {
+            let len = peer.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..len], expected.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_buffers_asked_for_are_given_as_far_as_the_system_does() {
+        let size = |bytes| {
+            let config = Config::default().udp_receive_buffer(bytes).udp_send_buffer(bytes);
+            let udp = Udp::bind("127.0.0.1:0".parse().unwrap(), &config).unwrap();
+            let socket = SockRef::from(&*udp.socket);
+            (socket.recv_buffer_size().unwrap(), socket.send_buffer_size().unwrap())
+        };
+        let (small, large) = (size(16 * 1024), size(128 * 1024));
+        assert!(small.0 < large.0 && small.1 < large.1, "{small:?} {large:?}");
+    }
+}
