@@ -244,7 +244,7 @@ impl Dialog {
     /// # Errors
     /// [`DialogError::CSeqExhausted`] after 2^31 - 1.
     pub fn next_cseq(&mut self) -> Result<u32, DialogError> {
-        // RFC 3261 §12.2.1.1: "if
+        // RFC 3261 §12.2.1.1: "Therefore, if
         // the local sequence number is not empty, the value of the local
         // sequence number MUST be incremented by one, and this value MUST be
         // placed into the CSeq header field.  If the local sequence number is

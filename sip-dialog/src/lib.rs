@@ -71,6 +71,7 @@ extern crate std;
 
 mod dialog;
 mod error;
+mod establish;
 mod merged;
 mod rejection;
 mod repeat;
@@ -82,6 +83,7 @@ mod test_support;
 
 pub use dialog::{Dialog, DialogId, Role, State};
 pub use error::DialogError;
+pub use establish::{establishing_response, wants_sips_contact};
 pub use merged::{MergedKey, MergedRequests};
 pub use rejection::Rejection;
 pub use repeat::{Repeat2xx, RepeatStep};

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 /// The schedule by which a 2xx to INVITE is repeated until its ACK arrives.
 ///
-/// It holds no clock: [`Repeat2xx::first`] is the delay to arm when the 2xx is sent first; whenever that
+/// It holds no clock: [`Repeat2xx::start`] gives the delay to arm when the 2xx is sent first; whenever that
 /// timer fires, [`Repeat2xx::fired`] says what to do and what to arm next. Drop it when the ACK arrives.
 ///
 /// ```

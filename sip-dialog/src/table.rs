@@ -16,6 +16,10 @@ use crate::dialog::{Dialog, DialogId, State};
 /// index over (Call-ID, local tag). The dialogs that the forks of one INVITE make share an entry there and
 /// are told apart by remote tag. The hash is keyed, since peers choose what is hashed. Slots are used again;
 /// a key to a dialog that is gone finds nothing.
+///
+/// RFC 3261 §12.1.1: "This state MUST be
+/// maintained for the duration of the dialog."
+/// Nothing but [`Dialogs::remove`] takes a dialog out.
 #[derive(Debug)]
 pub struct Dialogs<T> {
     seed: [u64; 2],

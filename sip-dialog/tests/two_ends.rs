@@ -243,7 +243,7 @@ proptest! {
         seed in any::<[u64; 2]>(),
     ) {
         let mut dialogs = Dialogs::new(seed, 8);
-        let mut keys = vec![None; 12];
+        let mut keys = [None; 12];
         let invite = invite("");
         for (insert, number) in ops {
             let tag = format!("b{number}");

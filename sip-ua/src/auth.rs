@@ -25,6 +25,12 @@ const MAX_ROUNDS: u8 = 10;
 const MAX_STALE: u8 = 3;
 
 /// What the servers and proxies on the way of a request asked for, and what was answered.
+///
+/// RFC 3261 §22.3: "If a UA receives a Proxy-Authenticate header field value in a 401/407
+/// response to a request with a particular Call-ID, it should
+/// incorporate credentials for that realm in all subsequent requests
+/// that contain the same Call-ID.  These credentials MUST NOT be cached
+/// across dialogs"
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Authenticator {
     answering: Vec<Answering>,
@@ -202,7 +208,10 @@ impl Authenticator {
             return Ok(fresh(challenge, known.stale));
         }
         if known.challenge.nonce == challenge.nonce {
-            // RFC 3261 §22.1 and RFC 7616 §3.3: the nonce is as before, so what was wrong is the secret.
+            // The nonce is as before, so what was wrong is the secret.
+            // RFC 3261 §22.1: "A UAC MUST NOT re-attempt requests with the credentials that have
+            // just been rejected (though the request may be retried if the nonce
+            // was stale)."
             return Err(refused);
         }
         if known.nonce_count > 1 {
@@ -312,6 +321,9 @@ impl Answering {
         // receives a "qop" parameter in a challenge header field, it
         // MUST send the "qop" parameter in any resulting authorization
         // header field."
+        // RFC 3261 §22.4: "RFC 2617 notes that a cnonce value MUST NOT be sent in an
+        // Authorization (and by extension Proxy-Authorization) header
+        // field if no qop directive has been sent."
         if let Some(qop) = challenge.qop {
             let _ = write!(value, ", qop={}, nc={nc}, cnonce=\"{cnonce}\"", qop.name());
         }

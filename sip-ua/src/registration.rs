@@ -517,6 +517,10 @@ impl Registration {
     fn send(&mut self, expires: u32, draw: Draw<'_>, out: &mut Actions) {
         // RFC 3261 §10.2: "A UA MUST increment the CSeq value by one for each
         // REGISTER request with the same Call-ID."
+        // RFC 3261 §22.2: "When a UAC resubmits a request with its credentials after receiving a
+        // 401 (Unauthorized) or 407 (Proxy Authentication Required) response,
+        // it MUST increment the CSeq header field value as it would normally
+        // when sending an updated request."
         self.cseq = if self.cseq >= (1 << 31) - 1 { 1 } else { self.cseq + 1 };
         match self.build(expires) {
             Ok(mut request) => {
@@ -537,6 +541,12 @@ impl Registration {
 
     fn build(&self, expires: u32) -> Result<Request, BuildError> {
         let RegistrationConfig { aor, contact, call_id, from_tag, headers, .. } = &self.config;
+        // RFC 3261 §10.2: "The following header fields, except Contact, MUST be included in a
+        // REGISTER request."
+        // These are Request-URI, To, From, Call-ID and CSeq. Route comes of the configuration alone:
+        // RFC 3261 §10.2: "In particular, the UAC MUST NOT create a new route set
+        // based on the presence or absence of a Record-Route header field in
+        // any response to a REGISTER request."
         // RFC 3261 §10.2: "The "userinfo" and "@" components of the SIP URI MUST NOT be present."
         let registrar = without_user(self.registrar().clone());
         let mut builder = Request::builder(Method::Register, &registrar)

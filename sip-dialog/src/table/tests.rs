@@ -117,7 +117,7 @@ fn agrees_with_a_list() {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pick = (state >> 33) as usize;
-        if list.len() > 200 || (pick % 3 == 0 && !list.is_empty()) {
+        if list.len() > 200 || (pick.is_multiple_of(3) && !list.is_empty()) {
             let (tag, key) = list.swap_remove(pick % list.len());
             assert_eq!(dialogs.remove(key).unwrap().0.id().remote_tag, tag);
         } else {

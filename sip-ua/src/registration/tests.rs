@@ -154,6 +154,17 @@ fn is_refreshed_before_it_expires() {
     }
 }
 
+/// RFC 3261 §10.2: Record-Route means nothing in a REGISTER's response.
+#[test]
+fn record_route_is_ignored() {
+    let mut run = Run::new(config());
+    run.feed(Input::Start);
+    run.answer("200 OK", "Expires: 600\nRecord-Route: <sip:elsewhere;lr>");
+    run.feed(Input::Timer);
+    assert_eq!(run.header(HeaderName::Route).unwrap(), "<sip:proxy;lr>");
+    assert_eq!(run.out.as_ref().unwrap().uri_bytes(), b"sip:example.com");
+}
+
 /// For every life and draw: well before the end, and not at once.
 #[test]
 fn when_to_refresh() {
