@@ -126,9 +126,13 @@ impl Version {
 
 impl StartLine {
     pub(super) fn read(line: &[u8]) -> Result<Self, (ParseErrorKind, usize)> {
-        let first_end = memchr(b' ', line).ok_or((ParseErrorKind::StartLine, 0))?;
+        let first_end = line.iter().position(|&byte| byte == b' ');
+        let first_end = first_end.ok_or((ParseErrorKind::StartLine, 0))?;
         let first = line.get(..first_end).unwrap_or_default();
-        if let Some(version) = Version::read(first) {
+        // No method has a slash.
+        if first.contains(&b'/')
+            && let Some(version) = Version::read(first)
+        {
             return Self::read_status(line, first_end, version);
         }
         let method = Method::from_bytes(first).ok_or((ParseErrorKind::StartLine, 0))?;
@@ -137,6 +141,20 @@ impl StartLine {
 
     // RFC 3261 §7.1: "Request-Line  =  Method SP Request-URI SP SIP-Version CRLF"
     fn read_request(line: &[u8], method: Method, method_end: usize) -> Option<Self> {
+        let from = method_end.checked_add(1)?;
+        if let Some(uri) = line.get(from..).and_then(|rest| rest.strip_suffix(b" SIP/2.0"))
+            && !uri.is_empty()
+            && memchr::memchr2(b' ', b'\t', uri).is_none()
+        {
+            let uri = (from, from.saturating_add(uri.len()));
+            return Some(Self::Request { method, uri, version: Version::SIP_2_0, spaced: None });
+        }
+        Self::read_odd_request(line, method, method_end)
+    }
+
+    /// A Request-Line with more white space than it should have, or of another version.
+    #[cold]
+    fn read_odd_request(line: &[u8], method: Method, method_end: usize) -> Option<Self> {
         let blank = |byte: u8| matches!(byte, b' ' | b'\t');
         let end = line.iter().rposition(|&byte| !blank(byte))?.checked_add(1)?;
         let space = line.get(..end)?.iter().rposition(|&byte| blank(byte))?;
@@ -193,6 +211,7 @@ impl StartLine {
 }
 
 /// Reads the header fields that begin at `fields_start`, and frames the body.
+#[inline]
 fn read_fields(
     mut bytes: Bytes,
     fields_start: usize,

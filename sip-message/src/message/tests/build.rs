@@ -204,3 +204,15 @@ fn a_copied_line_that_had_no_end_gets_one() {
             [..]
     );
 }
+
+#[test]
+fn a_tag_goes_before_the_line_end_of_an_empty_to() {
+    for empty in ["To:\r\n", "To:  \r\n", "To :\r\n  \r\n"] {
+        let bad = request(alloc::format!("A sip:b@c SIP/2.0\r\n{empty}Call-ID: 7\r\n\r\n"));
+        let response =
+            Response::to_request(&bad, StatusCode::BAD_REQUEST).to_tag("x").build().unwrap();
+        let parsed = parse(response.to_bytes());
+        assert_eq!(parsed.headers().call_id(), Some("7"), "{empty:?}");
+        assert_eq!(parsed.headers().to_tag(), Some("x"), "{empty:?}");
+    }
+}
