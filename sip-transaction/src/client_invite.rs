@@ -150,6 +150,14 @@ impl ClientInvite {
             // TU. The client transaction MUST NOT generate an ACK to the 2xx response -- its handling is
             // delegated to the TU."
             // RFC 6026 §7.2: "The client transaction MUST NOT generate an ACK to any 2xx response on its own."
+            // RFC 6026 §7.2: "If a 2xx response is received while the client INVITE state machine is in the
+            // "Calling" or "Proceeding" states, it MUST transition to the "Accepted" state, pass the 2xx
+            // response to the TU, and set Timer M to 64*T1."
+            // RFC 6026 §6: "An element sending or receiving a 2xx to an INVITE transaction MUST NOT destroy
+            // any matching INVITE transaction state."
+            // So the state is not that of RFC 3261, but the rest of its sentence holds.
+            // RFC 3261 §17.1.1.2: "reception of a 2xx response MUST cause the client transaction to enter the
+            // … and the response MUST be passed up to the TU."
             (Calling | Proceeding, Success) => {
                 self.stop_waiting(out);
                 self.state = Accepted;
@@ -171,10 +179,10 @@ impl ClientInvite {
             // client transaction MUST generate an ACK request, even if the transport is reliable
             // (guidelines for constructing the ACK from the response are given in Section 17.1.1.3) and
             // then pass the ACK to the transport layer for transmission."
-            // RFC 6026 §8.4: "reception of a response with status code from 300-699 MUST cause the client
-            // transaction to transition to "Completed". The client transaction MUST pass the received
-            // response up to the TU, and the client transaction MUST generate an ACK request, even if the
-            // transport is reliable"
+            // RFC 6026 §8.4: "When in either the "Calling" or "Proceeding" states, reception of a response
+            // with status code from 300-699 MUST cause the client transaction to transition to "Completed"."
+            // RFC 6026 §8.4: "The client transaction MUST pass the received response up to the TU, and the
+            // client transaction MUST generate an ACK request, even if the transport is reliable"
             (Calling | Proceeding, Failure) => {
                 self.stop_waiting(out);
                 out.push(Action::SendAck);

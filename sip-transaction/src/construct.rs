@@ -87,7 +87,7 @@ pub(crate) fn refusal(
     builder.build().ok()
 }
 
-/// RFC 3261 §8.2.7: "Therefore, a stateless UAS MUST generate To tags in a stateless manner"
+/// The tag of an answer that no transaction remembers: a repeat of the request gets the same again.
 pub(crate) fn request_tag(seed: [u64; 2], request: &Request) -> String {
     let headers = request.headers();
     let cseq = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();

@@ -12,9 +12,10 @@ use crate::{ClientKey, Key, ServerKey, Transactions};
 /// nothing about it comes after that.
 #[derive(Debug)]
 #[non_exhaustive]
-// A request or response is a few hundred bytes, and nearly every event carries one: a box would
-// cost an allocation each, and save nothing.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every event carries a message: a box would cost an allocation each, and save nothing"
+)]
 pub enum Event {
     /// A new request, neither an ACK nor a CANCEL. The user owes a response.
     Request {

@@ -133,6 +133,8 @@ impl ServerInvite {
             // for transmission. It is not retransmitted by the server transaction; retransmissions of 2xx
             // responses are handled by the TU. The server transaction MUST then transition to the
             // "Accepted" state."
+            // RFC 6026 §6: "An element sending or receiving a 2xx to an INVITE transaction MUST NOT destroy
+            // any matching INVITE transaction state."
             // RFC 3261 §17.2.1: "If, while in the "Proceeding" state, the TU passes a 2xx response to the
             // server transaction, the server transaction MUST pass this response to the transport layer
             // for transmission."
@@ -210,7 +212,8 @@ impl ServerInvite {
                 out.push(Action::Start(G, Interval::CappedBackoff(self.doublings)));
             }
             // RFC 3261 §17.2.1: "If timer H fires while in the "Completed" state, it implies that the ACK
-            // was never received. In this case, the server transaction MUST transition to the "Terminated"
+            // was never received."
+            // RFC 3261 §17.2.1: "In this case, the server transaction MUST transition to the "Terminated"
             // state, and MUST indicate to the TU that a transaction failure has occurred."
             (Completed, Timer(H)) => {
                 out.push(Action::Timeout);

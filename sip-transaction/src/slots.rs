@@ -38,6 +38,12 @@ impl<T> Slots<T> {
         self.len
     }
 
+    /// What one slot takes.
+    #[cfg(test)]
+    pub(crate) fn slot_bytes() -> usize {
+        size_of::<Slot<T>>()
+    }
+
     /// The key that the next insertion will give.
     pub(crate) fn next_key(&self) -> SlotKey {
         match self.slots.get(self.vacant as usize) {

@@ -80,6 +80,12 @@ impl<T> TimerStore<T> {
         }
     }
 
+    /// What one timer takes.
+    #[cfg(test)]
+    pub(crate) fn slot_bytes() -> usize {
+        size_of::<Slot<T>>()
+    }
+
     /// How many timers are armed.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -172,6 +172,7 @@ impl Transactions {
             // RFC 6026 §7.3: "When receiving any SIP response, a transaction-stateful proxy MUST compare the
             // transaction identifier in that response against its existing transaction state machines. The
             // proxy MUST NOT forward the response if there is no matching transaction state machine."
+            // RFC 6026 §8.2: "If none is found, the element MUST NOT forward the response."
             self.stats.dropped_strays += 1;
             return;
         };

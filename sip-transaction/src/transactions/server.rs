@@ -502,7 +502,7 @@ impl Transactions {
 
 /// What an input brought along, for the actions that it caused.
 #[derive(Debug, Default)]
-#[allow(clippy::large_enum_variant)] // on the stack alone
+#[allow(clippy::large_enum_variant, reason = "on the stack alone")]
 enum Given {
     #[default]
     Nothing,

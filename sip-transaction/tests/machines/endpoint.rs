@@ -51,7 +51,7 @@ fn a_stream_that_cannot_be_framed_gets_one_400_and_is_closed() {
     let malformed = |text: &str| Input::Malformed {
         flow: flow(Transport::Tcp),
         payload: Bytes::copy_from_slice(text.as_bytes()),
-        error: error.clone(),
+        error,
     };
     let mut run = Run::new("tcp");
     assert_eq!(run.takes(malformed(&broken)), ["send 400", "close"]);
