@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_message::{Message, Method, Request, Response, Transport};
 use sip_transaction::{
-    ClientKey, Config, Endpoint, Event, Key, NextHop, Output, ServerKey, TimerKey,
-    TransactionUser, Transactions,
+    ClientKey, Config, Endpoint, Event, Key, NextHop, Output, ServerKey, TimerKey, TransactionUser,
+    Transactions,
 };
 use sip_transport::{
     ConnectionId, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
@@ -154,9 +154,10 @@ impl World {
             8 => {
                 // Time passes: so long, or until the next timer.
                 let step = match bytes.byte() {
-                    255 => self.endpoint.poll_timeout().map_or(0, |next| {
-                        next.saturating_duration_since(now).as_millis() as u64
-                    }),
+                    255 => self
+                        .endpoint
+                        .poll_timeout()
+                        .map_or(0, |next| next.saturating_duration_since(now).as_millis() as u64),
                     byte => STEPS[usize::from(byte) % STEPS.len()],
                 };
                 self.now += Duration::from_millis(step);
