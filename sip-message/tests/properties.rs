@@ -1,4 +1,5 @@
 //! Properties that hold for whatever is built, edited or received.
+#![allow(clippy::unwrap_used, reason = "in a test's helpers too, a panic is the message")]
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -360,18 +360,19 @@ impl Slot {
         if id == Id::OTHER && !scan::all(name, scan::TOKEN) {
             return None;
         }
-        let mut value = colon.saturating_add(1);
-        while line.get(value).is_some_and(|&byte| scan::is(byte, scan::LWS)) {
-            value = value.saturating_add(1);
-        }
-        let mut text = line;
+        let mut text = line.strip_suffix(b"\r\n").unwrap_or(line);
         while let [shorter @ .., last] = text
             && scan::is(*last, scan::LWS)
         {
             text = shorter;
         }
-        // An empty value stands before the line end.
-        let value = value.min(text.len());
+        let mut rest = text.get(colon.wrapping_add(1)..)?;
+        while let [first, shorter @ ..] = rest
+            && scan::is(*first, scan::LWS)
+        {
+            rest = shorter;
+        }
+        let value = text.len().wrapping_sub(rest.len());
         // A line is no longer than its message, whose length fits 31 bits.
         Some(Self {
             start,

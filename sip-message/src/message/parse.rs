@@ -374,34 +374,34 @@ impl<'a> Lines<'a> {
         let start = self.at;
         let rest = match self.text.get(start..) {
             Some([b'\r', b'\n', ..]) => {
-                self.at = start.saturating_add(2);
-                self.crs = self.crs.saturating_add(1);
+                self.at = start.wrapping_add(2);
+                self.crs = self.crs.wrapping_add(1);
                 return Line::HeadEnd;
             }
             Some([b'\n', ..]) => {
-                self.at = start.saturating_add(1);
+                self.at = start.wrapping_add(1);
                 return Line::HeadEnd;
             }
             None | Some([]) => return Line::End,
             Some(rest) => rest,
         };
+        // All sums stay within the text's length: each is of what was found inside it.
         let mut len = 0usize;
+        let mut tail = rest;
         // RFC 3261 §7.3.1: "Header fields can be extended over multiple lines by preceding each
         // extra line with at least one SP or horizontal tab (HT)."
-        while let Some(tail) = rest.get(len..) {
-            let Some(end) = memchr(b'\n', tail) else {
-                len = rest.len();
-                break;
-            };
-            if end > 0 && tail.get(end.saturating_sub(1)) == Some(&b'\r') {
-                self.crs = self.crs.saturating_add(1);
-            }
-            len = len.saturating_add(end).saturating_add(1);
-            if !matches!(rest.get(len), Some(b' ' | b'\t')) {
-                break;
+        while let Some((line, after)) =
+            memchr(b'\n', tail).and_then(|end| tail.split_at_checked(end))
+        {
+            self.crs = self.crs.wrapping_add(usize::from(line.last() == Some(&b'\r')));
+            len = len.wrapping_add(line.len()).wrapping_add(1);
+            tail = after.get(1..).unwrap_or_default();
+            if !matches!(tail, [b' ' | b'\t', ..]) {
+                self.at = start.wrapping_add(len);
+                return Line::Field(rest.get(..len).unwrap_or_default());
             }
         }
-        self.at = start.saturating_add(len);
-        Line::Field(rest.get(..len).unwrap_or_default())
+        self.at = self.text.len();
+        Line::Field(rest)
     }
 }
