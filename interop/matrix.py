@@ -97,7 +97,7 @@ CALLS_US = [
     ("hold and resume", "uac_hold", [], {}, "uas_hold"),
     ("OPTIONS", "uac_options", [], {}, None),
     ("MESSAGE", "uac_message", [], {}, None),
-    ("refusals 405 420 481 416", "uac_refusals", [], dict(fill={"UNKNOWN": "405"}), None),
+    ("501, 405, 420, 481, 416", "uac_refusals", [], {}, None),
 ]
 
 
@@ -139,8 +139,6 @@ def redirected(bench):
     second.ok()
 
 
-CHALLENGE = {401: {"STATUS": "401 Unauthorized", "CHALLENGE": "WWW-Authenticate"},
-             407: {"STATUS": "407 Proxy Authentication Required", "CHALLENGE": "Proxy-Authenticate"}}
 ALICE = ["--username", "alice", "--password", "secret"]
 
 
@@ -154,8 +152,8 @@ def we_call_sipp():
         ("CANCEL", BOTH, is_called("uas_cancel", "--cancel-after", "500", options=dict(repeats=True))),
         ("486", BOTH, is_called("uas_refuses", options=dict(repeats=True, fill={"STATUS": "486 Busy Here"}), outcome="486")),
         ("302", BOTH, redirected),
-        ("401", BOTH, is_called("uas_401", "--duration", "300", *ALICE, options=dict(fill=CHALLENGE[401]))),
-        ("407", BOTH, is_called("uas_401", "--duration", "300", *ALICE, options=dict(fill=CHALLENGE[407]))),
+        ("401", BOTH, is_called("uas_401", "--duration", "300", *ALICE)),
+        ("407", BOTH, is_called("uas_407", "--duration", "300", *ALICE)),
     ]
     for scenario, transports, body in table:
         for transport in transports:
@@ -174,6 +172,9 @@ def sipp_reference():
               dict(calls=options.get("calls", 1)))
              for name, file, _, options, answerer in CALLS_US if answerer]
     table.append(("lost INVITE", "uac", "uas_lost_invite", {}, dict(repeats=True)))
+    for code in ("401", "407"):
+        caller = dict(fill={"STATUS": code}, arguments=["-au", "alice", "-ap", "secret"])
+        table.append((code, "uac_auth", f"uas_{code}", caller, {}))
     for name, caller, answerer, caller_options, answerer_options in table:
         for transport in BOTH:
             # SIPp repeats nothing over TCP, so it can stand in only where nothing is lost.
