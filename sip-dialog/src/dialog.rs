@@ -418,7 +418,9 @@ impl Dialog {
     /// is computed anew. For a dialog that is confirmed already this is [`Dialog::refresh`].
     ///
     /// # Errors
-    /// A malformed Record-Route, or a response that is no 2xx; nothing is changed then.
+    /// [`DialogError::NoDialog`] for a response that is no 2xx; nothing is changed then.
+    /// [`DialogError::Header`] for a malformed Record-Route: the dialog is confirmed all the same, for the ACK is
+    /// owed, and keeps the route set of the provisional response.
     pub fn confirm(&mut self, response: &Response) -> Result<(), DialogError> {
         if !response.status().is_success() {
             return Err(DialogError::NoDialog);
@@ -429,8 +431,10 @@ impl Dialog {
             // the "confirmed" state, and the route set for the dialog MUST be
             // recomputed based on the 2xx response using the procedures of Section
             // 12.2.1.2."
-            self.routes = RouteSet::reversed(response.headers())?;
             self.state = State::Confirmed;
+            self.refresh(response);
+            self.routes = RouteSet::reversed(response.headers())?;
+            return Ok(());
         }
         self.refresh(response);
         Ok(())

@@ -260,11 +260,6 @@ impl Authenticator {
             debug_assert!(pushed.is_ok(), "{value}");
         }
     }
-
-    /// Whether any challenge has come.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.answering.is_empty()
-    }
 }
 
 impl Answering {

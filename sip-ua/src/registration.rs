@@ -192,11 +192,6 @@ impl Registration {
         }
     }
 
-    /// Says from the next REGISTER on that this user agent is reached there.
-    pub(crate) fn set_contact(&mut self, contact: Uri<'static>) {
-        self.config.contact = contact;
-    }
-
     /// Whether nothing more will come: the registration can be dropped.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over

@@ -486,9 +486,13 @@ fn what_confirms_no_dialog() {
     for status in ["183 Progress", "486 Busy"] {
         assert_eq!(dialog.confirm(&answer(status, "b1", CONTACT)), Err(DialogError::NoDialog));
     }
-    let bad = answer("200 OK", "b1", "Contact: <sip:x@h>\nRecord-Route: <sip:p1");
-    assert!(matches!(dialog.confirm(&bad), Err(DialogError::Header(_))));
     assert_eq!(dialog, before);
+
+    let mut dialog = uac("180 Ringing", &format!("{CONTACT}\nRecord-Route: <sip:p1;lr>"));
+    let bad = answer("200 OK", "b1", "Contact: <sip:x@h>\nRecord-Route: <sip:p2");
+    assert!(matches!(dialog.confirm(&bad), Err(DialogError::Header(_))));
+    assert_eq!((dialog.state(), dialog.route_set()), (State::Confirmed, "<sip:p1;lr>"));
+    assert_eq!(dialog.remote_target().as_str(), "sip:x@h");
 
     let mut dialog = uas("");
     dialog.accepted(&request(

@@ -155,7 +155,7 @@ fn challenges_that_are_not_understood() {
         let mut authenticator = Authenticator::default();
         let result = authenticator.challenged(&response(401, &[challenge]), &bob());
         assert_eq!(result, Err(error), "{challenge}");
-        assert!(authenticator.is_empty());
+        assert!(authenticator.answering.is_empty());
     }
 }
 

@@ -463,9 +463,8 @@ fn a_stop_may_be_taken_back_and_a_refresh_asked_for() {
     assert_eq!(run.feed(Input::Refresh), []);
     assert_eq!(run.asks(), 3600);
     assert_eq!(run.feed(Input::Refresh), [], "one is out; another follows");
-    run.registration.set_contact("sip:alice@198.51.100.7".parse().unwrap());
     assert_eq!(run.answer("200 OK", "Expires: 600"), [registered(600)]);
-    assert_eq!(run.header(HeaderName::Contact).unwrap(), "<sip:alice@198.51.100.7>;expires=3600");
+    assert_eq!(run.asks(), 3600, "the other");
     assert_eq!(run.answer("200 OK", "Expires: 600"), [registered(600)]);
     assert!(run.timer.is_some());
 }
