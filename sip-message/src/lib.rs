@@ -1,4 +1,52 @@
-//! SIP messages: URIs, header fields, requests and responses; parse, build and print (RFC 3261 §7, §19, §20, §25)
+//! SIP messages: URIs, header fields, requests and responses; parse, build and print (RFC 3261 §7,
+//! §19, §20, §25).
+//!
+//! A [`Message`] is one buffer and a list of where its header fields are. Reading is liberal:
+//! whatever has a start line becomes a message, its unknown methods, header fields and schemes,
+//! folds, compact forms and odd spacing kept as they came. [`Message::validate`] is strict, and says
+//! which status a bad request is owed, and for which byte of which header field. Typed values are
+//! read when they are asked for, and borrow from the message.
+//!
+//! ```
+//! use sip_message::{Contact, Limits, Message, Method, Response, StatusCode};
+//!
+//! let datagram = b"INVITE sip:bob@example.com SIP/2.0\r\n\
+//!     Via: SIP/2.0/UDP pc33.example.com;branch=z9hG4bKnashds8\r\n\
+//!     Max-Forwards: 70\r\n\
+//!     To: Bob <sip:bob@example.com>\r\n\
+//!     From: Alice <sip:alice@example.com>;tag=1928301774\r\n\
+//!     Call-ID: a84b4c76e66710\r\n\
+//!     CSeq: 314159 INVITE\r\n\
+//!     m: <sip:alice@pc33.example.com>\r\n\
+//!     Content-Length: 0\r\n\r\n";
+//!
+//! // Read it.
+//! let message = Message::parse(datagram[..].into(), &Limits::default())?;
+//! message.validate()?;
+//! let Message::Request(invite) = message else { unreachable!() };
+//! assert_eq!(invite.method(), &Method::Invite);
+//! assert_eq!(invite.uri()?.user(), Some("bob"));
+//! assert_eq!(invite.headers().from_tag(), Some("1928301774"));
+//! let contact = invite.get::<Contact>()?.expect("an INVITE has a Contact");
+//! assert_eq!(contact.to_string(), "<sip:alice@pc33.example.com>");
+//!
+//! // Answer it.
+//! let ringing = Response::to_request(&invite, StatusCode::RINGING).to_tag("a6c85cf").build()?;
+//! assert!(ringing.to_bytes().starts_with(b"SIP/2.0 180 Ringing\r\nVia: SIP/2.0/UDP pc33"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | see |
+//! | --- | --- |
+//! | read, edit and print a message | [`Message`], [`Request`], [`Response`], [`Headers`] |
+//! | build one | [`Request::builder`], [`Response::to_request`] |
+//! | find messages on a stream | [`StreamFramer`] |
+//! | read or build a header field | [`Header`] and the types that implement it |
+//! | read, build or compare a URI | [`Uri`] |
+//! | bound what a peer may send | [`Limits`] |
+//!
+//! The crate is `no_std` with `alloc`. The feature `std`, on by default, changes no API: it lets
+//! `memchr` choose its instructions at run time.
 #![forbid(unsafe_code)]
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
