@@ -51,12 +51,8 @@ pub(crate) struct FirstHop {
 }
 
 impl FirstHop {
-    // RFC 3261 §8.1.2: "an outbound proxy can
-    // also be configured" is the account's; it becomes a pre-loaded route set:
-    // RFC 3261 §8.1.1.1: "In some special circumstances, the presence of a pre-existing route
-    // set can affect the Request-URI of the message.  A pre-existing route
-    // set is an ordered set of URIs that identify a chain of servers, to
-    // which a UAC will send outgoing requests that are outside of a dialog."
+    // RFC 3261 §8.1.2: "a pre-existing
+    // route set with a single URI SHOULD be used instead."
     pub(crate) fn of(account: &Account, to: &Uri<'static>) -> Self {
         match account.outbound_proxy_uri() {
             None => Self { uri: to.clone(), route: None },
@@ -235,7 +231,7 @@ pub(crate) fn contact(local: Option<&Local>, user: Option<&str>, secure: bool) -
     // Without a listener nothing can be sent or received: the text only has to be well-formed.
     let sent_by = local.map_or("localhost", |local| &local.sent_by);
     let transport = match local.map_or(Transport::Udp, |local| local.transport) {
-        // RFC 3261 §19.1.1: "For a sips URI, this defaults to TCP" and TLS is what sips means.
+        // UDP is what a SIP URI means without the parameter, TLS over TCP what a SIPS URI means.
         Transport::Udp | Transport::Tls => "",
         Transport::Tcp if secure => "",
         Transport::Tcp => ";transport=tcp",

@@ -31,8 +31,10 @@ impl Agent {
         request: Request,
         flow: Flow,
     ) {
-        // RFC 3261 §21.5.4: "The server is temporarily unable to process the request due to a temporary
-        // overloading or maintenance of the server." and says when to try again.
+        // RFC 3261 §21.5.4: "The server is temporarily unable to process the request due to a
+        // temporary overloading or maintenance of the server.  The server MAY
+        // indicate when the client should retry the request in a Retry-After
+        // header field."
         if self.calls.len() >= self.config.max_calls {
             return self.refuse_for_now(now, tx, server, &request);
         }
@@ -140,12 +142,13 @@ impl Agent {
             self.end_call(now, tx, key, EndReason::TransportError);
             return Err(AgentError::Gone);
         }
+        // RFC 6026 keeps the transaction, which passes the repeats on.
         // RFC 3261 §13.3.1.4: "Once the response has been constructed, it is passed to the INVITE
         // server transaction.  Note, however, that the INVITE server
         // transaction will be destroyed as soon as it receives this final
         // response and passes it to the transport.  Therefore, it is necessary
         // to periodically pass the response directly to the transport until the
-        // ACK arrives." RFC 6026 keeps the transaction, which passes it on.
+        // ACK arrives."
         let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
         let timer = tx.arm(now, first, TimerKind::Accepted.token(key));
         let accepted = Accepted { server, response, repeat, timer, hang_up: None };
@@ -267,9 +270,10 @@ impl Agent {
         let Phase::Invited(invited) = &call.phase else { return };
         let (server, request) = (invited.server, Arc::clone(&invited.request));
         if now >= invited.expires_at {
+            // For our own limit 480 says it better.
             // RFC 3261 §13.3.1: "If the invitation expires before the UAS has
             // generated a final response, a 487 (Request Terminated) response
-            // SHOULD be generated." Our own limit says it in its own words.
+            // SHOULD be generated."
             let status = match request.headers().get::<Expires>() {
                 Ok(Some(_)) => StatusCode::REQUEST_TERMINATED,
                 Ok(None) | Err(_) => StatusCode::TEMPORARILY_UNAVAILABLE,
@@ -339,10 +343,12 @@ impl Agent {
 
     /// The peer cancelled an INVITE; the transaction layer has answered the CANCEL.
     pub(crate) fn cancelled(&mut self, now: Instant, tx: &mut Transactions, server: ServerKey) {
-        // RFC 3261 §9.2: "If the UAS has already sent a final response for the original
-        // request, the CANCEL request has no effect on the processing of
-        // the original request, no effect on any session state, and no effect
-        // on the responses generated for the original request."
+        // RFC 3261 §9.2: "the behavior of the UAS on
+        // receiving a CANCEL request depends on whether it has already sent a
+        // final response for the original request.  If it has, the CANCEL
+        // request has no effect on the processing of the original request, no
+        // effect on any session state, and no effect on the responses generated
+        // for the original request."
         let usage = self.servers.get(&server).map(|served| served.usage);
         match usage {
             // RFC 3261 §9.2: "If the original request was an

@@ -78,9 +78,10 @@ impl Agent {
         if let Some(timer) = caller.timer.take() {
             tx.disarm(timer);
         }
+        // The transaction layer does the waiting, before and after:
         // RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST
         // NOT be sent; rather, the client MUST wait for the arrival of a
-        // provisional response before sending the request." The transaction layer does the waiting, and
+        // provisional response before sending the request."
         // RFC 3261 §9.1: "If there is no final response
         // for the original request in 64*T1 seconds (T1 is defined in Section
         // 17.1.1.1), the client SHOULD then consider the original transaction

@@ -61,7 +61,7 @@ pub(crate) struct Theirs {
 
 enum TheirState {
     Unanswered { timer: TimerKey },
-    Accepted { response: Response, repeat: Repeat2xx, timer: TimerKey },
+    Accepted { response: Box<Response>, repeat: Repeat2xx, timer: TimerKey },
     Refused,
 }
 
@@ -203,7 +203,7 @@ impl Agent {
         if let Some((_, ack)) = exchange.acks.iter().find(|(of, _)| *of == client) {
             return ack.send(now, tx);
         }
-        if !exchange.ours.as_ref().is_some_and(|ours| ours.client == Some(client)) {
+        if exchange.ours.as_ref().is_none_or(|ours| ours.client != Some(client)) {
             return;
         }
         let Some(ours) = exchange.ours.take() else { return };
@@ -459,7 +459,7 @@ impl Agent {
             }
             let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
             let timer = tx.arm(now, first, TimerKind::TheirReinvite.token(key));
-            theirs.state = TheirState::Accepted { response, repeat, timer };
+            theirs.state = TheirState::Accepted { response: Box::new(response), repeat, timer };
         }
         Ok(())
     }
@@ -485,7 +485,7 @@ impl Agent {
             TheirState::Accepted { response, repeat, timer } => match repeat.fired() {
                 RepeatStep::Again { next } => {
                     *timer = tx.arm(now, next, TimerKind::TheirReinvite.token(key));
-                    let _ = tx.respond(now, theirs.server, response.clone());
+                    let _ = tx.respond(now, theirs.server, (**response).clone());
                 }
                 // RFC 3261 §14.2: "If a UAS generates a 2xx response and never receives an ACK, it
                 // SHOULD generate a BYE to terminate the dialog."

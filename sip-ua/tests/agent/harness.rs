@@ -405,6 +405,10 @@ impl Lone {
         assert_eq!(got, events);
     }
 
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// What was sent since the last look, and where to.
     pub fn sent(&mut self) -> Vec<(SocketAddr, Message)> {
         std::mem::take(&mut self.sent)
@@ -460,8 +464,12 @@ impl Lone {
     }
 }
 
+/// A response to a request, with a To tag unless the tag is empty.
 pub fn response(request: &Request, status: u16, tag: &str, headers: &[(&str, &str)]) -> Bytes {
-    let mut builder = Response::to_request(request, StatusCode::new(status).unwrap()).to_tag(tag);
+    let mut builder = Response::to_request(request, StatusCode::new(status).unwrap());
+    if !tag.is_empty() {
+        builder = builder.to_tag(tag);
+    }
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap_or(HeaderName::Other(name));
         builder = builder.raw(name, value.as_bytes());
