@@ -1,2 +1,18 @@
-//! What the example programs share.
+//! What the example programs share: a line of output an event, a little SDP, addresses.
 #![forbid(unsafe_code)]
+
+mod address;
+mod console;
+pub mod sdp;
+
+pub use address::{free_listeners, local_ip, parse_uri, shown};
+pub use console::Console;
+
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}

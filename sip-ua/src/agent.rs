@@ -169,6 +169,16 @@ impl Agent {
         }
     }
 
+    /// How many calls, requests, replies and registrations are under way, for which a peer or the application
+    /// waits. When it is zero, what [`live`](Self::live) still counts only absorbs and answers what is
+    /// repeated, and an endpoint that is to end may end. Looks at every call.
+    pub fn under_way(&self) -> usize {
+        let calls = self.calls.values().filter(|call| !matches!(call.phase, call::Phase::Over));
+        let byes = self.clients.values().filter(|usage| matches!(usage, ClientUse::Bye { .. }));
+        let others = self.requests.len() + self.owed.len() + self.registrations.len();
+        calls.count() + byes.count() + others
+    }
+
     fn client_event(
         &mut self,
         now: Instant,

@@ -1,9 +1,72 @@
-//! A SIP user agent: accounts, registrations, incoming and outgoing calls (RFC 3261 §8, §10, §13-§15)
+//! A SIP user agent: accounts, registrations, incoming and outgoing calls (RFC 3261 §8, §10, §13-§15).
+//!
+//! The first call, in ten lines:
+//!
+//! ```no_run
+//! use sip_ua::{Account, CallEvent, UserAgent};
+//!
+//! # async fn first_call(sdp: &'static str) -> Result<(), Box<dyn std::error::Error>> {
+//! let account = Account::new("sip:alice@example.com".parse()?);
+//! let ua = UserAgent::builder().listen("udp:0.0.0.0:5060".parse()?).account(account).start().await?;
+//! let mut call = ua.call("sip:bob@192.0.2.4".parse()?).offer(sdp).start().await?;
+//! while let Some(event) = call.next().await {
+//!     match event {
+//!         CallEvent::Ringing { .. } => println!("it rings"),
+//!         CallEvent::Answered { response } => println!("{} bytes of SDP came", response.body().len()),
+//!         CallEvent::Ended(reason) => println!("over: {reason}"),
+//!         _ => {} // a dropped re-INVITE or request is refused
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! And to be called:
+//!
+//! ```no_run
+//! # async fn be_called(ua: sip_ua::UserAgent, sdp: &'static str) -> Result<(), Box<dyn std::error::Error>> {
+//! use sip_ua::Incoming;
+//!
+//! while let Some(incoming) = ua.incoming().await {
+//!     if let Incoming::Invitation(invitation) = incoming {
+//!         let mut call = invitation.ring().await?.accept(sdp).await?;
+//!         tokio::spawn(async move { call.ended().await });
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What must be sent, repeated, acknowledged, refreshed or given up is, whether or not anyone asks for
+//! events: handles hold no protocol state. What dropping one means:
+//!
+//! | dropped | what happens |
+//! | --- | --- |
+//! | [`Call`] | it is hung up: CANCEL before the answer, BYE after it |
+//! | [`Invitation`] | the call is refused by 480 |
+//! | [`Reinvitation`] | the change is refused by 488, the call goes on |
+//! | [`IncomingRequest`] | it is refused by 480 |
+//! | [`Registration`] | the binding is removed |
+//! | [`CallControl`] | nothing |
+//! | the last [`UserAgent`] | no more calls are taken; those that have a handle go on |
+//!
+//! Session descriptions are opaque here: bytes in, bytes out.
+//!
+//! # Layers
+//!
+//! [`Agent`] is the user agent core: it owns calls and registrations and touches no socket, clock or
+//! thread. It is a [`TransactionUser`](sip_transaction::TransactionUser), so it runs in a simulated network
+//! as well. The handles above ([`UserAgent`], [`Call`] …) speak to one task that owns it with its sockets;
+//! they need the feature `tokio`, which is on by default.
+//!
+//! A [`Recorder`] keeps every message that passes, and a [`Ladder`] draws what it kept.
 #![forbid(unsafe_code)]
 
 mod account;
 mod agent;
 mod auth;
+#[cfg(feature = "tokio")]
+mod handle;
 mod ladder;
 mod recorder;
 mod registration;
@@ -14,6 +77,12 @@ pub use agent::{
     Live, RegistrationKey, RequestFailure, RequestKey,
 };
 pub use auth::AuthError;
+#[cfg(feature = "tokio")]
+pub use handle::{
+    Call, CallBuilder, CallControl, CallError, CallEvent, Incoming, IncomingRequest, Invitation,
+    LiveCounts, RegisterError, Registration, Reinvitation, RequestBuilder, RequestError,
+    StartError, Stopped, UserAgent, UserAgentBuilder,
+};
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};

@@ -113,6 +113,14 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// All values, in no order that means anything.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| match &entry.content {
+            Content::Occupied(value) => Some(value),
+            Content::Vacant { .. } => None,
+        })
+    }
+
     /// `make` is told the key that its value gets. With 2^32 - 1 entries the table is full and gives
     /// `None`; the limits of the configuration are far below.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(RawKey) -> T) -> Option<RawKey> {

@@ -1,0 +1,31 @@
+//! What an application holds: handles on one task that owns the agent and its sockets.
+//!
+//!     UserAgent  Call  Invitation  IncomingRequest  Registration      any task, any thread
+//!         |        |       |              |              |  ^
+//!         |  commands, a bounded channel; releases, a list  |  mailboxes, bounded
+//!         V        V       V              V              V  |
+//!     +---------------------- Desk ------------------------------+
+//!     |  Agent   Transactions   Sockets                          |   one task: the shard
+//!     +----------------------------------------------------------+
+//!
+//! No protocol state is out here: a handle is a key and a way to speak of it. So a task of the user's
+//! that is slow, or gone, holds nothing up.
+
+mod builder;
+mod call;
+mod command;
+mod desk;
+mod error;
+mod invitation;
+mod mailbox;
+mod registration;
+mod request;
+mod user_agent;
+
+pub use builder::UserAgentBuilder;
+pub use call::{Call, CallBuilder, CallControl, CallEvent, Reinvitation};
+pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
+pub use invitation::Invitation;
+pub use registration::Registration;
+pub use request::{IncomingRequest, RequestBuilder};
+pub use user_agent::{Incoming, LiveCounts, UserAgent};

@@ -1,0 +1,410 @@
+//! A call: its events and what can be done with it.
+
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sip_message::{Method, Request, Response, StatusCode, Uri};
+use sip_transaction::ServerKey;
+
+use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure};
+use super::mailbox::{Letter, Mailbox};
+use super::{CallError, IncomingRequest, RequestError};
+use crate::{Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, RequestFailure};
+
+/// Something happened in a call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallEvent {
+    /// 180: the callee is being alerted.
+    Ringing {
+        /// Which of the callees, if a proxy forked the call.
+        early: EarlyId,
+        /// The response; with a body it brings early media.
+        response: Box<Response>,
+    },
+    /// Another provisional response, 101 to 199 (183, say).
+    Progress {
+        /// Which of the callees, if a proxy forked the call.
+        early: EarlyId,
+        /// The response; with a body it brings early media.
+        response: Box<Response>,
+    },
+    /// The callee accepted; its body is the answer to our offer, or its offer.
+    Answered {
+        /// The 2xx. It is acknowledged already.
+        response: Box<Response>,
+    },
+    /// The caller acknowledged that we accepted: now both know.
+    Confirmed {
+        /// The ACK if it has a body: the answer, where the offer was ours.
+        ack: Option<Box<Request>>,
+    },
+    /// The peer wants to change the session: hold, resume, another codec.
+    Reinvited(Reinvitation),
+    /// The peer took its re-INVITE back before it was answered.
+    ReinviteWithdrawn,
+    /// The peer sent a request within the call: MESSAGE, INFO and the like.
+    Request(IncomingRequest),
+    /// The call is over. This is the last event, and it always comes.
+    Ended(EndReason),
+}
+
+/// What waits in a call's mailbox: plain, so that a mailbox holds no handle on itself.
+#[derive(Debug)]
+pub(super) enum CallLetter {
+    Update(CallUpdate),
+    Request { key: ServerKey, request: Arc<Request> },
+}
+
+/// What a call's handles share with the shard.
+#[derive(Debug)]
+pub(super) struct CallBox {
+    pub(super) key: CallKey,
+    pub(super) mail: Mailbox<CallLetter, EndReason>,
+}
+
+impl CallBox {
+    pub(super) fn new(key: CallKey) -> Arc<Self> {
+        Arc::new(Self { key, mail: Mailbox::new() })
+    }
+}
+
+/// A call, placed by [`UserAgent::call`](crate::UserAgent::call) or accepted by
+/// [`Invitation::accept`](crate::Invitation::accept).
+///
+/// [`next`](Self::next) tells what happens. Whether or not anyone asks, the protocol goes on: what must be
+/// acknowledged, repeated or given up is. Only what asks for a decision waits for one
+/// ([`CallEvent::Reinvited`], [`CallEvent::Request`]), and is refused when none comes. At most 64 events
+/// wait; those on top are dropped ([`missed`](Self::missed)) or, if they are requests, refused. `Answered`,
+/// `Confirmed` and `Ended` are never dropped.
+///
+/// What can be done with it is in [`CallControl`], to which this derefs.
+///
+/// **Dropping it hangs up**: a call that is not answered yet is cancelled.
+#[derive(Debug)]
+pub struct Call {
+    control: CallControl,
+}
+
+impl Call {
+    pub(super) fn new(call: Arc<CallBox>, line: Arc<Line>) -> Self {
+        Self { control: CallControl { call, line } }
+    }
+
+    pub(super) fn from_control(control: CallControl) -> Self {
+        Self { control }
+    }
+
+    /// The next event; `None` after [`CallEvent::Ended`]. May be dropped at any time without losing an
+    /// event (it is cancel safe).
+    pub async fn next(&mut self) -> Option<CallEvent> {
+        self.control.next_event().await
+    }
+
+    /// Waits until the call is over. Events until then are dropped unseen: re-INVITEs are refused by 488
+    /// and other requests by 480.
+    pub async fn ended(&mut self) -> EndReason {
+        self.control.until_end().await
+    }
+
+    /// A handle for another task, to act on the call while this one waits for events.
+    pub fn control(&self) -> CallControl {
+        self.control.clone()
+    }
+}
+
+impl Deref for Call {
+    type Target = CallControl;
+
+    fn deref(&self) -> &CallControl {
+        &self.control
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.control.line.release(Release::Call(self.control.call.key));
+    }
+}
+
+/// What can be done with a call. Cheap to clone; dropping it means nothing.
+#[derive(Clone, Debug)]
+pub struct CallControl {
+    call: Arc<CallBox>,
+    line: Arc<Line>,
+}
+
+impl CallControl {
+    pub(super) fn new(call: Arc<CallBox>, line: Arc<Line>) -> Self {
+        Self { call, line }
+    }
+
+    /// Ends the call the way its state wants: CANCEL before the answer, BYE after it. Asks and does not
+    /// wait: the end comes as [`CallEvent::Ended`]. Of a call that is over nothing comes.
+    pub fn hang_up(&self) {
+        if self.end_reason().is_none() {
+            self.line.release(Release::HangUp(self.call.key));
+        }
+    }
+
+    /// Offers a change of the session by a re-INVITE with this session description (hold, resume), or
+    /// asks the peer for its offer when `offer` is empty. Gives the 2xx. A collision with a re-INVITE of
+    /// the peer (491) is tried again by itself (RFC 3261 §14.1).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFailure::Refused`] holds the response when the peer refused: the session is as it was.
+    /// [`AgentError::State`](crate::AgentError::State) while the call is not established, and
+    /// [`AgentError::Busy`](crate::AgentError::Busy) while another re-INVITE is in progress, one of the peer
+    /// that we answered and whose ACK has not come included.
+    pub async fn reinvite(&self, offer: impl Into<Bytes>) -> Result<Box<Response>, RequestError> {
+        let body = sdp(offer);
+        let call = self.call.key;
+        self.ask(|answer| Command::Reinvite { call, body, answer }).await
+    }
+
+    /// Sends a request within the call and waits for its final response, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] says why no response came.
+    pub async fn send(
+        &self,
+        method: Method,
+        body: Option<Body>,
+        headers: &[(&str, &str)],
+    ) -> Result<Box<Response>, RequestError> {
+        let request = Box::new(RequestParts { method, body, headers: fields(headers) });
+        let call = self.call.key;
+        self.ask(|answer| Command::Send { call, request, answer }).await
+    }
+
+    /// Sends a text within the call (MESSAGE, RFC 3428) and waits for the final response.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub async fn message(&self, text: impl Into<String>) -> Result<Box<Response>, RequestError> {
+        self.send(Method::Message, Some(Body::text(text)), &[]).await
+    }
+
+    /// Why the call is over; `None` while it is not.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.call.mail.ended()
+    }
+
+    /// How many events were dropped because 64 of them waited.
+    pub fn missed(&self) -> u32 {
+        self.call.mail.dropped()
+    }
+
+    /// The number of the call, for logs: unique among the calls that live.
+    pub fn key(&self) -> CallKey {
+        self.call.key
+    }
+
+    pub(super) async fn order(&self, command: Command) -> Result<(), CallError> {
+        if let Some(reason) = self.end_reason() {
+            return Err(CallError::Ended(reason));
+        }
+        Ok(self.line.send(command).await?)
+    }
+
+    pub(super) fn release(&self, release: Release) {
+        self.line.release(release);
+    }
+
+    /// For the one reader that there is: the owner of the [`Call`] or [`Invitation`](crate::Invitation).
+    pub(super) async fn next_event(&self) -> Option<CallEvent> {
+        let letter = poll_fn(|cx| self.call.mail.poll_next(cx)).await?;
+        Some(match letter {
+            Letter::Event(letter) => self.open(letter),
+            Letter::End(reason) => CallEvent::Ended(reason),
+        })
+    }
+
+    pub(super) async fn until_end(&self) -> EndReason {
+        loop {
+            match self.next_event().await {
+                Some(CallEvent::Ended(reason)) => return reason,
+                Some(_) => {}
+                // Over before: the last word is kept.
+                None => return self.end_reason().unwrap_or(EndReason::Failed),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        command: impl FnOnce(super::command::Answer) -> Command,
+    ) -> Result<Box<Response>, RequestError> {
+        if let Some(reason) = self.end_reason() {
+            return Err(RequestError::Ended(reason));
+        }
+        let answer = self.line.ask(command).await?;
+        answer.map_err(|failure| match (failure, self.end_reason()) {
+            (
+                SendFailure::Failed(RequestFailure::CallEnded)
+                | SendFailure::Refused(crate::AgentError::Gone),
+                Some(reason),
+            ) => RequestError::Ended(reason),
+            (failure, _) => failure.into(),
+        })
+    }
+
+    /// Makes of what lay in the mailbox what the user gets.
+    fn open(&self, letter: CallLetter) -> CallEvent {
+        match letter {
+            CallLetter::Update(update) => match update {
+                CallUpdate::Ringing { early, response } => CallEvent::Ringing { early, response },
+                CallUpdate::Progress { early, response } => CallEvent::Progress { early, response },
+                CallUpdate::Answered { response } => CallEvent::Answered { response },
+                CallUpdate::Confirmed { ack } => CallEvent::Confirmed { ack },
+                CallUpdate::Reinvited { request } => {
+                    CallEvent::Reinvited(Reinvitation::new(self.clone(), request))
+                }
+                CallUpdate::ReinviteWithdrawn => CallEvent::ReinviteWithdrawn,
+                CallUpdate::Ended(reason) => CallEvent::Ended(reason),
+                // The desk hands these to the task that waits for them, and posts neither.
+                CallUpdate::ReinviteAnswered { .. } | CallUpdate::ReinviteFailed { .. } => {
+                    CallEvent::ReinviteWithdrawn
+                }
+            },
+            CallLetter::Request { key, request } => {
+                CallEvent::Request(IncomingRequest::new(key, request, Arc::clone(&self.line)))
+            }
+        }
+    }
+}
+
+/// The peer's wish to change the session, waiting for an answer.
+///
+/// **Dropping it refuses** by 488: the session stays as it was. An answer that comes later than
+/// [`AgentConfig::reinvite_guard`](crate::AgentConfig::reinvite_guard) is too late and has no effect.
+#[derive(Debug)]
+pub struct Reinvitation {
+    control: Option<CallControl>,
+    request: Arc<Request>,
+}
+
+impl Reinvitation {
+    fn new(control: CallControl, request: Arc<Request>) -> Self {
+        Self { control: Some(control), request }
+    }
+
+    /// The re-INVITE.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The session description that the peer offers; empty if it asks for ours.
+    pub fn offer(&self) -> &[u8] {
+        self.request.body()
+    }
+
+    /// Accepts by 200 with this session description.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the call is over.
+    pub async fn accept(self, answer: impl Into<Bytes>) -> Result<(), CallError> {
+        self.answer(StatusCode::OK, sdp(answer)).await
+    }
+
+    /// Refuses by this status: the session stays as it was. 488 is the usual one.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the call is over.
+    pub async fn reject(self, status: StatusCode) -> Result<(), CallError> {
+        self.answer(status, None).await
+    }
+
+    async fn answer(mut self, status: StatusCode, body: Option<Body>) -> Result<(), CallError> {
+        let Some(control) = &self.control else { return Ok(()) };
+        let call = control.call.key;
+        let answered = control.order(Command::AnswerReinvite { call, status, body }).await;
+        // Only now: a future that is dropped while it waits for room refuses, as a drop does.
+        self.control = None;
+        answered
+    }
+}
+
+impl Drop for Reinvitation {
+    fn drop(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.release(Release::Reinvitation(control.call.key));
+        }
+    }
+}
+
+/// A call about to be placed: see [`UserAgent::call`](crate::UserAgent::call).
+#[derive(Debug)]
+#[must_use = "nothing is sent before `start`"]
+pub struct CallBuilder {
+    line: Arc<Line>,
+    account: Arc<Account>,
+    call: Box<OutgoingCall>,
+}
+
+impl CallBuilder {
+    pub(super) fn new(line: Arc<Line>, account: Arc<Account>, to: Uri<'static>) -> Self {
+        Self { line, account, call: Box::new(OutgoingCall::to(to)) }
+    }
+
+    /// The session description to offer. Without one the callee is asked for its offer.
+    pub fn offer(self, sdp: impl Into<Bytes>) -> Self {
+        self.body(Body::sdp(sdp))
+    }
+
+    /// A body of any type.
+    pub fn body(mut self, body: Body) -> Self {
+        self.call.body = Some(body);
+        self
+    }
+
+    /// One more header field for the INVITE.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.call.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The account that calls, if it is not the user agent's own.
+    pub fn account(mut self, account: &Arc<Account>) -> Self {
+        self.account = Arc::clone(account);
+        self
+    }
+
+    /// Places the call: the INVITE is on its way when this returns. If it is dropped before, there is no
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Refused`] if the address or a header field cannot be sent, or a limit is reached.
+    pub async fn start(self) -> Result<Call, CallError> {
+        let Self { line, account, call } = self;
+        let placed = line.ask(|placed| Command::Call { account, call, placed }).await?;
+        Ok(placed?)
+    }
+}
+
+/// A session description as a body; no bytes are no body.
+pub(super) fn sdp(bytes: impl Into<Bytes>) -> Option<Body> {
+    let bytes = bytes.into();
+    (!bytes.is_empty()).then(|| Body::sdp(bytes))
+}
+
+pub(super) fn fields(headers: &[(&str, &str)]) -> Fields {
+    headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+impl From<SendFailure> for RequestError {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Refused(error) => Self::Refused(error),
+            SendFailure::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What handles say to the shard, and the two ways it gets there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sip_message::{Method, Response, StatusCode, Uri};
+use sip_transaction::ServerKey;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Call, LiveCounts, Registration, Stopped};
+use crate::{Account, AgentError, Body, CallKey, OutgoingCall, RegistrationKey, RequestFailure};
+
+/// Header fields to add: names and values.
+pub(super) type Fields = Vec<(String, String)>;
+
+/// The outcome of a request, for the task that waits for it.
+pub(super) type Answer = oneshot::Sender<Result<Box<Response>, SendFailure>>;
+
+/// Why a request that waits for its outcome has none.
+#[derive(Debug)]
+pub(super) enum SendFailure {
+    /// It was never sent.
+    Refused(AgentError),
+    /// It was sent.
+    Failed(RequestFailure),
+}
+
+/// An order to the shard. Whoever gives one waits for room in a bounded channel, and for an answer only
+/// where the answer is the point.
+#[derive(Debug)]
+pub(super) enum Command {
+    Call {
+        account: Arc<Account>,
+        call: Box<OutgoingCall>,
+        placed: oneshot::Sender<Result<Call, AgentError>>,
+    },
+    Ring {
+        call: CallKey,
+        status: StatusCode,
+        body: Option<Body>,
+    },
+    Accept {
+        call: CallKey,
+        body: Option<Body>,
+        headers: Fields,
+    },
+    Reject {
+        call: CallKey,
+        status: StatusCode,
+        headers: Fields,
+    },
+    Reinvite {
+        call: CallKey,
+        body: Option<Body>,
+        answer: Answer,
+    },
+    AnswerReinvite {
+        call: CallKey,
+        status: StatusCode,
+        body: Option<Body>,
+    },
+    Send {
+        call: CallKey,
+        request: Box<RequestParts>,
+        answer: Answer,
+    },
+    Reply {
+        request: ServerKey,
+        status: StatusCode,
+        body: Option<Body>,
+        headers: Fields,
+    },
+    Request {
+        account: Arc<Account>,
+        to: Box<Uri<'static>>,
+        request: Box<RequestParts>,
+        answer: Answer,
+    },
+    Register {
+        account: Arc<Account>,
+        begun: oneshot::Sender<Result<Registration, AgentError>>,
+    },
+    Refresh {
+        registration: RegistrationKey,
+    },
+    Live {
+        counts: oneshot::Sender<LiveCounts>,
+    },
+    /// There are releases to look at.
+    Released,
+}
+
+/// A request as its sender describes it.
+#[derive(Debug)]
+pub(super) struct RequestParts {
+    pub(super) method: Method,
+    pub(super) body: Option<Body>,
+    pub(super) headers: Fields,
+}
+
+/// The end of something that a handle stood for.
+#[derive(Debug)]
+pub(super) enum Release {
+    /// An invitation was dropped unanswered.
+    Invitation(CallKey),
+    /// Hang up; the handle stays and waits for the end.
+    HangUp(CallKey),
+    /// A call was dropped: hang up, and nobody listens any more.
+    Call(CallKey),
+    /// A re-INVITE was dropped unanswered.
+    Reinvitation(CallKey),
+    /// A request was dropped unanswered.
+    Request(ServerKey),
+    /// Un-register; the handle stays and waits for the end.
+    Unregister(RegistrationKey),
+    /// A registration was dropped: un-register, and nobody listens any more.
+    Registration(RegistrationKey),
+    /// A registration was let go: the binding stays, and nobody listens any more.
+    Leave(RegistrationKey),
+}
+
+/// The way from the handles to the shard. All handles share it; when the last is gone the shard winds up
+/// and ends.
+#[derive(Debug)]
+pub(super) struct Line {
+    commands: mpsc::Sender<Command>,
+    releases: Arc<Releases>,
+}
+
+/// What was released and not yet looked at. A handle may be dropped where nothing can wait, so this is
+/// a list and not a bounded channel; it is bounded by the handles that there are.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    list: Mutex<Vec<Release>>,
+    any: AtomicBool,
+}
+
+impl Line {
+    pub(super) fn new(commands: mpsc::Sender<Command>, releases: Arc<Releases>) -> Self {
+        Self { commands, releases }
+    }
+
+    /// Waits for room and hands the command over.
+    pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    /// Hands the command over and waits for what comes back.
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(command(sender)).await?;
+        receiver.await.map_err(|_| Stopped)
+    }
+
+    /// Never waits and never fails: the shard sees it at its next turn.
+    pub(super) fn release(&self, release: Release) {
+        if self.releases.push(release) {
+            // With the channel full there are commands to come, and the list is looked at with each.
+            let _ = self.commands.try_send(Command::Released);
+        }
+    }
+}
+
+impl Releases {
+    /// Whether it was empty before, so that the shard is to be woken.
+    fn push(&self, release: Release) -> bool {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(release);
+        !self.any.swap(true, Ordering::Release)
+    }
+
+    pub(super) fn take(&self) -> Vec<Release> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new(); // nearly always: no lock
+        }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Release);
+        std::mem::take(&mut *list)
+    }
+}

@@ -1,0 +1,435 @@
+//! Where handles and agent meet: the part of the shard that turns commands into calls of the agent, and
+//! what the agent tells into mail for the handles.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use sip_message::{Request, StatusCode};
+use sip_transaction::{Application, Endpoint, ServerKey, Transactions};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+
+use super::call::{CallBox, CallLetter};
+use super::command::{Answer, Command, Line, Release, Releases, SendFailure};
+use super::registration::RegistrationBox;
+use super::{Call, Incoming, IncomingRequest, Invitation, LiveCounts, Registration};
+use crate::{
+    Agent, AgentError, AgentEvent, CallKey, CallUpdate, EndReason, RegistrationKey, RequestFailure,
+    RequestKey,
+};
+
+/// The application side of the shard.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Weak, so that the shard does not keep itself alive.
+    line: Weak<Line>,
+    releases: Arc<Releases>,
+    incoming: mpsc::Sender<Incoming>,
+    /// The calls that a handle stands for. Their keys come from our own counter, yet who has a
+    /// thousand calls open chooses which of them end, so the map's usual hash stays.
+    calls: HashMap<CallKey, Arc<CallBox>>,
+    registrations: HashMap<RegistrationKey, Arc<RegistrationBox>>,
+    /// Who waits for the outcome of a re-INVITE.
+    reinvites: HashMap<CallKey, Answer>,
+    /// Who waits for the response to a request.
+    requests: HashMap<RequestKey, Answer>,
+    /// Requests that were handed out and not answered.
+    owed: HashSet<ServerKey>,
+    closing: bool,
+    /// Closes with the desk: the shard has ended.
+    _alive: watch::Sender<()>,
+}
+
+impl Application for Desk {
+    type User = Agent;
+    type Command = Command;
+
+    fn command(&mut self, now: Instant, endpoint: &mut Endpoint<Agent>, command: Command) {
+        if let Command::Live { counts } = command {
+            let (agent, stats) = (endpoint.user(), endpoint.stats());
+            let _ = counts.send(LiveCounts {
+                agent: agent.live(),
+                under_way: agent.under_way(),
+                transactions: stats.live_clients + stats.live_servers,
+                timers: stats.live_timers,
+            });
+            return;
+        }
+        endpoint.with(now, |agent, transactions| {
+            let mut turn = Turn { now, agent, transactions };
+            self.obey(&mut turn, command);
+            self.look_at_releases(&mut turn);
+        });
+    }
+
+    fn event(&mut self, now: Instant, endpoint: &mut Endpoint<Agent>, event: AgentEvent) {
+        endpoint.with(now, |agent, transactions| {
+            let mut turn = Turn { now, agent, transactions };
+            self.tell(&mut turn, event);
+            self.look_at_releases(&mut turn);
+        });
+    }
+
+    fn closed(&mut self, now: Instant, endpoint: &mut Endpoint<Agent>) {
+        endpoint.with(now, |agent, transactions| {
+            let mut turn = Turn { now, agent, transactions };
+            self.look_at_releases(&mut turn);
+            self.close(&mut turn);
+        });
+    }
+
+    fn is_done(&self, endpoint: &Endpoint<Agent>) -> bool {
+        self.closing && endpoint.user().under_way() == 0
+    }
+}
+
+/// What a command needs: the time and the machine.
+struct Turn<'a> {
+    now: Instant,
+    agent: &'a mut Agent,
+    transactions: &'a mut Transactions,
+}
+
+impl Desk {
+    pub(super) fn new(
+        line: &Arc<Line>,
+        releases: Arc<Releases>,
+        incoming: mpsc::Sender<Incoming>,
+        alive: watch::Sender<()>,
+    ) -> Self {
+        Self {
+            line: Arc::downgrade(line),
+            releases,
+            incoming,
+            calls: HashMap::new(),
+            registrations: HashMap::new(),
+            reinvites: HashMap::new(),
+            requests: HashMap::new(),
+            owed: HashSet::new(),
+            closing: false,
+            _alive: alive,
+        }
+    }
+
+    fn obey(&mut self, turn: &mut Turn<'_>, command: Command) {
+        let Turn { now, agent, transactions: tx } = turn;
+        let now = *now;
+        // Where a result is dropped here, the call or request is over and its handle is told so by the
+        // last word in its mailbox, or the status makes no sense and `refused` logs it.
+        match command {
+            Command::Call { account, call, placed } => {
+                let call = if self.closing {
+                    Err(AgentError::Gone)
+                } else {
+                    agent.call(now, tx, &account, *call)
+                };
+                // A call whose caller no longer waits is dropped here, which hangs it up.
+                let _ = placed.send(call.and_then(|call| self.open(call).ok_or(AgentError::Gone)));
+            }
+            Command::Ring { call, status, body } => {
+                log_refused(agent.ring(now, tx, call, status, body.as_ref()));
+            }
+            Command::Accept { call, body, headers } => {
+                if let Err(error) = agent.accept(now, tx, call, body.as_ref(), &headers) {
+                    // The user holds a Call by now: it must end. (A stale key has ended already.)
+                    log_refused(Err(error));
+                    log_refused(agent.hang_up(now, tx, call));
+                }
+            }
+            Command::Reject { call, status, headers } => {
+                if let Err(error) = agent.reject(now, tx, call, status, &headers) {
+                    // A field that cannot be sent, a status that is none: the caller gets an answer.
+                    log_refused(Err(error));
+                    log_refused(agent.hang_up(now, tx, call));
+                }
+                self.calls.remove(&call);
+            }
+            Command::Reinvite { call, body, answer } => {
+                match agent.reinvite(now, tx, call, body.as_ref()) {
+                    Ok(()) => {
+                        self.reinvites.insert(call, answer);
+                    }
+                    Err(error) => refuse(answer, error),
+                }
+            }
+            Command::AnswerReinvite { call, status, body } => {
+                log_refused(agent.answer_reinvite(now, tx, call, status, body.as_ref()));
+            }
+            Command::Send { call, request, answer } => {
+                let body = request.body.as_ref();
+                match agent.send(now, tx, call, request.method, body, &request.headers) {
+                    Ok(key) => {
+                        self.requests.insert(key, answer);
+                    }
+                    Err(error) => refuse(answer, error),
+                }
+            }
+            Command::Reply { request, status, body, headers } => {
+                self.owed.remove(&request);
+                log_refused(agent.reply(now, tx, request, status, body.as_ref(), &headers));
+            }
+            Command::Request { account, to, request, answer } => {
+                let body = request.body.as_ref();
+                match agent.request(now, tx, &account, request.method, &to, body, &request.headers)
+                {
+                    Ok(key) => {
+                        self.requests.insert(key, answer);
+                    }
+                    Err(error) => refuse(answer, error),
+                }
+            }
+            Command::Register { account, begun } => {
+                let registration = if self.closing {
+                    Err(AgentError::Gone)
+                } else {
+                    agent.register(now, tx, &account)
+                };
+                let handle = registration.and_then(|key| {
+                    let registration = RegistrationBox::new(key);
+                    self.registrations.insert(key, Arc::clone(&registration));
+                    let line = self.line.upgrade().ok_or(AgentError::Gone)?;
+                    Ok(Registration::new(registration, line))
+                });
+                // A registration that nobody waits for is dropped here, which un-registers it.
+                let _ = begun.send(handle);
+            }
+            Command::Refresh { registration } => {
+                log_refused(agent.refresh(now, tx, registration));
+            }
+            Command::Live { .. } => {} // answered above
+            Command::Released => {}    // looked at after every command
+        }
+    }
+
+    fn tell(&mut self, turn: &mut Turn<'_>, event: AgentEvent) {
+        match event {
+            AgentEvent::Invitation { call, request } => self.invite(turn, call, request),
+            AgentEvent::Call { call, update } => self.update(turn, call, update),
+            AgentEvent::Request { key, call, request } => self.request(turn, key, call, request),
+            AgentEvent::Response { key, result } => {
+                if let Some(answer) = self.requests.remove(&key) {
+                    // Who asked may have gone: then nobody wants it.
+                    let _ = answer.send(result.map_err(SendFailure::Failed));
+                }
+            }
+            AgentEvent::Registration { registration, event } => {
+                let known = self.registrations.get(&registration);
+                if known.is_some_and(|known| known.post(event)) {
+                    self.registrations.remove(&registration);
+                }
+            }
+        }
+    }
+
+    fn invite(&mut self, turn: &mut Turn<'_>, call: CallKey, request: Arc<Request>) {
+        let place =
+            if self.closing { Err(TrySendError::Closed(())) } else { self.incoming.try_reserve() };
+        match (place, self.line.upgrade()) {
+            (Ok(place), Some(line)) => {
+                let mailbox = CallBox::new(call);
+                self.calls.insert(call, Arc::clone(&mailbox));
+                place.send(Incoming::Invitation(Invitation::new(mailbox, request, line)));
+            }
+            (Err(TrySendError::Full(())), _) => {
+                let headers = turn.retry_after();
+                turn.reject(call, StatusCode::SERVICE_UNAVAILABLE, &headers);
+            }
+            // The application takes no more calls.
+            _ => turn.reject(call, StatusCode::TEMPORARILY_UNAVAILABLE, &[]),
+        }
+    }
+
+    fn update(&mut self, turn: &mut Turn<'_>, call: CallKey, update: CallUpdate) {
+        match update {
+            CallUpdate::ReinviteAnswered { response } => {
+                if let Some(answer) = self.reinvites.remove(&call) {
+                    let _ = answer.send(Ok(response));
+                }
+                return;
+            }
+            CallUpdate::ReinviteFailed { failure } => {
+                if let Some(answer) = self.reinvites.remove(&call) {
+                    let _ = answer.send(Err(SendFailure::Failed(failure)));
+                }
+                return;
+            }
+            CallUpdate::Ended(reason) => {
+                if let Some(known) = self.calls.remove(&call) {
+                    known.mail.end(reason);
+                }
+                if let Some(answer) = self.reinvites.remove(&call) {
+                    let _ = answer.send(Err(SendFailure::Failed(RequestFailure::CallEnded)));
+                }
+                return;
+            }
+            CallUpdate::Ringing { .. }
+            | CallUpdate::Progress { .. }
+            | CallUpdate::Answered { .. }
+            | CallUpdate::Confirmed { .. }
+            | CallUpdate::Reinvited { .. }
+            | CallUpdate::ReinviteWithdrawn => {}
+        }
+        // Without a handle the call is being hung up: then nobody wants to know.
+        let Some(known) = self.calls.get(&call) else { return };
+        match update {
+            CallUpdate::Answered { .. } | CallUpdate::Confirmed { .. } => {
+                known.mail.push(CallLetter::Update(update));
+            }
+            CallUpdate::Reinvited { .. } => {
+                if known.mail.offer(CallLetter::Update(update)).is_err() {
+                    turn.refuse_reinvite(call, StatusCode::SERVER_INTERNAL_ERROR);
+                }
+            }
+            update => {
+                let _ = known.mail.offer(CallLetter::Update(update)); // counted there
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: ServerKey,
+        call: Option<CallKey>,
+        request: Arc<Request>,
+    ) {
+        let taken = match call {
+            Some(call) => match self.calls.get(&call) {
+                Some(known) => {
+                    let letter = CallLetter::Request { key, request };
+                    known.mail.offer(letter).map_err(|_| TrySendError::Full(()))
+                }
+                None => Err(TrySendError::Closed(())),
+            },
+            None if self.closing => Err(TrySendError::Closed(())),
+            None => self.incoming.try_reserve().and_then(|place| {
+                let line = self.line.upgrade().ok_or(TrySendError::Closed(()))?;
+                place.send(Incoming::Request(IncomingRequest::new(key, request, line)));
+                Ok(())
+            }),
+        };
+        match taken {
+            Ok(()) => {
+                self.owed.insert(key);
+            }
+            Err(TrySendError::Full(())) => {
+                let headers = turn.retry_after();
+                turn.reply(key, StatusCode::SERVICE_UNAVAILABLE, &headers);
+            }
+            Err(TrySendError::Closed(())) => {
+                turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+            }
+        }
+    }
+
+    fn look_at_releases(&mut self, turn: &mut Turn<'_>) {
+        for release in self.releases.take() {
+            match release {
+                Release::Invitation(call) => {
+                    self.calls.remove(&call);
+                    turn.reject(call, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                }
+                Release::HangUp(call) => turn.hang_up(call),
+                Release::Call(call) => {
+                    let unread = self.calls.remove(&call).map(|known| known.mail.take_all());
+                    for letter in unread.into_iter().flatten() {
+                        if let CallLetter::Request { key, .. } = letter {
+                            self.owed.remove(&key);
+                            turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                        }
+                    }
+                    turn.hang_up(call);
+                }
+                Release::Reinvitation(call) => {
+                    turn.refuse_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE);
+                }
+                Release::Request(key) => {
+                    self.owed.remove(&key);
+                    turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                }
+                Release::Unregister(registration) => turn.unregister(registration),
+                Release::Registration(registration) => {
+                    self.registrations.remove(&registration);
+                    turn.unregister(registration);
+                }
+                Release::Leave(registration) => {
+                    self.registrations.remove(&registration);
+                    turn.agent.abandon(turn.transactions, registration);
+                }
+            }
+        }
+    }
+
+    /// Winds everything up: no new work, and an end to all there is. No command comes any more.
+    fn close(&mut self, turn: &mut Turn<'_>) {
+        self.closing = true;
+        for key in self.owed.drain() {
+            turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+        }
+        for call in self.calls.keys() {
+            turn.hang_up(*call);
+        }
+        for registration in self.registrations.keys() {
+            turn.unregister(*registration);
+        }
+    }
+
+    /// A handle on a new call.
+    fn open(&mut self, call: CallKey) -> Option<Call> {
+        let mailbox = CallBox::new(call);
+        self.calls.insert(call, Arc::clone(&mailbox));
+        Some(Call::new(mailbox, self.line.upgrade()?))
+    }
+}
+
+impl Drop for Desk {
+    /// The shard has ended, in order or not: whoever waits for a last word gets one.
+    fn drop(&mut self) {
+        for call in self.calls.values() {
+            call.mail.end(EndReason::Failed);
+        }
+        for registration in self.registrations.values() {
+            registration.stop();
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn reject(&mut self, call: CallKey, status: StatusCode, headers: &[(String, String)]) {
+        log_refused(self.agent.reject(self.now, self.transactions, call, status, headers));
+    }
+
+    fn hang_up(&mut self, call: CallKey) {
+        log_refused(self.agent.hang_up(self.now, self.transactions, call));
+    }
+
+    fn refuse_reinvite(&mut self, call: CallKey, status: StatusCode) {
+        log_refused(self.agent.answer_reinvite(self.now, self.transactions, call, status, None));
+    }
+
+    fn reply(&mut self, key: ServerKey, status: StatusCode, headers: &[(String, String)]) {
+        log_refused(self.agent.reply(self.now, self.transactions, key, status, None, headers));
+    }
+
+    fn unregister(&mut self, registration: RegistrationKey) {
+        log_refused(self.agent.unregister(self.now, self.transactions, registration));
+    }
+
+    fn retry_after(&self) -> [(String, String); 1] {
+        [("Retry-After".to_owned(), self.agent.config().retry_after.to_string())]
+    }
+}
+
+/// Tells who waits that the request was not sent. They may have gone.
+fn refuse(answer: Answer, error: AgentError) {
+    let _ = answer.send(Err(SendFailure::Refused(error)));
+}
+
+/// A handle acts on what it last heard, so it may be late: the call was over, the re-INVITE withdrawn. The
+/// mailbox says so; here it is worth a line for who looks for a lost command.
+fn log_refused(outcome: Result<(), AgentError>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a command came too late or made no sense");
+    }
+}

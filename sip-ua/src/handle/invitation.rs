@@ -1,0 +1,175 @@
+//! A call that someone places to us, before it is answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sip_message::{From, HeaderError, Request, StatusCode, Uri};
+
+use super::call::{CallBox, fields, sdp};
+use super::command::{Command, Line, Release};
+use super::{Call, CallControl, CallError};
+use crate::{Body, EndReason};
+
+/// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
+/// cannot be written twice.
+///
+/// The 100 that stops the caller's retransmissions is sent without it, and so is the 480 after
+/// [`AgentConfig::ringing_limit`](crate::AgentConfig::ringing_limit). When the caller gives up, the next
+/// step gives [`CallError::Ended`] with [`EndReason::CancelledByPeer`]; [`ended`](Self::ended) waits for it.
+///
+/// **Dropping it refuses** the call by 480.
+#[derive(Debug)]
+#[must_use = "dropping an invitation refuses the call"]
+pub struct Invitation {
+    /// Taken when the invitation has its answer.
+    control: Option<CallControl>,
+    request: Arc<Request>,
+}
+
+impl Invitation {
+    pub(super) fn new(call: Arc<CallBox>, request: Arc<Request>, line: Arc<Line>) -> Self {
+        Self { control: Some(CallControl::new(call, line)), request }
+    }
+
+    /// The INVITE.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Who calls.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] if From cannot be read as an address (its tag can).
+    pub fn from(&self) -> Result<Option<From<'_>>, HeaderError> {
+        self.request.get::<From<'_>>()
+    }
+
+    /// The session description that the caller offers; empty if it asks for ours.
+    pub fn offer(&self) -> &[u8] {
+        self.request.body()
+    }
+
+    /// Says 180 Ringing.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn ring(self) -> Result<Self, CallError> {
+        self.provisional(StatusCode::RINGING, None).await
+    }
+
+    /// Says 183 Session Progress with this session description: early media.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn progress(self, answer: impl Into<Bytes>) -> Result<Self, CallError> {
+        self.provisional(StatusCode::SESSION_PROGRESS, sdp(answer)).await
+    }
+
+    /// Says any provisional status from 101 to 199.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn provisional(
+        self,
+        status: StatusCode,
+        body: Option<Body>,
+    ) -> Result<Self, CallError> {
+        if let Some(control) = &self.control {
+            control.order(Command::Ring { call: control.key(), status, body }).await?;
+        }
+        Ok(self)
+    }
+
+    /// Accepts by 200 with this session description: the answer, or the offer if the caller made none.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn accept(self, answer: impl Into<Bytes>) -> Result<Call, CallError> {
+        self.accept_with(sdp(answer), &[]).await
+    }
+
+    /// Accepts by 200 with a body of any type, or none, and more header fields.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn accept_with(
+        mut self,
+        body: Option<Body>,
+        headers: &[(&str, &str)],
+    ) -> Result<Call, CallError> {
+        let headers = fields(headers);
+        if let Some(control) = &self.control {
+            control.order(Command::Accept { call: control.key(), body, headers }).await?;
+        }
+        match self.control.take() {
+            Some(control) => Ok(Call::from_control(control)),
+            None => Err(CallError::Ended(EndReason::Local)), // answered: not reached, `self` is consumed then
+        }
+    }
+
+    /// Refuses by this status, from 300 to 699.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn reject(self, status: StatusCode) -> Result<(), CallError> {
+        self.reject_with(status, &[]).await
+    }
+
+    /// Refuses by this status, from 300 to 699, with more header fields (Retry-After, Warning).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn reject_with(
+        mut self,
+        status: StatusCode,
+        headers: &[(&str, &str)],
+    ) -> Result<(), CallError> {
+        let headers = fields(headers);
+        let Some(control) = &self.control else { return Ok(()) };
+        let rejected =
+            control.order(Command::Reject { call: control.key(), status, headers }).await;
+        self.control = None;
+        rejected
+    }
+
+    /// Sends the caller elsewhere: 302 with these addresses, the best first.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn redirect(self, contacts: &[Uri<'_>]) -> Result<(), CallError> {
+        let contacts: Vec<String> = contacts.iter().map(|contact| format!("<{contact}>")).collect();
+        let headers: Vec<(&str, &str)> =
+            contacts.iter().map(|contact| ("Contact", contact.as_str())).collect();
+        self.reject_with(StatusCode::MOVED_TEMPORARILY, &headers).await
+    }
+
+    /// Waits until the call ends without our doing: the caller gave up, or it rang too long. Cancel safe.
+    pub async fn ended(&mut self) -> EndReason {
+        match &self.control {
+            Some(control) => control.until_end().await,
+            None => EndReason::Local,
+        }
+    }
+
+    /// Why the call is over already; `None` while it waits for us.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.control.as_ref().and_then(CallControl::end_reason)
+    }
+}
+
+impl Drop for Invitation {
+    fn drop(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.release(Release::Invitation(control.key()));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The user agent's handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sip_message::{Method, Uri};
+use sip_transaction::Stopper;
+use sip_transport::Locals;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::Instant;
+
+use super::command::{Command, Line};
+use super::{
+    CallBuilder, IncomingRequest, Invitation, RegisterError, Registration, RequestBuilder, Stopped,
+    UserAgentBuilder,
+};
+use crate::{Account, Body, Live};
+
+/// A SIP user agent: places calls and takes them, registers, sends and takes requests.
+///
+/// A handle on a task that owns the sockets and all protocol state; clones are more handles on the same.
+///
+/// **Dropping the last clone** refuses what waits in [`incoming`](Self::incoming) and everything that comes
+/// later. Calls and registrations go on as long as their handles live. When the last handle of any kind
+/// is gone, what was begun is brought to its end and the task ends.
+#[derive(Clone, Debug)]
+pub struct UserAgent {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    line: Arc<Line>,
+    account: Arc<Account>,
+    locals: Locals,
+    incoming: Mutex<mpsc::Receiver<Incoming>>,
+    stopper: Stopper,
+    /// Closes when the shard has ended.
+    ended: watch::Receiver<()>,
+    shutdown_limit: Duration,
+}
+
+/// What comes in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// Someone calls.
+    Invitation(Invitation),
+    /// A request outside of any call: MESSAGE, and OPTIONS if the agent does not answer that itself.
+    Request(IncomingRequest),
+}
+
+/// How much of everything lives: all zero at rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveCounts {
+    /// What the agent keeps.
+    pub agent: Live,
+    /// How much of that is under way, so that somebody waits for it: see
+    /// [`Agent::under_way`](crate::Agent::under_way).
+    pub under_way: usize,
+    /// Transactions, client and server.
+    pub transactions: usize,
+    /// Timers armed.
+    pub timers: usize,
+}
+
+impl UserAgent {
+    /// Says where to listen and what to be; then [`start`](UserAgentBuilder::start).
+    pub fn builder() -> UserAgentBuilder {
+        UserAgentBuilder::new()
+    }
+
+    pub(super) fn new(
+        line: Arc<Line>,
+        account: Arc<Account>,
+        locals: Locals,
+        incoming: mpsc::Receiver<Incoming>,
+        stopper: Stopper,
+        ended: watch::Receiver<()>,
+        shutdown_limit: Duration,
+    ) -> Self {
+        let incoming = Mutex::new(incoming);
+        let inner = Inner { line, account, locals, incoming, stopper, ended, shutdown_limit };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The account that calls, registers and sends, where no other is named.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.inner.account
+    }
+
+    /// The addresses it listens on, with their real ports.
+    pub fn locals(&self) -> &Locals {
+        &self.inner.locals
+    }
+
+    /// Begins a call to `to`; [`CallBuilder::start`] places it.
+    pub fn call(&self, to: Uri<'static>) -> CallBuilder {
+        CallBuilder::new(Arc::clone(&self.inner.line), Arc::clone(&self.inner.account), to)
+    }
+
+    /// Begins a request outside of any call; [`RequestBuilder::send`] sends it.
+    pub fn request(&self, method: Method, to: Uri<'static>) -> RequestBuilder {
+        let (line, account) = (Arc::clone(&self.inner.line), Arc::clone(&self.inner.account));
+        RequestBuilder::new(line, account, method, to)
+    }
+
+    /// Asks what the other end can do (RFC 3261 §11).
+    pub fn options(&self, to: Uri<'static>) -> RequestBuilder {
+        self.request(Method::Options, to)
+    }
+
+    /// Sends a text (RFC 3428).
+    pub fn message(&self, to: Uri<'static>, text: impl Into<String>) -> RequestBuilder {
+        self.request(Method::Message, to).body(Body::text(text))
+    }
+
+    /// Registers the user agent's own account and waits for the registrar's word. From then on the
+    /// registration is kept alive until its handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Failed`] if the registrar refused or did not answer; nothing is tried again then.
+    /// To go on trying, use [`registration`](Self::registration).
+    pub async fn register(&self) -> Result<Registration, RegisterError> {
+        let mut registration = self.registration(self.account()).await?;
+        registration.registered().await?;
+        Ok(registration)
+    }
+
+    /// Begins to register `account` and does not wait: the handle tells how it goes, and failures are
+    /// tried again with growing pauses.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Refused`] if a limit is reached.
+    pub async fn registration(
+        &self,
+        account: &Arc<Account>,
+    ) -> Result<Registration, RegisterError> {
+        let (line, account) = (&self.inner.line, Arc::clone(account));
+        line.ask(|begun| Command::Register { account, begun }).await?.map_err(Into::into)
+    }
+
+    /// The next call or request that comes in; `None` once the user agent has shut down. Several tasks may
+    /// wait: each thing goes to one of them. Cancel safe.
+    ///
+    /// At most [`incoming_queue`](UserAgentBuilder::incoming_queue) wait here; what comes on top is
+    /// answered 503 with Retry-After.
+    pub async fn incoming(&self) -> Option<Incoming> {
+        self.inner.incoming.lock().await.recv().await
+    }
+
+    /// How much of everything lives.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the user agent has shut down.
+    pub async fn live(&self) -> Result<LiveCounts, Stopped> {
+        self.inner.line.ask(|counts| Command::Live { counts }).await
+    }
+
+    /// Ends everything in order: un-registers, hangs up every call, refuses what comes, and waits until
+    /// all that is answered, but at most [`shutdown_limit`](UserAgentBuilder::shutdown_limit). All handles
+    /// are [`Stopped`] afterwards. Gives whether everything ended in time.
+    pub async fn shutdown(&self) -> bool {
+        let limit = self.inner.shutdown_limit;
+        let begun = Instant::now();
+        self.inner.stopper.stop(limit);
+        // Nothing is ever sent: it changes when its sender is dropped, with the shard.
+        let _ = self.inner.ended.clone().changed().await;
+        begun.elapsed() < limit
+    }
+}
