@@ -117,6 +117,32 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
     !text.is_empty() && text.iter().all(|&b| is(b, class))
 }
 
+/// How many bytes at the start of `text` are of `class`.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "a u8 cannot exceed an array of 256")]
+fn prefix_len(text: &[u8], class: u16) -> usize {
+    let mut len: usize = 0;
+    // Four at a time with one branch: names and tokens are mostly longer than that.
+    let (chunks, _) = text.as_chunks::<4>();
+    for [a, b, c, d] in chunks {
+        let common = CLASSES[*a as usize]
+            & CLASSES[*b as usize]
+            & CLASSES[*c as usize]
+            & CLASSES[*d as usize];
+        if common & class == 0 {
+            break;
+        }
+        len = len.wrapping_add(4);
+    }
+    for &byte in text.get(len..).unwrap_or_default() {
+        if !is(byte, class) {
+            break;
+        }
+        len = len.wrapping_add(1);
+    }
+    len
+}
+
 /// The text of a span that the grammar holds to ASCII (or that was checked to be UTF-8).
 #[inline]
 pub(crate) fn ascii(bytes: &[u8]) -> &str {
@@ -232,11 +258,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn take(&mut self, class: u16) -> Span {
         let start = self.at;
-        let len = self.rest().iter().position(|&b| !is(b, class));
-        self.at = match len {
-            Some(len) => start.saturating_add(len),
-            None => self.text.len(),
-        };
+        self.at = start.saturating_add(prefix_len(self.rest(), class)).min(self.text.len());
         Span::new(start, self.at)
     }
 
@@ -311,18 +333,15 @@ impl<'a> Cursor<'a> {
         mut see: impl FnMut(&'a [u8], RawParam) -> Result<(), Fault>,
     ) -> Result<Span, Fault> {
         let mut span = Span::new(self.at, self.at);
-        let mut first = true;
-        loop {
-            self.skip_lws();
-            let start = self.at;
-            let Some(param) = self.param()? else { return Ok(span) };
-            if first {
-                span.start = start as u16;
-                first = false;
-            }
+        self.skip_lws();
+        if self.peek() == Some(b';') {
+            span.start = self.at as u16;
+        }
+        while let Some(param) = self.param()? {
             span.end = param.end as u16;
             see(self.text, param)?;
         }
+        Ok(span)
     }
 
     /// The end of one value: of the field, or the comma before the next value, whose offset is
