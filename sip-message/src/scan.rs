@@ -59,9 +59,9 @@ const fn classes() -> [u16; 256] {
     add(&mut table, b"#", USER);
     add(&mut table, b"[]/:&+$", URI_PARAM | URI_PARAM_BUILT);
     // Not the grammar's, but unmistakable once the host has been read.
-    add(&mut table, b"=@,#", URI_PARAM);
+    add(&mut table, b"=,#", URI_PARAM);
     add(&mut table, b"[]/?:+$", URI_HEADER | URI_HEADER_BUILT);
-    add(&mut table, b"=@,;", URI_HEADER);
+    add(&mut table, b"=,;", URI_HEADER);
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;

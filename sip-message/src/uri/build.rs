@@ -199,8 +199,13 @@ impl Draft {
         }
         out.extend_from_slice(&self.host);
         write_port(&mut out, self.port);
-        out.extend_from_slice(&self.params);
-        out.extend_from_slice(&self.headers);
+        // An `@` that was read in them would begin the host if the user part is gone.
+        for &byte in self.params.iter().chain(&self.headers) {
+            match byte {
+                b'@' => out.extend_from_slice(b"%40"),
+                _ => out.push(byte),
+            }
+        }
         Uri::from_vec(out)
     }
 }

@@ -60,7 +60,7 @@ impl<'a> Uri<'a> {
     /// Reads a URI that takes up all of `text`.
     ///
     /// More liberal than the grammar where nothing can be misread: `#` in user parts, `_` in host
-    /// names, `@`, `=`, `,` and `#` in parameters, empty parameter values, and the third colon of
+    /// names, `=`, `,` and `#` in parameters, `@` in them if there is a user part, empty parameter values, and the third colon of
     /// RFC 5118 §4.10.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl UriParts {
         }
         let start = cursor.at();
         while cursor.eat(b';') {
-            let item = item(text, cursor, URI_PARAM, UriErrorKind::Parameter)?;
+            let item = self.item(text, cursor, URI_PARAM, UriErrorKind::Parameter)?;
             if item.of(text).first().is_none_or(|&b| b == b'=') {
                 return Err(UriError::new(UriErrorKind::Parameter, item.start.into()));
             }
@@ -91,7 +91,7 @@ impl UriParts {
         if cursor.peek() == Some(b'?') {
             cursor.skip(1);
             loop {
-                let item = item(text, cursor, URI_HEADER, UriErrorKind::Header)?;
+                let item = self.item(text, cursor, URI_HEADER, UriErrorKind::Header)?;
                 match memchr::memchr(b'=', item.of(text)) {
                     None | Some(0) => {
                         return Err(UriError::new(UriErrorKind::Header, item.start.into()));
@@ -140,6 +140,26 @@ impl UriParts {
         *cursor = ahead;
         Ok(())
     }
+
+    /// One parameter or header, name and value together.
+    fn item(
+        &self,
+        text: &[u8],
+        cursor: &mut Cursor<'_>,
+        class: u16,
+        kind: UriErrorKind,
+    ) -> Result<Span, UriError> {
+        let mut span = cursor.take(class);
+        // An `@` should be escaped; only where another has ended the user part can it be no other.
+        while self.user.is_some() && cursor.eat(b'@') {
+            span.end = cursor.take(class).end;
+        }
+        if span.is_empty() {
+            return Err(error(cursor, kind));
+        }
+        escapes(text, span)?;
+        Ok(span)
+    }
 }
 
 /// Takes the scheme and its colon.
@@ -159,21 +179,6 @@ fn scheme(cursor: &mut Cursor<'_>) -> Result<SchemeKind, UriError> {
     };
     cursor.skip(len);
     Ok(kind)
-}
-
-/// One parameter or header, name and value together.
-fn item(
-    text: &[u8],
-    cursor: &mut Cursor<'_>,
-    class: u16,
-    kind: UriErrorKind,
-) -> Result<Span, UriError> {
-    let span = cursor.take(class);
-    if span.is_empty() {
-        return Err(error(cursor, kind));
-    }
-    escapes(text, span)?;
-    Ok(span)
 }
 
 /// Each `%` must begin an escape.

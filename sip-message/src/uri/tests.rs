@@ -76,7 +76,10 @@ fn parts_of_sip_uris() {
             (Some("a"), None, "192.0.2.4", Some(5060), vec![("lr", None), ("x", Some(""))], 0),
         ),
         ("sip:*21#@pbx", (Some("*21#"), None, "pbx", None, vec![], 0)),
-        ("sip:h:5060;x=a@b", (None, None, "h", Some(5060), vec![("x", Some("a@b"))], 0)),
+        (
+            "sip:u@h:5060;x=a@b?y=c@d",
+            (Some("u"), None, "h", Some(5060), vec![("x", Some("a@b"))], 1),
+        ),
         ("sip:u:@h", (Some("u"), Some(""), "h", None, vec![], 0)),
         ("sip:u:a:b%3A@h", (Some("u"), Some("a:b%3A"), "h", None, vec![], 0)),
         // RFC 4475 §3.1.1.2, §3.1.1.3, §3.1.1.4, §3.1.1.9
@@ -159,6 +162,7 @@ fn bad_uris_are_refused_with_kind_and_place() {
         ("sip:@example.com", User, 4),
         ("sip::pw@example.com", User, 4),
         ("sip:a@b@c", Character, 7),
+        ("sip:h:5060;x=a@b", Character, 14),
         ("sip:a%4@b", Escape, 5),
         ("sip:a%ZZ@b", Escape, 5),
         ("sip:a:%@b", Escape, 6),
@@ -319,6 +323,8 @@ fn builders_escape_what_needs_it() -> Result<(), UriError> {
     for (built, expected) in cases {
         assert_eq!(built.as_str(), expected);
     }
+    let odd = uri("sip:u@h;x=a@b?y=c@d");
+    assert_eq!(odd.with_user("")?.as_str(), "sip:h;x=a%40b?y=c%40d");
     let full = uri("sip:a:b@c:1;d=e;f;d=g?h=i");
     assert_eq!(full.without_params()?.without_headers()?.with_port(None)?.as_str(), "sip:a:b@c");
     assert_eq!(full.without_param("D")?.as_str(), "sip:a:b@c:1;f?h=i");
@@ -395,7 +401,14 @@ proptest! {
                 prop_assert!(uri.params().chain(uri.headers()).all(|p| !p.name().is_empty()));
                 // Its parts, put together again, are the URI: nothing is lost or taken twice.
                 let same = uri.with_port(uri.port()).expect("as before");
-                prop_assert_eq!(parts(&same), parts(&uri));
+                let decoded = |uri: &Uri<'_>| -> Vec<_> {
+                    let owned = |text: Cow<'_, str>| text.into_owned();
+                    let all = uri.params().chain(uri.headers());
+                    all.map(|p| (owned(p.name_decoded()), p.value_decoded().map(owned))).collect()
+                };
+                prop_assert_eq!(decoded(&same), decoded(&uri));
+                prop_assert_eq!((same.user(), same.password()), (uri.user(), uri.password()));
+                prop_assert_eq!((same.host_str(), same.port()), (uri.host_str(), uri.port()));
             }
         }
     }

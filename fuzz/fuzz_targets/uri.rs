@@ -1,0 +1,54 @@
+//! Any bytes as a URI: what is read is printed as it came, its parts are those that a builder gets
+//! from it, and it is equivalent to itself.
+
+#![no_main]
+
+use std::borrow::Cow;
+
+use libfuzzer_sys::fuzz_target;
+use sip_message::Uri;
+
+fuzz_target!(|data: &[u8]| {
+    // Two URIs at once, to compare them.
+    let (data, second) = match data.iter().position(|&byte| byte == b'\n') {
+        Some(at) => (&data[..at], Some(&data[at + 1..])),
+        None => (data, None),
+    };
+    let uri = match Uri::parse(data) {
+        Ok(uri) => uri,
+        Err(error) => {
+            assert!(error.offset() <= data.len(), "{error}");
+            return;
+        }
+    };
+    assert_eq!(uri.as_bytes(), data);
+    assert_eq!(uri.to_string().as_bytes(), data);
+    assert!(uri.is_equivalent(&uri.to_static()));
+    let _ = (uri.scheme(), uri.opaque(), uri.user_decoded(), uri.ip(), uri.transport(), uri.maddr());
+    let _ = (uri.ttl(), uri.lr(), uri.user_param(), uri.method_param());
+    if let Some(second) = second.and_then(|second| Uri::parse(second).ok()) {
+        assert_eq!(uri.is_equivalent(&second), second.is_equivalent(&uri));
+    }
+    if !uri.is_sip() {
+        return;
+    }
+    assert!(uri.host().is_some(), "checked when it was parsed");
+    let same = uri.with_port(uri.port()).expect("nothing was changed");
+    assert_eq!(parts(&same), parts(&uri));
+    let bare = uri.without_params().and_then(|uri| uri.without_headers()).expect("less is no worse");
+    assert_eq!((bare.params().count(), bare.headers().count()), (0, 0));
+    if let Some(user) = uri.user_decoded() {
+        let again = bare.with_user(&user).expect("a user is escaped as needed");
+        assert_eq!(again.user_decoded().as_deref(), Some(&*user));
+    }
+});
+
+type Parts<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<u16>, Vec<Item<'a>>);
+type Item<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+
+/// Parameters and headers without their escapes: a builder writes `@` as `%40`.
+fn parts<'a>(uri: &'a Uri<'_>) -> Parts<'a> {
+    let items = uri.params().chain(uri.headers());
+    let items = items.map(|item| (item.name_decoded(), item.value_decoded())).collect();
+    (uri.user(), uri.password(), uri.host_str(), uri.port(), items)
+}
