@@ -24,7 +24,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(uri.as_bytes(), data);
     assert_eq!(uri.to_string().as_bytes(), data);
     assert!(uri.is_equivalent(&uri.to_static()));
-    let _ = (uri.scheme(), uri.opaque(), uri.user_decoded(), uri.ip(), uri.transport(), uri.maddr());
+    let _ =
+        (uri.scheme(), uri.opaque(), uri.user_decoded(), uri.ip(), uri.transport(), uri.maddr());
     let _ = (uri.ttl(), uri.lr(), uri.user_param(), uri.method_param());
     if let Some(second) = second.and_then(|second| Uri::parse(second).ok()) {
         assert_eq!(uri.is_equivalent(&second), second.is_equivalent(&uri));
@@ -35,7 +36,8 @@ fuzz_target!(|data: &[u8]| {
     assert!(uri.host().is_some(), "checked when it was parsed");
     let same = uri.with_port(uri.port()).expect("nothing was changed");
     assert_eq!(parts(&same), parts(&uri));
-    let bare = uri.without_params().and_then(|uri| uri.without_headers()).expect("less is no worse");
+    let bare =
+        uri.without_params().and_then(|uri| uri.without_headers()).expect("less is no worse");
     assert_eq!((bare.params().count(), bare.headers().count()), (0, 0));
     if let Some(user) = uri.user_decoded() {
         let again = bare.with_user(&user).expect("a user is escaped as needed");
