@@ -90,8 +90,9 @@ config! {
     udp_send_buffer: usize = 1024 * 1024;
 
     /// Datagrams taken from one UDP socket, and connections accepted from one TCP socket, before
-    /// the others have their turn; 16.
-    receive_batch: usize = 16;
+    /// they are worked off and the others have their turn; 1. More finds the socket empty sooner and
+    /// so sleeps more often: with SIPp's calls, 16 cost a fifth more CPU than 1.
+    receive_batch: usize = 1;
 
     /// Whether each UDP address is listened on for TCP too, as RFC 3261 §18.2.1 demands; true.
     tcp_beside_udp: bool = true;
