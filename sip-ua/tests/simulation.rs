@@ -1,0 +1,368 @@
+//! Thousands of calls at once over a bad network, on a virtual clock: both ends agree on how each
+//! call ended, nothing is left in any table, and the same seed gives the same run.
+//!
+//! `SIP_SIM_SEED=N` runs another seed; a run that fails prints its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sip_message::{HeaderName, StatusCode, Transport};
+use sip_sim::{Link, Network, NodeId};
+use sip_transaction::{Config, Random};
+use sip_ua::{
+    Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, OutgoingCall,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What one end of a call saw.
+#[derive(Debug, Default)]
+struct End {
+    /// The caller had a 2xx, or the callee its ACK.
+    established: bool,
+    ended: Option<EndReason>,
+}
+
+#[derive(Debug)]
+struct Call {
+    caller: End,
+    caller_key: Option<CallKey>,
+    /// None until the INVITE came through.
+    callee: Option<End>,
+    callee_key: Option<(NodeId, CallKey)>,
+    plan: Plan,
+}
+
+/// What the two people at the ends do, and when.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// After the call was placed.
+    caller_hangs_up: Option<Duration>,
+    /// After the INVITE came.
+    rings: Duration,
+    /// After the INVITE came.
+    answers: Option<(Duration, StatusCode)>,
+    /// After the INVITE came.
+    callee_hangs_up: Option<Duration>,
+}
+
+impl Plan {
+    fn draw(random: &mut Random) -> Self {
+        let mut within = |seconds: u32| MILLISECOND * random.below(seconds * 1000);
+        let (rings, answer, caller, callee) = (within(1), within(8), within(16), within(16));
+        let answers = match random.below(20) {
+            0 => None,
+            1..=3 => Some((answer, StatusCode::BUSY_HERE)),
+            _ => Some((answer, StatusCode::OK)),
+        };
+        let who = random.below(10);
+        Self {
+            // A callee who never answers leaves it to the caller.
+            caller_hangs_up: (who < 6 || answers.is_none()).then_some(caller),
+            rings,
+            answers,
+            callee_hangs_up: (who >= 4).then_some(answer + callee),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    Place,
+    CallerHangsUp,
+    Ring,
+    Answer,
+    CalleeHangsUp,
+}
+
+struct Run {
+    network: Network<Agent>,
+    nodes: [NodeId; 2],
+    random: Random,
+    account: Arc<Account>,
+    transport: Transport,
+    calls: Vec<Call>,
+    by_key: HashMap<(NodeId, CallKey), (usize, Side)>,
+    agenda: BinaryHeap<Reverse<(Instant, usize, Action)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Caller,
+    Callee,
+}
+
+impl Run {
+    fn new(seed: u64, calls: usize, per_second: u32, transport: Transport, link: Link) -> Self {
+        let mut network = Network::new(seed, link);
+        let mut random = Random::new([seed, 1]);
+        let nodes = [1, 2].map(|last: u8| {
+            let address = (transport, ([192, 0, 2, last], 5060).into());
+            let seed = [random.next_u64(), random.next_u64()];
+            let agent = Agent::new(AgentConfig::default(), seed);
+            network.add(&[address], Config::default(), agent).unwrap()
+        });
+        let start = network.now();
+        let spread = Duration::from_secs(calls as u64) / per_second;
+        let micros = u32::try_from(spread.as_micros()).unwrap();
+        let mut agenda = BinaryHeap::new();
+        let calls = (0..calls)
+            .map(|index| {
+                let at = start + Duration::from_micros(random.below(micros).into());
+                agenda.push(Reverse((at, index, Action::Place)));
+                let plan = Plan::draw(&mut random);
+                Call {
+                    caller: End::default(),
+                    caller_key: None,
+                    callee: None,
+                    callee_key: None,
+                    plan,
+                }
+            })
+            .collect();
+        let account = Arc::new(Account::new("sip:someone@example.com".parse().unwrap()));
+        let by_key = HashMap::new();
+        Self { network, nodes, random, account, transport, calls, by_key, agenda }
+    }
+
+    /// Runs until nothing is left to happen.
+    fn finish(&mut self) {
+        loop {
+            let next = self.agenda.peek().map(|Reverse((at, ..))| *at);
+            // The longest wait in the stack is that of a 2xx for its ACK and a BYE after it.
+            let until = next.unwrap_or(self.network.now() + Duration::from_secs(200));
+            match self.network.next_event(until) {
+                Some((node, event)) => self.event(node, event),
+                None => match self.agenda.pop() {
+                    Some(Reverse((_, index, action))) => self.act(index, action),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Who places call `index`, and who takes it.
+    fn ends(&self, index: usize) -> (NodeId, NodeId) {
+        let [one, two] = self.nodes;
+        if index.is_multiple_of(2) { (one, two) } else { (two, one) }
+    }
+
+    fn later(&mut self, after: Option<Duration>, index: usize, action: Action) {
+        if let Some(after) = after {
+            self.agenda.push(Reverse((self.network.now() + after, index, action)));
+        }
+    }
+
+    fn act(&mut self, index: usize, action: Action) {
+        let plan = self.calls[index].plan;
+        let callee = self.calls[index].callee_key;
+        match (action, callee) {
+            (Action::Place, _) => self.place(index),
+            (Action::CallerHangsUp, _) => {
+                let (node, _) = self.ends(index);
+                let key = self.calls[index].caller_key.unwrap();
+                // It may have ended meanwhile.
+                let _ = self.network.with(node, |now, agent, tx| agent.hang_up(now, tx, key));
+            }
+            (Action::Ring, Some((node, key))) => {
+                let _ = self.network.with(node, |now, agent, tx| {
+                    agent.ring(now, tx, key, StatusCode::RINGING, None)
+                });
+            }
+            (Action::Answer, Some((node, key))) => {
+                let (_, status) = plan.answers.unwrap();
+                let _ = self.network.with(node, |now, agent, tx| {
+                    if status.is_success() {
+                        agent.accept(now, tx, key, Some(&Body::sdp("v=0\r\n")), &[])
+                    } else {
+                        agent.reject(now, tx, key, status, &[])
+                    }
+                });
+            }
+            (Action::CalleeHangsUp, Some((node, key))) => {
+                let _ = self.network.with(node, |now, agent, tx| agent.hang_up(now, tx, key));
+            }
+            (Action::Ring | Action::Answer | Action::CalleeHangsUp, None) => {}
+        }
+    }
+
+    fn place(&mut self, index: usize) {
+        let (node, peer) = self.ends(index);
+        let host = if peer == self.nodes[0] { "192.0.2.1" } else { "192.0.2.2" };
+        let transport = self.transport.as_str().to_ascii_lowercase();
+        let to = format!("sip:call-{index}@{host};transport={transport}").parse().unwrap();
+        let outgoing = OutgoingCall::to(to)
+            .body(Body::sdp("v=0\r\n"))
+            .header("X-Call", index.to_string());
+        let account = Arc::clone(&self.account);
+        let placed =
+            self.network.with(node, |now, agent, tx| agent.call(now, tx, &account, outgoing));
+        let key = placed.unwrap().expect("the call is placed");
+        self.calls[index].caller_key = Some(key);
+        self.by_key.insert((node, key), (index, Side::Caller));
+        self.later(self.calls[index].plan.caller_hangs_up, index, Action::CallerHangsUp);
+    }
+
+    fn event(&mut self, node: NodeId, event: AgentEvent) {
+        match event {
+            AgentEvent::Invitation { call, request } => {
+                let header = request.headers().raw(HeaderName::Other("X-Call")).unwrap();
+                let index: usize = std::str::from_utf8(header).unwrap().parse().unwrap();
+                let plan = self.calls[index].plan;
+                assert!(self.calls[index].callee.is_none(), "call {index} came twice");
+                self.calls[index].callee = Some(End::default());
+                self.calls[index].callee_key = Some((node, call));
+                self.by_key.insert((node, call), (index, Side::Callee));
+                self.later(Some(plan.rings), index, Action::Ring);
+                self.later(plan.answers.map(|(after, _)| after), index, Action::Answer);
+                self.later(plan.callee_hangs_up, index, Action::CalleeHangsUp);
+            }
+            AgentEvent::Call { call, update } => {
+                let (index, side) = self.by_key[&(node, call)];
+                let record = &mut self.calls[index];
+                let end = match side {
+                    Side::Caller => &mut record.caller,
+                    Side::Callee => record.callee.as_mut().unwrap(),
+                };
+                assert!(end.ended.is_none(), "call {index}, {side:?}: {update:?} after its end");
+                match update {
+                    CallUpdate::Answered { .. } | CallUpdate::Confirmed { .. } => {
+                        end.established = true;
+                    }
+                    CallUpdate::Ended(reason) => {
+                        end.ended = Some(reason);
+                        self.by_key.remove(&(node, call));
+                    }
+                    _ => {}
+                }
+            }
+            other => panic!("{other:?} was not asked for"),
+        }
+    }
+
+    /// How many calls ended in each way: caller's view / callee's view.
+    fn check(&self) -> BTreeMap<String, usize> {
+        let mut ways = BTreeMap::new();
+        for (index, call) in self.calls.iter().enumerate() {
+            let Some(caller) = &call.caller.ended else { panic!("call {index}: {call:?}") };
+            let callee = call.callee.as_ref().map(|end| {
+                end.ended.as_ref().unwrap_or_else(|| panic!("call {index}: {call:?}"))
+            });
+            assert!(agree(call, caller, callee), "call {index}: {call:?}");
+            let callee = callee.map_or("never invited", name);
+            *ways.entry(format!("{} / {callee}", name(caller))).or_default() += 1;
+        }
+        assert!(self.by_key.is_empty());
+        assert!(self.network.is_quiet(), "timers or messages are left");
+        for &node in &self.nodes {
+            let endpoint = self.network.endpoint(node).unwrap();
+            assert_eq!(endpoint.user().live(), Default::default());
+            assert_eq!(endpoint.transactions().len(), 0);
+            assert_eq!(endpoint.transactions().timers(), 0);
+        }
+        ways
+    }
+}
+
+fn name(reason: &EndReason) -> &'static str {
+    match reason {
+        EndReason::Local => "we hung up",
+        EndReason::Remote => "the peer hung up",
+        EndReason::Cancelled => "we cancelled",
+        EndReason::CancelledByPeer => "the peer cancelled",
+        EndReason::Rejected(_) => "rejected",
+        EndReason::TimedOut => "timed out",
+        EndReason::NoAck => "no ACK",
+        EndReason::PeerLost => "peer lost",
+        other => panic!("{other:?} has no place in this simulation"),
+    }
+}
+
+/// Whether what the two ends say of a call can both be true.
+fn agree(call: &Call, caller: &EndReason, callee: Option<&EndReason>) -> bool {
+    use EndReason::*;
+    let Some(callee) = callee else {
+        // The INVITE never arrived: nobody can have answered.
+        return !call.caller.established && matches!(caller, Cancelled | TimedOut);
+    };
+    match caller {
+        // Our BYE, or both at once.
+        Local => matches!(callee, Remote | Local | NoAck) && call.caller.established,
+        // Their BYE.
+        Remote => matches!(callee, Local | NoAck) && call.caller.established,
+        // CANCEL reached them in time; or crossed with a 2xx, and BYE followed; or with a refusal.
+        Cancelled => matches!(callee, CancelledByPeer | Remote | Local | NoAck | TimedOut),
+        Rejected(response) => match response.status() {
+            StatusCode::BUSY_HERE => matches!(callee, Local),
+            _ => matches!(callee, Local | TimedOut | CancelledByPeer),
+        },
+        // None of the answers came through: so no ACK went back either.
+        TimedOut => !call.callee.as_ref().is_some_and(|end| end.established),
+        // The BYE of one end had no answer; the other has hung up, or has lost us likewise.
+        PeerLost => matches!(callee, Local | Remote | PeerLost | NoAck),
+        _ => false,
+    }
+}
+
+fn bad() -> Link {
+    Link::default()
+        .with_loss(0.20)
+        .with_duplication(0.05)
+        .with_jitter(Duration::from_millis(200))
+}
+
+fn seed(default: u64) -> u64 {
+    std::env::var("SIP_SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default)
+}
+
+fn run(seed: u64, calls: usize, transport: Transport, link: Link) -> (u64, BTreeMap<String, usize>) {
+    let started = Instant::now();
+    let mut run = Run::new(seed, calls, 100, transport, link);
+    run.finish();
+    let ways = run.check();
+    println!(
+        "seed {seed}: {calls} calls, {} virtual, {:.1} s real, {:?}\n{ways:#?}",
+        run.network.elapsed().as_secs(),
+        started.elapsed().as_secs_f64(),
+        run.network.counts(),
+    );
+    (run.network.digest(), ways)
+}
+
+#[test]
+fn ten_thousand_calls_over_a_bad_network_end_alike_at_both_ends_and_leave_nothing() {
+    let (_, ways) = run(seed(2026), 10_000, Transport::Udp, bad());
+    // The plan covers what it is meant to cover.
+    for way in [
+        "we hung up / the peer hung up",
+        "the peer hung up / we hung up",
+        "we cancelled / the peer cancelled",
+        "we cancelled / the peer hung up",
+        "rejected / we hung up",
+    ] {
+        assert!(ways.get(way).is_some_and(|count| *count >= 10), "{way}: {ways:#?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let digest = |seed| run(seed, 300, Transport::Udp, bad()).0;
+    assert_eq!(digest(seed(7)), digest(seed(7)));
+    assert_ne!(digest(7), digest(8));
+}
+
+#[test]
+fn calls_over_a_stream_fare_alike() {
+    run(seed(3), 300, Transport::Tcp, bad());
+}
+
+#[test]
+fn without_faults_every_call_ends_as_planned() {
+    let (_, ways) = run(seed(4), 300, Transport::Udp, Link::default());
+    let odd: Vec<_> = ways.keys().filter(|way| way.contains("timed") || way.contains("no ACK")).collect();
+    assert!(odd.is_empty(), "{ways:#?}");
+}
