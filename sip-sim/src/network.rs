@@ -1,0 +1,545 @@
+//! The network: nodes, what is under way between them, and the clock that all of them share.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::hash::{DefaultHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip_message::Transport;
+use sip_transaction::{
+    Config, ConfigError, Endpoint, Event, Output, Random, TransactionUser, Transactions,
+};
+use sip_transport::{
+    Destination, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
+};
+
+use crate::streams::Streams;
+use crate::{Fate, Link, Passage};
+
+/// A node of a [`Network`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) usize);
+
+/// N endpoints on a network that loses, doubles, delays and reorders by a seed, under one virtual
+/// clock: nothing sleeps, and a minute of protocol takes as long as its messages take to handle.
+///
+/// Equal seeds and equal commands give equal runs, byte for byte ([`digest`](Self::digest)). A
+/// network that is dropped while its thread panics prints its seed, so that the failing run can be
+/// made again.
+pub struct Network<U: TransactionUser> {
+    seed: u64,
+    random: Random,
+    start: Instant,
+    now: Instant,
+    nodes: Vec<Node<U>>,
+    owners: HashMap<(Transport, SocketAddr), (NodeId, ListenerId)>,
+    hosts: HashMap<String, Vec<IpAddr>>,
+    link: Link,
+    links: HashMap<(NodeId, NodeId), Link>,
+    parted: BTreeSet<(NodeId, NodeId)>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
+    sequence: u64,
+    streams: Streams,
+    record: Option<Vec<Passage>>,
+    digest: DefaultHasher,
+    counts: Counts,
+}
+
+struct Node<U: TransactionUser> {
+    endpoint: Endpoint<U>,
+    locals: Locals,
+}
+
+/// How much has passed over a [`Network`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Messages that the nodes sent.
+    pub sent: u64,
+    /// Messages that arrived, doubles included.
+    pub arrived: u64,
+    /// Messages that a link lost.
+    pub lost: u64,
+    /// Messages that arrived a second time.
+    pub doubled: u64,
+    /// Messages that a partition kept.
+    pub parted: u64,
+}
+
+/// Something that will reach a node.
+struct UnderWay {
+    at: Instant,
+    /// Breaks ties in the order of sending.
+    sequence: u64,
+    to: NodeId,
+    what: Arrival,
+}
+
+enum Arrival {
+    Input(Input),
+    /// A message, with what the record says of it.
+    Payload {
+        input: Input,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+    },
+}
+
+impl<U: TransactionUser> Network<U> {
+    /// A network without nodes whose faults are drawn from `seed`.
+    pub fn new(seed: u64, link: Link) -> Self {
+        let start = Instant::now();
+        Self {
+            seed,
+            random: Random::new([seed, 0x6e65_7477_6f72_6b00]),
+            start,
+            now: start,
+            nodes: Vec::new(),
+            owners: HashMap::new(),
+            hosts: HashMap::new(),
+            link,
+            links: HashMap::new(),
+            parted: BTreeSet::new(),
+            under_way: BinaryHeap::new(),
+            sequence: 0,
+            streams: Streams::default(),
+            record: None,
+            digest: DefaultHasher::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds a node that listens on `addresses`, with its own seed drawn from the network's.
+    ///
+    /// # Errors
+    /// Another node has one of the addresses already, or the configuration is not valid.
+    pub fn add(
+        &mut self,
+        addresses: &[(Transport, SocketAddr)],
+        config: Config,
+        user: U,
+    ) -> Result<NodeId, AddError> {
+        let id = NodeId(self.nodes.len());
+        for &(transport, address) in addresses {
+            if self.owners.contains_key(&(transport, address)) {
+                return Err(AddError::AddressTaken { transport, address });
+            }
+        }
+        let locals = Locals::new(addresses.iter().zip(0..).map(|(&(transport, addr), index)| {
+            Local::new(ListenerId::new(index), transport, addr)
+        }));
+        let config = config.seed([self.random.next_u64(), self.random.next_u64()]);
+        let endpoint = Endpoint::new(config, locals.clone(), self.now, user)?;
+        for local in locals.iter() {
+            self.owners.insert((local.transport, local.addr), (id, local.id));
+        }
+        self.nodes.push(Node { endpoint, locals });
+        Ok(id)
+    }
+
+    /// Lets the nodes resolve `name` to `addresses`. A name that was never given does not resolve.
+    pub fn host(&mut self, name: &str, addresses: &[IpAddr]) {
+        self.hosts.insert(name.to_ascii_lowercase(), addresses.to_vec());
+    }
+
+    /// Sets what the network does to what goes from one node to another from now on, in that
+    /// direction only.
+    pub fn set_link(&mut self, from: NodeId, to: NodeId, link: Link) {
+        self.links.insert((from, to), link);
+    }
+
+    /// Sets what the network does between all nodes that have no link of their own.
+    pub fn set_default_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// Parts two nodes: from now on nothing that either sends reaches the other, and streams
+    /// between them break. What is under way already arrives.
+    pub fn part(&mut self, one: NodeId, other: NodeId) {
+        self.parted.insert((one, other));
+        self.parted.insert((other, one));
+        for (node, flow) in self.streams.break_between(one, other) {
+            let error = Some(TransportError::Closed);
+            self.arrive(node, self.now, Arrival::Input(Input::Closed { flow, error }));
+        }
+    }
+
+    /// Ends the parting of two nodes.
+    pub fn heal(&mut self, one: NodeId, other: NodeId) {
+        self.parted.remove(&(one, other));
+        self.parted.remove(&(other, one));
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The virtual time since the start of the run.
+    pub fn elapsed(&self) -> Duration {
+        self.now.duration_since(self.start)
+    }
+
+    /// The seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The endpoint of a node; none for an id of another network.
+    pub fn endpoint(&self, node: NodeId) -> Option<&Endpoint<U>> {
+        self.nodes.get(node.0).map(|node| &node.endpoint)
+    }
+
+    /// Gives a node's user a command, at the virtual time, and sends what comes of it. None for an
+    /// id of another network.
+    pub fn with<R>(
+        &mut self,
+        node: NodeId,
+        command: impl FnOnce(Instant, &mut U, &mut Transactions) -> R,
+    ) -> Option<R> {
+        let now = self.now;
+        let endpoint = &mut self.nodes.get_mut(node.0)?.endpoint;
+        let result = endpoint.with(now, |user, transactions| command(now, user, transactions));
+        self.drain(node);
+        Some(result)
+    }
+
+    /// Runs until a node has an event for its application, and returns it; or until the virtual
+    /// time is `until`, or until nothing is left that could happen, and returns none. In the last
+    /// two cases the clock stands at `until`.
+    pub fn next_event(&mut self, until: Instant) -> Option<(NodeId, U::Event)> {
+        loop {
+            for index in 0..self.nodes.len() {
+                let event = self.nodes.get_mut(index).and_then(|n| n.endpoint.poll_event());
+                if let Some(event) = event {
+                    return Some((NodeId(index), event));
+                }
+            }
+            if !self.step(until) {
+                self.now = self.now.max(until);
+                return None;
+            }
+        }
+    }
+
+    /// Whether nothing is under way and no node waits for a time.
+    pub fn is_quiet(&self) -> bool {
+        self.under_way.is_empty()
+            && self.nodes.iter().all(|node| node.endpoint.poll_timeout().is_none())
+    }
+
+    /// Keeps every message from now on, to be read by [`passages`](Self::passages). Off at first.
+    pub fn record(&mut self) {
+        self.record.get_or_insert_default();
+    }
+
+    /// What was kept since [`record`](Self::record), in order of arrival.
+    pub fn passages(&self) -> &[Passage] {
+        self.record.as_deref().unwrap_or_default()
+    }
+
+    /// A digest of every message that was sent so far with its time, ends and fate: two runs with
+    /// the same digest had the same trace.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
+    /// How much has passed.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The next thing that happens no later than `until`: an arrival before a timer of the same
+    /// time, nodes in the order they were added. False if there is none.
+    fn step(&mut self, until: Instant) -> bool {
+        let arrival = self.under_way.peek().map(|Reverse(next)| next.at);
+        let timer = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| Some((node.endpoint.poll_timeout()?, index)))
+            .min();
+        let is_arrival = match (arrival, timer) {
+            (Some(arrival), Some((timer, _))) => arrival <= timer,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return false,
+        };
+        if is_arrival {
+            if arrival.is_some_and(|at| at > until) {
+                return false;
+            }
+            let Some(Reverse(UnderWay { at, to, what, .. })) = self.under_way.pop() else {
+                return false;
+            };
+            self.now = self.now.max(at);
+            let input = match what {
+                Arrival::Input(input) => input,
+                Arrival::Payload { input, transport, from, to } => {
+                    self.counts.arrived += 1;
+                    if let Input::Datagram { payload, .. } | Input::Message { payload, .. } = &input
+                    {
+                        let payload = payload.clone();
+                        self.note(transport, from, to, Fate::Arrived, payload);
+                    }
+                    input
+                }
+            };
+            if let Some(node) = self.nodes.get_mut(to.0) {
+                node.endpoint.handle_input(self.now, input);
+            }
+            self.drain(to);
+        } else if let Some((at, index)) = timer {
+            if at > until {
+                return false;
+            }
+            self.now = self.now.max(at);
+            if let Some(node) = self.nodes.get_mut(index) {
+                node.endpoint.handle_timeout(self.now);
+            }
+            self.drain(NodeId(index));
+        }
+        true
+    }
+
+    /// Takes what a node wants done, and does it.
+    fn drain(&mut self, node: NodeId) {
+        while let Some(output) =
+            self.nodes.get_mut(node.0).and_then(|node| node.endpoint.poll_output())
+        {
+            match output {
+                Output::Transmit(transmit) => self.transmit(node, transmit),
+                Output::Resolve { id, name, .. } => {
+                    let result = self
+                        .hosts
+                        .get(&name.to_ascii_lowercase())
+                        .cloned()
+                        .ok_or(TransportError::NameNotFound);
+                    let input = Input::Resolved { id, result };
+                    self.arrive(node, self.now + self.link.delay, Arrival::Input(input));
+                }
+                Output::Close(connection) => {
+                    for (node, flow) in self.streams.close(node, connection) {
+                        let closed = Input::Closed { flow, error: None };
+                        self.arrive(node, self.now, Arrival::Input(closed));
+                    }
+                }
+                // A kind of output that this version does not know changes nothing on the network.
+                _ => {}
+            }
+        }
+    }
+
+    fn transmit(&mut self, node: NodeId, transmit: Transmit) {
+        self.counts.sent += 1;
+        let transport = transmit.destination.transport();
+        if transport.is_reliable() {
+            self.transmit_stream(node, transmit);
+        } else {
+            self.transmit_datagram(node, transmit);
+        }
+    }
+
+    fn transmit_datagram(&mut self, node: NodeId, transmit: Transmit) {
+        let target = Target::from(transmit.destination);
+        let Some((from, _)) = self.source(node, &target) else {
+            return self.fail(node, &transmit, target, TransportError::NoListener);
+        };
+        let (transport, to) = (target.transport, target.remote);
+        let Some(&(peer, listener)) = self.owners.get(&(transport, to)) else {
+            return self.note(transport, from, to, Fate::Nowhere, transmit.payload);
+        };
+        if self.parted.contains(&(node, peer)) {
+            self.counts.parted += 1;
+            return self.note(transport, from, to, Fate::Parted, transmit.payload);
+        }
+        let link = self.link_between(node, peer);
+        if self.chance(link.loss) {
+            self.counts.lost += 1;
+            return self.note(transport, from, to, Fate::Lost, transmit.payload);
+        }
+        let copies = if self.chance(link.duplication) { 2 } else { 1 };
+        self.counts.doubled += copies - 1;
+        for _ in 0..copies {
+            let at = self.now + self.delay(&link);
+            let flow = Flow { transport, listener, connection: None, remote: from };
+            let input = Input::Datagram { flow, payload: transmit.payload.clone() };
+            self.arrive(peer, at, Arrival::Payload { input, transport, from, to });
+        }
+    }
+
+    fn transmit_stream(&mut self, node: NodeId, transmit: Transmit) {
+        // A response goes over its request's connection while that is open, else to the fall-back;
+        // a request over a connection that is open to its target, else over a new one.
+        let first = self.streams.find(node, &transmit.destination);
+        let target = match (first, &transmit.destination, transmit.fallback) {
+            (Some(_), destination, _) | (None, destination @ Destination::Target(_), _) => {
+                Target::from(*destination)
+            }
+            (None, Destination::Flow(_), Some(fallback)) => fallback,
+            (None, Destination::Flow(flow), None) => {
+                return self.fail(node, &transmit, (*flow).into(), TransportError::Closed);
+            }
+        };
+        let found = first.or_else(|| self.streams.find(node, &Destination::Target(target)));
+        let stream = match found {
+            Some(stream) => stream,
+            None => {
+                let Some((from, near)) = self.source(node, &target) else {
+                    return self.fail(node, &transmit, target, TransportError::NoListener);
+                };
+                let owner = self.owners.get(&(target.transport, target.remote));
+                let Some(&(peer, far)) = owner else {
+                    return self.fail(node, &transmit, target, TransportError::Refused);
+                };
+                if self.parted.contains(&(node, peer)) {
+                    return self.fail(node, &transmit, target, TransportError::ConnectTimeout);
+                }
+                self.streams.open(target.transport, (node, near, from), (peer, far, target.remote))
+            }
+        };
+        let link = self.link_between(stream.near, stream.far);
+        let mut delay = self.delay(&link);
+        if self.chance(link.loss) {
+            self.counts.lost += 1;
+            delay += link.recovery;
+        }
+        let at = self.streams.in_order(stream.sending, self.now + delay);
+        let (transport, from, to) = (target.transport, stream.from, stream.to);
+        let input = Input::Message { flow: stream.flow, payload: transmit.payload };
+        self.arrive(stream.far, at, Arrival::Payload { input, transport, from, to });
+    }
+
+    /// The address that a node sends from to reach a target, and its listener.
+    fn source(&self, node: NodeId, target: &Target) -> Option<(SocketAddr, ListenerId)> {
+        let locals = &self.nodes.get(node.0)?.locals;
+        let local = target
+            .listener
+            .and_then(|id| locals.get(id))
+            .or_else(|| locals.select(target.transport, &target.remote))?;
+        Some((local.addr, local.id))
+    }
+
+    fn fail(&mut self, node: NodeId, transmit: &Transmit, target: Target, error: TransportError) {
+        if transmit.token != 0 {
+            let input = Input::SendFailed { token: transmit.token, target, error };
+            self.arrive(node, self.now + self.link.delay, Arrival::Input(input));
+        }
+    }
+
+    fn arrive(&mut self, to: NodeId, at: Instant, what: Arrival) {
+        self.sequence += 1;
+        self.under_way.push(Reverse(UnderWay { at, sequence: self.sequence, to, what }));
+    }
+
+    fn link_between(&self, from: NodeId, to: NodeId) -> Link {
+        self.links.get(&(from, to)).copied().unwrap_or(self.link)
+    }
+
+    fn delay(&mut self, link: &Link) -> Duration {
+        let micros = u32::try_from(link.jitter.as_micros()).unwrap_or(u32::MAX);
+        let jitter = self.random.below(micros.saturating_add(1));
+        link.delay + Duration::from_micros(jitter.into())
+    }
+
+    fn chance(&mut self, part: f64) -> bool {
+        // Drawn even when nothing can come of it: so a run with other faults has the same delays.
+        f64::from(self.random.below(1 << 30)) < part * f64::from(1 << 30)
+    }
+
+    fn note(
+        &mut self,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+        fate: Fate,
+        payload: Bytes,
+    ) {
+        let at = self.elapsed();
+        self.digest.write_u128(at.as_nanos());
+        self.digest.write_u8(fate as u8);
+        self.digest.write(from.to_string().as_bytes());
+        self.digest.write(to.to_string().as_bytes());
+        self.digest.write(&payload);
+        if let Some(record) = &mut self.record {
+            record.push(Passage { at, transport, from, to, fate, payload });
+        }
+    }
+}
+
+impl<U: TransactionUser> Drop for Network<U> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("sip-sim: this run had the seed {}", self.seed);
+        }
+    }
+}
+
+impl<U: TransactionUser> std::fmt::Debug for Network<U> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("seed", &self.seed)
+            .field("elapsed", &self.elapsed())
+            .field("nodes", &self.nodes.len())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a node was not added.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// Two nodes may not have one address.
+    #[error("another node listens on {}:{address} already", transport.as_str())]
+    AddressTaken {
+        /// The protocol below SIP.
+        transport: Transport,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The configuration of the node's endpoint is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl PartialEq for UnderWay {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.sequence) == (other.at, other.sequence)
+    }
+}
+
+impl Eq for UnderWay {}
+
+impl PartialOrd for UnderWay {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UnderWay {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+/// A user of transactions that only hands on what it hears: for tests of the layers below one.
+#[derive(Debug, Default)]
+pub struct Listener {
+    heard: std::collections::VecDeque<Event>,
+}
+
+impl TransactionUser for Listener {
+    type Event = Event;
+
+    fn handle(&mut self, _now: Instant, event: Event, _transactions: &mut Transactions) {
+        self.heard.push_back(event);
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.heard.pop_front()
+    }
+}
