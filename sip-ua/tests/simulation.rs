@@ -3,7 +3,13 @@
 //!
 //! `SIP_SIM_SEED=N` runs another seed; a run that fails prints its own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -82,7 +88,6 @@ enum Action {
 struct Run {
     network: Network<Agent>,
     nodes: [NodeId; 2],
-    random: Random,
     account: Arc<Account>,
     transport: Transport,
     calls: Vec<Call>,
@@ -126,7 +131,7 @@ impl Run {
             .collect();
         let account = Arc::new(Account::new("sip:someone@example.com".parse().unwrap()));
         let by_key = HashMap::new();
-        Self { network, nodes, random, account, transport, calls, by_key, agenda }
+        Self { network, nodes, account, transport, calls, by_key, agenda }
     }
 
     /// Runs until nothing is left to happen.
@@ -195,9 +200,8 @@ impl Run {
         let host = if peer == self.nodes[0] { "192.0.2.1" } else { "192.0.2.2" };
         let transport = self.transport.as_str().to_ascii_lowercase();
         let to = format!("sip:call-{index}@{host};transport={transport}").parse().unwrap();
-        let outgoing = OutgoingCall::to(to)
-            .body(Body::sdp("v=0\r\n"))
-            .header("X-Call", index.to_string());
+        let outgoing =
+            OutgoingCall::to(to).body(Body::sdp("v=0\r\n")).header("X-Call", index.to_string());
         let account = Arc::clone(&self.account);
         let placed =
             self.network.with(node, |now, agent, tx| agent.call(now, tx, &account, outgoing));
@@ -249,9 +253,10 @@ impl Run {
         let mut ways = BTreeMap::new();
         for (index, call) in self.calls.iter().enumerate() {
             let Some(caller) = &call.caller.ended else { panic!("call {index}: {call:?}") };
-            let callee = call.callee.as_ref().map(|end| {
-                end.ended.as_ref().unwrap_or_else(|| panic!("call {index}: {call:?}"))
-            });
+            let callee = call
+                .callee
+                .as_ref()
+                .map(|end| end.ended.as_ref().unwrap_or_else(|| panic!("call {index}: {call:?}")));
             assert!(agree(call, caller, callee), "call {index}: {call:?}");
             let callee = callee.map_or("never invited", name);
             *ways.entry(format!("{} / {callee}", name(caller))).or_default() += 1;
@@ -309,17 +314,19 @@ fn agree(call: &Call, caller: &EndReason, callee: Option<&EndReason>) -> bool {
 }
 
 fn bad() -> Link {
-    Link::default()
-        .with_loss(0.20)
-        .with_duplication(0.05)
-        .with_jitter(Duration::from_millis(200))
+    Link::default().with_loss(0.20).with_duplication(0.05).with_jitter(Duration::from_millis(200))
 }
 
 fn seed(default: u64) -> u64 {
     std::env::var("SIP_SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default)
 }
 
-fn run(seed: u64, calls: usize, transport: Transport, link: Link) -> (u64, BTreeMap<String, usize>) {
+fn run(
+    seed: u64,
+    calls: usize,
+    transport: Transport,
+    link: Link,
+) -> (u64, BTreeMap<String, usize>) {
     let started = Instant::now();
     let mut run = Run::new(seed, calls, 100, transport, link);
     run.finish();
@@ -363,6 +370,7 @@ fn calls_over_a_stream_fare_alike() {
 #[test]
 fn without_faults_every_call_ends_as_planned() {
     let (_, ways) = run(seed(4), 300, Transport::Udp, Link::default());
-    let odd: Vec<_> = ways.keys().filter(|way| way.contains("timed") || way.contains("no ACK")).collect();
+    let odd: Vec<_> =
+        ways.keys().filter(|way| way.contains("timed") || way.contains("no ACK")).collect();
     assert!(odd.is_empty(), "{ways:#?}");
 }
