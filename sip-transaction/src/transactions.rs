@@ -325,9 +325,9 @@ mod tests {
     /// What a live transaction costs, without the bytes of its message: hundreds of thousands live.
     #[test]
     fn transactions_are_small() {
-        const CLIENT_BYTES: usize = 232;
-        const SERVER_BYTES: usize = 264;
-        const TIMER_BYTES: usize = 56;
+        const CLIENT_BYTES: usize = 184;
+        const SERVER_BYTES: usize = 224;
+        const TIMER_BYTES: usize = 40;
         let (client, server) = (Slots::<Client>::slot_bytes(), Slots::<Server>::slot_bytes());
         let timer = TimerStore::<Expiry>::slot_bytes();
         assert!(client <= CLIENT_BYTES, "a client transaction takes {client} bytes");
