@@ -86,3 +86,8 @@ pub use handle::{
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
+
+/// The README's code compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
