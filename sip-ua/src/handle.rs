@@ -1,12 +1,14 @@
 //! What an application holds: handles on one task that owns the agent and its sockets.
 //!
-//!     UserAgent  Call  Invitation  IncomingRequest  Registration      any task, any thread
-//!         |        |       |              |              |  ^
-//!         |  commands, a bounded channel; releases, a list  |  mailboxes, bounded
-//!         V        V       V              V              V  |
-//!     +---------------------- Desk ------------------------------+
-//!     |  Agent   Transactions   Sockets                          |   one task: the shard
-//!     +----------------------------------------------------------+
+//! ```text
+//! UserAgent  Call  Invitation  IncomingRequest  Registration      any task, any thread
+//!     |        |       |              |              |  ^
+//!     |  commands, a bounded channel; releases, a list  |  mailboxes, bounded
+//!     V        V       V              V              V  |
+//! +---------------------- Desk ------------------------------+
+//! |  Agent   Transactions   Sockets                          |   one task: the shard
+//! +----------------------------------------------------------+
+//! ```
 //!
 //! No protocol state is out here: a handle is a key and a way to speak of it. So a task of the user's
 //! that is slow, or gone, holds nothing up.
