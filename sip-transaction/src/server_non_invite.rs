@@ -96,6 +96,10 @@ impl ServerNonInvite {
         Self { state: State::Trying, is_reliable }
     }
 
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
     pub(crate) fn handle(&mut self, input: Input, out: &mut Actions<Timer>) {
         use self::Timer::{Abandoned, J};
         use Input::{Final, OtherProvisional, Request, RequestTimeout, Timer, TransportError};

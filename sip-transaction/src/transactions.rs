@@ -44,6 +44,8 @@ pub struct Transactions {
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
     stats: Stats,
+    /// How many transactions are unfinished.
+    unfinished: usize,
 }
 
 /// What a timer was armed for.
@@ -71,6 +73,7 @@ impl Transactions {
             events: VecDeque::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
+            unfinished: 0,
         }
     }
 
@@ -107,6 +110,13 @@ impl Transactions {
     /// Whether none lives.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many transactions somebody still waits for: requests without a final response, and final
+    /// responses to an INVITE (other than a 2xx) without their ACK. The others live on only to absorb
+    /// what comes late; a program that ends need not wait for them.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// How many timers are armed, those of the transaction user included.
@@ -219,6 +229,15 @@ impl Transactions {
         let payload = response.to_bytes();
         let transmit = Transmit { destination, fallback, payload, token: 0 };
         self.outputs.push_back(Output::Transmit(transmit));
+    }
+
+    /// Notes whether a transaction is unfinished.
+    fn count_unfinished(count: &mut usize, was: &mut bool, is: bool) {
+        match (core::mem::replace(was, is), is) {
+            (false, true) => *count += 1,
+            (true, false) => *count -= 1,
+            (false, false) | (true, true) => {}
+        }
     }
 
     /// Whether one more transaction may live.

@@ -33,6 +33,7 @@ pub(super) struct Client {
     message: Bytes,
     is_sent: bool,
     is_acknowledged: bool,
+    is_counted_unfinished: bool,
     running: Running,
     /// Of an INVITE its CANCEL, of a CANCEL its INVITE: both have one branch.
     partner: Option<ClientKey>,
@@ -93,7 +94,7 @@ impl Transactions {
             Hop::Known(target) => {
                 let key = self.insert_client(method, nonce, target);
                 if let Err(error) = self.send_first(now, key, request) {
-                    self.clients.remove(key.0);
+                    self.remove_client(key);
                     return Err(error.into());
                 }
                 Ok(key)
@@ -350,6 +351,7 @@ impl Transactions {
 
     fn insert_client(&mut self, method: Method, nonce: u64, target: Target) -> ClientKey {
         self.stats.transactions += 1;
+        self.unfinished += 1;
         ClientKey(self.clients.insert(Client {
             machine: Machine::Waiting(None),
             method,
@@ -359,6 +361,7 @@ impl Transactions {
             message: Bytes::new(),
             is_sent: false,
             is_acknowledged: false,
+            is_counted_unfinished: true,
             running: Running::default(),
             partner: None,
             span: None,
@@ -530,6 +533,7 @@ impl Transactions {
         mut response: Option<Response>,
         error: Option<TransportError>,
     ) {
+        self.recount_client(key);
         for action in actions {
             let Some(client) = self.clients.get_mut(key.0) else { return };
             match action {
@@ -563,6 +567,7 @@ impl Transactions {
         mut response: Option<Response>,
         error: Option<TransportError>,
     ) {
+        self.recount_client(key);
         for action in actions {
             let Some(client) = self.clients.get_mut(key.0) else { return };
             match action {
@@ -585,6 +590,13 @@ impl Transactions {
                 | Action::SendAck
                 | Action::SendCancel => self.carry_out(key, action, error),
             }
+        }
+    }
+
+    fn recount_client(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key.0) {
+            let is = client.is_unfinished();
+            Self::count_unfinished(&mut self.unfinished, &mut client.is_counted_unfinished, is);
         }
     }
 
@@ -702,9 +714,15 @@ impl Transactions {
         self.end_client(key);
     }
 
-    fn end_client(&mut self, key: ClientKey) {
-        let Some(mut client) = self.clients.remove(key.0) else { return };
+    fn remove_client(&mut self, key: ClientKey) -> Option<Client> {
+        let mut client = self.clients.remove(key.0)?;
         client.running.stop_all(&mut self.timers);
+        Self::count_unfinished(&mut self.unfinished, &mut client.is_counted_unfinished, false);
+        Some(client)
+    }
+
+    fn end_client(&mut self, key: ClientKey) {
+        let Some(client) = self.remove_client(key) else { return };
         trace_in!(client.span, "terminated");
         if client.method == Method::Cancel {
             let invite = client.partner.and_then(|invite| self.clients.get_mut(invite.0));
@@ -715,14 +733,30 @@ impl Transactions {
         }
         // The INVITE is decided: what its CANCEL would still learn is of no use, and no response could
         // find it any more.
-        if let Some(mut cancel) = client.partner.and_then(|cancel| self.clients.remove(cancel.0)) {
-            cancel.running.stop_all(&mut self.timers);
+        if let Some(cancel) = client.partner {
+            self.remove_client(cancel);
         }
         self.events.push_back(Event::Terminated { key: Key::Client(key) });
     }
 }
 
 impl Client {
+    fn is_unfinished(&self) -> bool {
+        match &self.machine {
+            Machine::Waiting(_) => true,
+            Machine::Invite(machine) => match machine.state() {
+                client_invite::State::Calling | client_invite::State::Proceeding => true,
+                client_invite::State::Completed
+                | client_invite::State::Accepted
+                | client_invite::State::Terminated => false,
+            },
+            Machine::NonInvite(machine) => match machine.state() {
+                client_non_invite::State::Trying | client_non_invite::State::Proceeding => true,
+                client_non_invite::State::Completed | client_non_invite::State::Terminated => false,
+            },
+        }
+    }
+
     fn awaits_an_answer(&self) -> bool {
         match &self.machine {
             Machine::Waiting(_) => false,

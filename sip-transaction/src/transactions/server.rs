@@ -26,6 +26,7 @@ pub(super) struct Server {
     running: Running,
     /// The INVITE was cancelled; the user knows.
     is_cancelled: bool,
+    is_counted_unfinished: bool,
     span: TransactionSpan,
 }
 
@@ -317,6 +318,7 @@ impl Transactions {
             kept: Kept::Request(Box::new((raw, flow))),
             running: Running::default(),
             is_cancelled: false,
+            is_counted_unfinished: false,
             span: transaction_span!("server", method, request.headers()),
             method,
         }));
@@ -339,6 +341,7 @@ impl Transactions {
         actions: Actions<server_invite::Timer>,
         mut given: Given,
     ) {
+        self.recount_server(key);
         for action in actions {
             let Some(server) = self.servers.get_mut(key.0) else { return };
             match action {
@@ -371,6 +374,7 @@ impl Transactions {
         actions: Actions<server_non_invite::Timer>,
         mut given: Given,
     ) {
+        self.recount_server(key);
         for action in actions {
             let Some(server) = self.servers.get_mut(key.0) else { return };
             match action {
@@ -393,6 +397,13 @@ impl Transactions {
                 | Action::SendAck
                 | Action::SendCancel => self.carry_out_server(key, action, &mut given),
             }
+        }
+    }
+
+    fn recount_server(&mut self, key: ServerKey) {
+        if let Some(server) = self.servers.get_mut(key.0) {
+            let is = server.is_unfinished();
+            Self::count_unfinished(&mut self.unfinished, &mut server.is_counted_unfinished, is);
         }
     }
 
@@ -494,8 +505,27 @@ impl Transactions {
         if let Ok(entry) = self.matches.find_entry(hash, |slot| *slot == key.0.slot) {
             entry.remove();
         }
+        debug_assert_eq!(self.matches.len(), self.servers.len(), "an entry for each transaction");
+        Self::count_unfinished(&mut self.unfinished, &mut server.is_counted_unfinished, false);
         if server.method != Method::Cancel {
             self.events.push_back(Event::Terminated { key: Key::Server(key) });
+        }
+    }
+}
+
+impl Server {
+    fn is_unfinished(&self) -> bool {
+        match &self.machine {
+            Machine::Invite(machine) => match machine.state() {
+                server_invite::State::Proceeding | server_invite::State::Completed => true,
+                server_invite::State::Confirmed
+                | server_invite::State::Accepted
+                | server_invite::State::Terminated => false,
+            },
+            Machine::NonInvite(machine) => match machine.state() {
+                server_non_invite::State::Trying | server_non_invite::State::Proceeding => true,
+                server_non_invite::State::Completed | server_non_invite::State::Terminated => false,
+            },
         }
     }
 }

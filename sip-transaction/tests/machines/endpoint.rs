@@ -249,6 +249,28 @@ fn equal_seeds_and_inputs_give_equal_outputs() {
 }
 
 #[test]
+fn a_transaction_is_unfinished_while_somebody_waits_for_it() {
+    let unfinished = |steps: &[(&str, usize)]| {
+        let mut run = Run::new("udp");
+        for (n, (step, expected)) in steps.iter().enumerate() {
+            let words: Vec<String> = step.split(' ').map(str::to_owned).collect();
+            run.input(Duration::from_millis(n as u64), &words);
+            assert_eq!(run.endpoint.transactions().unfinished(), *expected, "{step} of {steps:?}");
+        }
+        run.endpoint.handle_timeout(run.start + Duration::from_secs(100));
+        assert_eq!(run.endpoint.transactions().unfinished(), 0, "{steps:?}");
+    };
+    unfinished(&[("from_tu INVITE", 1), ("recv 180", 1), ("recv 200", 0)]);
+    unfinished(&[("from_tu INVITE", 1), ("recv 486", 0)]);
+    unfinished(&[("from_tu INVITE", 1), ("recv 180", 1), ("from_tu cancel", 2), ("recv 487", 1)]);
+    unfinished(&[("from_tu BYE", 1), ("recv 100", 1), ("recv 200", 0)]);
+    unfinished(&[("from_tu BYE", 1), ("transport_error", 0)]);
+    unfinished(&[("recv INVITE", 1), ("from_tu 180", 1), ("from_tu 200", 0)]);
+    unfinished(&[("recv INVITE", 1), ("from_tu 486", 1), ("recv ACK", 0)]);
+    unfinished(&[("recv BYE", 1), ("from_tu 200", 0), ("recv BYE", 0)]);
+}
+
+#[test]
 fn counters_count() {
     let mut run = Run::new("udp");
     run.input(Duration::ZERO, &["from_tu".into(), "OPTIONS".into()]);

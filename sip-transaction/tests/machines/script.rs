@@ -231,6 +231,9 @@ impl Run {
         expected.sort_by_key(|what| !what.starts_with("send"));
         happened.sort_by_key(|what| !what.starts_with("send"));
         assert_eq!(happened, expected, "at {when:?}: {line:?}");
+        if self.endpoint.transactions().is_empty() {
+            assert_eq!(self.endpoint.transactions().timers(), 0, "timers of nobody after {line:?}");
+        }
     }
 
     /// Lets the time pass; what happened. Each outcome before the end is marked with its time.

@@ -283,6 +283,11 @@ impl World {
         let stats = self.endpoint.stats();
         assert!(stats.live_clients >= self.clients.len());
         assert!(stats.live_servers >= self.servers.len());
+        let live = stats.live_clients + stats.live_servers;
+        // At most two timers a transaction, one a lookup; none of something that is over.
+        let most = 2 * live + stats.live_lookups + self.timers.len();
+        assert!(stats.live_timers <= most, "{} timers of {live} transactions", stats.live_timers);
+        assert!(self.endpoint.transactions().unfinished() <= live);
     }
 
     /// The user answers what it owes, and time passes: nothing is left.
@@ -307,6 +312,7 @@ impl World {
         let left = (stats.live_clients, stats.live_servers, stats.live_timers, stats.live_lookups);
         assert_eq!(left, (0, 0, 0, 0), "clients, servers, timers, lookups left");
         assert_eq!((self.clients.len(), self.servers.len()), (0, 0), "ends that were not told");
+        assert_eq!(self.endpoint.transactions().unfinished(), 0);
     }
 }
 
