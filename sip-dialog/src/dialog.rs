@@ -402,7 +402,12 @@ impl Dialog {
         // associated with it are performed.  If the request is rejected, none
         // of the state changes are performed."
         if makes_dialog(request.method()) {
-            self.state = State::Confirmed;
+            let before = core::mem::replace(&mut self.state, State::Confirmed);
+            if before == State::Early && self.role == Role::Uas {
+                // It is the request that made the dialog, or one that came before: its Contact is known
+                // already, and what has refreshed the target since is newer.
+                return;
+            }
         }
         // RFC 3261 §12.2.2: "When a UAS receives a target refresh request, it MUST replace the
         // dialog's remote target URI with the URI from the Contact header field

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
-use sip_message::Response;
+use sip_message::{Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
 
 pub use config::AgentConfig;
@@ -66,6 +66,8 @@ pub struct Agent {
     /// Whose secrets answer challenges within calls that came in.
     account: Option<Arc<Account>>,
     calls: Slab<Call>,
+    /// How many of them are not over.
+    active_calls: usize,
     dialogs: Dialogs<CallKey>,
     /// The client transactions that something waits for.
     clients: KeyMap<ClientKey, ClientUse>,
@@ -111,8 +113,12 @@ enum ServerUse {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Live {
-    /// Calls, those included that are over but wait for the end of a transaction.
+    /// Calls, those included that are over but wait for the end of a transaction: up to 64*T1, in which the
+    /// other side may still repeat itself.
     pub calls: usize,
+    /// Those of them that are not over. When this is 0, and nothing is unfinished in the transactions
+    /// ([`Transactions::unfinished`]), nobody misses us if we go.
+    pub active_calls: usize,
     /// Dialogs, early ones included.
     pub dialogs: usize,
     /// Requests of the application without an answer.
@@ -136,6 +142,7 @@ impl Agent {
             config,
             account: None,
             calls: Slab::new(),
+            active_calls: 0,
             dialogs: Dialogs::new(seed, dialogs),
             clients: KeyMap::default(),
             servers: KeyMap::default(),
@@ -161,6 +168,7 @@ impl Agent {
     pub fn live(&self) -> Live {
         Live {
             calls: self.calls.len(),
+            active_calls: self.active_calls,
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
             owed_replies: self.owed.len(),
@@ -286,6 +294,10 @@ impl TransactionUser for Agent {
             }
             Event::Ack { request, .. } => self.ack_received(now, tx, request),
             Event::Cancelled { key, .. } => self.cancelled(now, tx, key),
+            // RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC
+            // SHOULD discard the message."
+            Event::Response { response, .. }
+                if response.headers().get_all::<Via<'_>>().nth(1).is_some() => {}
             Event::Response { key, response } => {
                 self.client_event(now, tx, key, Outcome::Response(response));
             }

@@ -217,7 +217,9 @@ impl Agent {
 
     /// Tells the application, unless the call is over for it.
     pub(crate) fn update(&mut self, call: CallKey, update: CallUpdate) {
-        self.events.push_back(AgentEvent::Call { call, update });
+        if self.calls.get(call).is_some_and(|call| !matches!(call.phase, Phase::Over)) {
+            self.events.push_back(AgentEvent::Call { call, update });
+        }
     }
 
     /// The call is over: the one place that says so. What is owed to the peer has been sent, or is sent here.
@@ -239,12 +241,14 @@ impl Agent {
             }
             Phase::Calling | Phase::Cancelling | Phase::Established => {}
         }
+        self.active_calls = self.active_calls.saturating_sub(1);
         call.session.end();
         if let Some(timer) = call.caller.as_mut().and_then(|caller| caller.timer.take()) {
             tx.disarm(timer);
         }
         self.end_exchange(now, tx, key);
-        self.update(key, CallUpdate::Ended(reason));
+        let update = CallUpdate::Ended(reason);
+        self.events.push_back(AgentEvent::Call { call: key, update });
         self.release(key);
     }
 

@@ -195,3 +195,24 @@ pub enum RequestFailure {
     #[error("no room to send it again")]
     Full,
 }
+
+impl RequestFailure {
+    /// The status that stands for it.
+    pub(crate) fn as_status(&self) -> StatusCode {
+        match self {
+            Self::Refused(response) => response.status(),
+            // RFC 3261 §8.1.3.1: "When a timeout error is
+            // received from the transaction layer, it MUST be treated as if a 408
+            // (Request Timeout) status code has been received."
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            // RFC 3261 §8.1.3.1: "If a fatal
+            // transport error is reported by the transport layer (generally, due to
+            // fatal ICMP errors in UDP or connection failures in TCP), the
+            // condition MUST be treated as a 503 (Service Unavailable) status code."
+            Self::TransportError => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Glare => StatusCode::REQUEST_PENDING,
+            Self::CallEnded => StatusCode::REQUEST_TERMINATED,
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}

@@ -21,6 +21,9 @@ use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraH
 /// provisional responses."
 const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
 
+/// What an unlimited ringing limit comes to: a time that can be added to any other.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
 impl Agent {
     /// An INVITE outside of any dialog that passed the checks of RFC 3261 §8.2.
     pub(crate) fn invitation(
@@ -52,7 +55,7 @@ impl Agent {
             // header fields that are not necessary for processing requests."
             Ok(None) | Err(_) => Duration::MAX,
         };
-        let limit = expires.min(self.config.ringing_limit);
+        let limit = expires.min(self.config.ringing_limit).min(LONGEST_WAIT);
 
         let session = Session::new(Role::Uas, cseq(&request));
         let request = Arc::new(request);
@@ -84,6 +87,7 @@ impl Agent {
             }
             return self.refuse_for_now(now, tx, server, &request);
         }
+        self.active_calls += 1;
         self.served(server).usage = ServerUse::Invite(key);
         self.events.push_back(AgentEvent::Invitation { call: key, request });
     }
@@ -208,10 +212,7 @@ impl Agent {
     ) {
         let Some(call) = self.calls.get(key) else { return };
         let builder = self.response(request, status, self.local_tag(call));
-        if let Ok(response) = builder.build() {
-            // When the transaction is gone, so is the need for an answer.
-            let _ = tx.respond(now, server, response);
-        }
+        self.respond(now, tx, server, request, builder);
         self.server_answered(server);
     }
 
@@ -371,10 +372,12 @@ impl Agent {
 
     /// The transaction of an INVITE that we have not answered is of no use any more.
     pub(crate) fn invite_server_lost(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
-        let invited = |call: &Call| matches!(call.phase, Phase::Invited(_));
-        if self.calls.get(key).is_some_and(invited) {
-            self.end_call(now, tx, key, EndReason::TransportError);
-        }
+        let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get(key) else { return };
+        let (server, request) = (invited.server, Arc::clone(&invited.request));
+        // If the transaction still is, it needs a final response to end by, sent or not.
+        let status = StatusCode::SERVER_INTERNAL_ERROR;
+        self.refuse_invite(now, tx, key, server, &request, status);
+        self.end_call(now, tx, key, EndReason::TransportError);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Calls that we place: the caller's side of RFC 3261 §13.2, and CANCEL (§9.1).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_dialog::{Dialog, DialogId, Role, Session};
-use sip_message::{Contact, HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
+use sip_message::{Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
 use sip_transaction::{ClientKey, NextHop, Transactions};
 use smallvec::SmallVec;
 
@@ -67,8 +67,20 @@ impl Agent {
         let Some(key) = self.calls.insert_with(|_| call) else {
             return Err(AgentError::Full { what: "calls" });
         };
-        self.clients.insert(client, ClientUse::Invite(key.into()));
-        Ok(key.into())
+        let key = CallKey::from(key);
+        self.active_calls += 1;
+        self.clients.insert(client, ClientUse::Invite(key));
+        // RFC 3261 §13.2.1: "If the time indicated in the Expires
+        // header field is reached and no final answer for the INVITE has been
+        // received, the UAC core SHOULD generate a CANCEL request for the
+        // INVITE, as per Section 9."
+        if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key)
+            && let Ok(Some(expires)) = caller.invite.headers().get::<Expires>()
+        {
+            let after = Duration::from_secs(expires.0.into()).min(self.config.ringing_limit);
+            caller.timer = Some(tx.arm(now, after, TimerKind::Calling.token(key)));
+        }
+        Ok(key)
     }
 
     /// Gives up the INVITE.
@@ -271,7 +283,7 @@ impl Agent {
     fn confirmed_dialog(&mut self, key: CallKey, response: &Response) -> Option<usize> {
         let caller = self.calls.get_mut(key)?.caller.as_mut()?;
         let dialog = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)).ok()?;
-        if caller.forks.len() >= usize::from(self.config.max_forks) {
+        if caller.forks.len() >= usize::from(self.config.max_forks.max(1)) {
             // A callee that has answered is worth more than one that rings.
             let ringing = caller.forks.iter().position(|fork| fork.ack.is_none())?;
             self.dialogs.remove(caller.forks.remove(ringing).dialog);
@@ -339,9 +351,6 @@ impl Agent {
         let Ok(client) = tx.request(now, caller.invite.clone(), caller.hop.clone()) else {
             return false;
         };
-        if let Some(timer) = caller.timer.take() {
-            tx.disarm(timer);
-        }
         caller.client = client;
         caller.challenges += 1;
         call.session.invite_resent(number);

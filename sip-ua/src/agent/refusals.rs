@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use sip_dialog::{DialogKey, Found, Rejection};
-use sip_message::{HeaderName, Method, Request, ResponseBuilder, StatusCode};
+use sip_message::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
 use sip_transport::Flow;
 
@@ -136,12 +136,14 @@ impl Agent {
         let mut unknown = String::new();
         for value in request.headers().raw_all(HeaderName::Require) {
             let required = String::from_utf8_lossy(value);
-            for tag in required.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            // What is no token cannot be sent back, folded lines above all.
+            let tags = required.split(',').map(|tag| tag.trim_matches(|c| !is_token(c)));
+            for tag in tags.filter(|tag| !tag.is_empty()) {
                 if !self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag)) {
                     if !unknown.is_empty() {
                         unknown.push_str(", ");
                     }
-                    unknown.push_str(tag);
+                    unknown.extend(tag.chars().filter(|c| is_token(*c)));
                 }
             }
         }
@@ -210,7 +212,7 @@ impl Agent {
                 .response(request, StatusCode::UNSUPPORTED_MEDIA_TYPE, &tag)
                 .raw(HeaderName::AcceptEncoding, b"identity"),
         };
-        self.respond(now, tx, server, builder);
+        self.respond(now, tx, server, request, builder);
     }
 
     /// Refuses a request by a status, and Retry-After where it has one.
@@ -227,7 +229,7 @@ impl Agent {
         if let Some(seconds) = rejection.retry_after {
             builder = builder.raw(HeaderName::RetryAfter, seconds.to_string().as_bytes());
         }
-        self.respond(now, tx, server, builder);
+        self.respond(now, tx, server, request, builder);
     }
 
     /// 503 with Retry-After: there is no room.
@@ -262,7 +264,7 @@ impl Agent {
             None => tx.local_tag(server),
         };
         let builder = self.response(request, status, &tag);
-        self.respond(now, tx, server, builder);
+        self.respond(now, tx, server, request, builder);
     }
 
     /// RFC 3261 §11.2: what we can do.
@@ -277,7 +279,8 @@ impl Agent {
         // for a SIP response as discussed in Section 8.2.6.  The response code
         // chosen MUST be the same that would have been chosen had the request
         // been an INVITE."
-        if self.calls.len() >= self.config.max_calls {
+        let outside = request.headers().to_tag().is_none();
+        if outside && self.calls.len() >= self.config.max_calls {
             return self.refuse_for_now(now, tx, server, request);
         }
         let tag = tx.local_tag(server);
@@ -292,19 +295,25 @@ impl Agent {
             .raw(HeaderName::AcceptLanguage, b"*");
         let supported = self.capabilities.supported.as_deref().unwrap_or("");
         builder = builder.raw(HeaderName::Supported, supported.as_bytes());
-        self.respond(now, tx, server, builder);
+        self.respond(now, tx, server, request, builder);
     }
 
-    fn respond(
+    /// Sends a response; if it cannot be built, a bare 500, for a server transaction lives until it is answered.
+    pub(crate) fn respond(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         server: ServerKey,
+        request: &Request,
         builder: ResponseBuilder,
     ) {
-        // What our own code builds from a request that passed validation can be built; and a transaction
-        // that is gone needs no answer.
-        if let Ok(response) = builder.build() {
+        let bare = || {
+            Response::to_request(request, StatusCode::SERVER_INTERNAL_ERROR)
+                .to_tag(&tx.local_tag(server))
+                .build()
+        };
+        if let Ok(response) = builder.build().or_else(|_| bare()) {
+            // A transaction that is gone needs no answer.
             let _ = tx.respond(now, server, response);
         }
     }
@@ -323,6 +332,11 @@ fn check_scheme(request: &Request) -> Result<(), Unfit> {
         Ok(uri) if uri.is_sip() => Ok(()),
         _ => Err(Unfit::Scheme),
     }
+}
+
+/// Whether a character may stand in a `token` (RFC 3261 §25.1).
+fn is_token(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(character)
 }
 
 /// Whether the body may be left unread.

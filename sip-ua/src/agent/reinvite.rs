@@ -224,9 +224,7 @@ impl Agent {
         let number = cseq(&ours.request);
         call.session.answered(number, response.status(), |range| *range.start());
         call.session.ack_sent(number);
-        if !matches!(call.phase, Phase::Over) {
-            self.update(key, CallUpdate::ReinviteAnswered { response: Box::new(response) });
-        }
+        self.update(key, CallUpdate::ReinviteAnswered { response: Box::new(response) });
     }
 
     fn reinvite_refused(
@@ -246,7 +244,7 @@ impl Agent {
         let (challenges, glares) = (ours.challenges, ours.glares);
         let status = match &response {
             Ok(response) => response.status(),
-            Err(_) => StatusCode::REQUEST_TIMEOUT,
+            Err(failure) => failure.as_status(),
         };
         let challenged = match &response {
             Ok(response) => challenges < MAX_CHALLENGES && self.challenge_call(key, response),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_dialog::ends_dialog;
-use sip_message::{Method, Request, Response, StatusCode, Uri};
+use sip_message::{Method, Request, Response, Uri};
 use sip_transaction::{ClientKey, NextHop, Transactions};
 
 use super::call::Phase;
@@ -171,9 +171,7 @@ impl Agent {
         let Some(asked) = self.requests.remove(key) else { return };
         let status = match &result {
             Ok(response) => response.status(),
-            Err(RequestFailure::TimedOut) => StatusCode::REQUEST_TIMEOUT,
-            // The peer may not know anything of it.
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Err(failure) => failure.as_status(),
         };
         if let (Place::InCall(call), Ok(response)) = (asked.place, &result)
             && let Some(dialog) = self.calls.get(call).and_then(|call| call.dialog)
@@ -273,5 +271,8 @@ fn is_plain(method: &Method) -> bool {
             | Method::Bye
             | Method::Register
             | Method::Prack
+            | Method::Update
+            | Method::Subscribe
+            | Method::Refer
     )
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_message::StatusCode;
+use sip_message::{Method, StatusCode};
 use sip_ua::{AgentConfig, AgentError, CallState};
 
 use crate::harness::*;
@@ -22,10 +22,14 @@ fn a_call_from_invite_to_bye() {
     pair.run(ms(50));
     pair.expect(ALICE, &["answered"]);
     pair.expect(BOB, &["confirmed"]);
+    assert_eq!((pair.live(ALICE).active_calls, pair.live(BOB).active_calls), (1, 1));
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
     pair.expect(ALICE, &["ended: we hung up"]);
     pair.run(ms(50));
     pair.expect(BOB, &["ended: the peer hung up"]);
+    // Alice's INVITE lives on for repeats of its 2xx; Bob has nothing more to wait for.
+    let live = [pair.live(ALICE), pair.live(BOB)].map(|live| (live.calls, live.active_calls));
+    assert_eq!(live, [(1, 0), (0, 0)]);
     assert_eq!(
         pair.flow(),
         [
@@ -293,10 +297,88 @@ fn an_invitation_expires() {
         agent.call(now, tx, &alice(), to_bob().header("Expires", "10"))
     })
     .unwrap();
+    // Alice's own clock cancels at the same time; let it be late.
+    pair.network(|_, what| match what {
+        "CANCEL" => Fate::Delay(ms(50)),
+        _ => Fate::Deliver,
+    });
     pair.run(secs(11));
     pair.expect(BOB, &["invitation", "ended: nobody answered in time"]);
-    pair.expect(ALICE, &["ended: rejected with 487 Request Terminated"]);
+    pair.expect(ALICE, &["ended: nobody answered in time"]);
+    assert_eq!(pair.log.iter().filter(|line| line.ends_with("bob: 487 INVITE")).count(), 1);
     pair.nothing_left();
+}
+
+// RFC 3261 §13.2.1: "If the time indicated in the Expires
+// header field is reached and no final answer for the INVITE has been
+// received, the UAC core SHOULD generate a CANCEL request for the INVITE, as per Section 9."
+#[test]
+fn a_call_expires_at_the_caller() {
+    let mut lone = Lone::new();
+    lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob().header("Expires", "10")))
+        .unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 180, "b", &[]);
+    lone.run(secs(9));
+    lone.expect(&["ringing 0"]);
+    lone.expect_sent(&[]);
+    lone.run(secs(2));
+    let sent = lone.sent();
+    assert_eq!(summary(&sent[0].1), "CANCEL");
+    lone.answer(&invite, 487, "b", &[]);
+    lone.expect(&["ended: nobody answered in time"]);
+    lone.nothing_left();
+}
+
+#[test]
+fn what_cannot_be_sent_ends_the_call() {
+    let mut lone = Lone::new();
+    lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob())).unwrap();
+    lone.fail_to_send();
+    lone.expect(&["ended: a message could not be sent"]);
+    lone.nothing_left();
+}
+
+#[test]
+fn what_cannot_be_sent_within_a_call() {
+    let mut lone = Lone::new();
+    let call = lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob())).unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 200, "b", &[("Contact", "<sip:bob@192.0.2.2>")]);
+    lone.expect(&["answered"]);
+    lone.sent();
+    // Another try may do better: the call goes on.
+    lone.tell(|agent, now, tx| agent.send(now, tx, call, Method::Info, None, &[])).unwrap();
+    lone.fail_to_send();
+    lone.expect(&["no response: it could not be sent"]);
+    lone.tell(|agent, now, tx| agent.reinvite(now, tx, call, None)).unwrap();
+    lone.fail_to_send();
+    lone.expect(&["reinvite failed: it could not be sent"]);
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
+    lone.fail_to_send();
+    lone.expect(&["ended: we hung up"]);
+    lone.nothing_left();
+}
+
+#[test]
+fn a_caller_that_cannot_be_told_that_it_rings() {
+    let mut lone = Lone::new();
+    lone.receive_text(
+        "INVITE sip:alice@192.0.2.1 SIP/2.0
+        Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKring
+        Max-Forwards: 70
+        From: <sip:bob@192.0.2.2>;tag=b
+        To: <sip:alice@192.0.2.1>
+        Call-ID: ring
+        CSeq: 1 INVITE
+        Contact: <sip:bob@192.0.2.2>",
+        "",
+    );
+    let call = lone.last_invitation.unwrap();
+    lone.tell(|agent, now, tx| agent.ring(now, tx, call, StatusCode::RINGING, None)).unwrap();
+    lone.fail_to_send();
+    lone.expect(&["invitation", "ended: a message could not be sent"]);
+    lone.nothing_left();
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn a_message_is_challenged() {
     lone.answer(&message, 407, "p", &[("Proxy-Authenticate", &challenge("p", "n1"))]);
     let message = again(&mut lone, Method::Message);
     assert_eq!(message.headers().cseq().unwrap().number, 2);
-    assert_eq!(&message.body()[..], b"hello");
+    assert_eq!(message.body(), b"hello");
     assert!(message.headers().contains(HeaderName::ProxyAuthorization));
     lone.answer(&message, 202, "b", &[]);
     lone.expect(&["response 202"]);
@@ -194,7 +194,7 @@ fn requests_within_a_call_are_challenged() {
     lone.answer(&invite, 407, "", &[("Proxy-Authenticate", &stale)]);
     let invite = again(&mut lone, Method::Invite);
     assert_eq!(invite.headers().cseq().unwrap().number, 4);
-    assert_eq!(&invite.body()[..], OFFER);
+    assert_eq!(invite.body(), OFFER);
     lone.answer(&invite, 200, "", &[CONTACT]);
     let ack = lone.sent_request(Method::Ack);
     assert_eq!(ack.headers().cseq().unwrap().number, 4);

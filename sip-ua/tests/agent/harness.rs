@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_message::{HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport};
 use sip_transaction::{Config, Endpoint, Output, Transactions};
-use sip_transport::{Flow, Input, ListenerId, Local, Locals};
+use sip_transport::{Flow, Input, ListenerId, Local, Locals, Target, TransportError};
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, Live,
     OutgoingCall,
@@ -325,6 +325,8 @@ pub struct Lone {
     pub now: Instant,
     end: Endpoint<Agent>,
     sent: Vec<(SocketAddr, Message)>,
+    /// The last thing that was sent: its token.
+    token: u64,
     events: Vec<AgentEvent>,
     /// The call of the last invitation.
     pub last_invitation: Option<CallKey>,
@@ -341,6 +343,7 @@ impl Lone {
             now,
             end: endpoint(ALICE, now, config),
             sent: Vec::new(),
+            token: 0,
             events: Vec::new(),
             last_invitation: None,
         }
@@ -385,6 +388,7 @@ impl Lone {
     fn drain(&mut self) {
         while let Some(output) = self.end.poll_output() {
             let Output::Transmit(transmit) = output else { panic!("{output:?}") };
+            self.token = transmit.token;
             self.sent.push((transmit.destination.remote(), parse(&transmit.payload)));
         }
         while let Some(event) = self.end.poll_event() {
@@ -403,6 +407,16 @@ impl Lone {
     pub fn expect(&mut self, events: &[&str]) {
         let got: Vec<String> = self.take().iter().map(words).collect();
         assert_eq!(got, events);
+    }
+
+    /// The transport says that what was sent last was not.
+    pub fn fail_to_send(&mut self) {
+        assert_ne!(self.token, 0, "nobody wants to know");
+        self.sent.clear();
+        let target = Target::new(Transport::Udp, addr(BOB));
+        let error = TransportError::Unreachable;
+        self.end.handle_input(self.now, Input::SendFailed { token: self.token, target, error });
+        self.drain();
     }
 
     pub fn has_sent(&self) -> bool {

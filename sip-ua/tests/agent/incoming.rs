@@ -213,7 +213,7 @@ fn a_message_is_answered_by_the_application() {
     lone.receive_text(&request("MESSAGE", 1, "Content-Type: text/plain"), "hello");
     let events = lone.take();
     let [AgentEvent::Request { key, request, .. }] = &events[..] else { panic!("{events:?}") };
-    assert_eq!(&request.body()[..], b"hello");
+    assert_eq!(request.body(), b"hello");
     assert_eq!(lone.live().owed_replies, 1);
     let key = *key;
     let early =
@@ -224,7 +224,7 @@ fn a_message_is_answered_by_the_application() {
     lone.tell(|agent, now, tx| agent.reply(now, tx, key, StatusCode::OK, Some(&body), &headers))
         .unwrap();
     let response = lone.sent_response(200);
-    assert_eq!(&response.body()[..], b"and to you");
+    assert_eq!(response.body(), b"and to you");
     assert_eq!(header(response.headers(), "Subject"), Some("greetings"));
     settle(&mut lone);
 }

@@ -1,5 +1,12 @@
 //! The user agent core against itself and against a peer that is played by hand, on wire bytes and virtual time.
 #![allow(unreachable_pub, reason = "the modules of a test are one program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, also within its helpers"
+)]
 
 mod calls;
 mod cancel;

@@ -24,7 +24,7 @@ fn a_message_outside_of_a_call() {
     let [AgentEvent::Request { key: theirs, request, call: None }] = &events[..] else {
         panic!("{events:?}")
     };
-    assert_eq!(&request.body()[..], b"hello");
+    assert_eq!(request.body(), b"hello");
     let theirs = *theirs;
     pair.tell(BOB, |agent, now, tx| agent.reply(now, tx, theirs, StatusCode::OK, None, &[]))
         .unwrap();
@@ -181,8 +181,28 @@ fn an_invite_says_who_calls_and_what_it_can_do() {
     ] {
         assert_eq!(header(invite.headers(), name), Some(value), "{name}");
     }
-    assert_eq!(&invite.body()[..], OFFER);
+    assert_eq!(invite.body(), OFFER);
     assert!(invite.validate().is_ok());
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, key)).unwrap();
+    lone.nothing_left();
+}
+
+// RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC
+// SHOULD discard the message."
+#[test]
+fn a_response_for_someone_behind_us_is_discarded() {
+    let mut lone = Lone::new();
+    lone.tell(|agent, now, tx| {
+        agent.request(now, tx, &alice(), Method::Options, &bob(), None, &[])
+    })
+    .unwrap();
+    let options = lone.sent_request(Method::Options);
+    let via = ("Via", "SIP/2.0/UDP 192.0.2.99;branch=z9hG4bKbehind");
+    lone.answer(&options, 200, "b", &[via]);
+    lone.expect(&[]);
+    lone.run(secs(33));
+    lone.sent();
+    // For the transaction below it was the final response all the same.
+    lone.expect(&["no response: no answer in time"]);
     lone.nothing_left();
 }
