@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_dialog::{Dialog, DialogId, Role, Session};
-use sip_message::{Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
+use sip_message::{
+    Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Transport, Uri,
+};
 use sip_transaction::{ClientKey, NextHop, Transactions};
 use smallvec::SmallVec;
 
