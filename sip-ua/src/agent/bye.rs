@@ -42,6 +42,8 @@ impl Agent {
         challenges: u8,
     ) {
         let Some((state, _)) = self.dialogs.get_mut(dialog) else { return };
+        // RFC 3261 §15: "A UA MUST NOT send a
+        // BYE outside of a dialog."
         // RFC 3261 §15.1.1: "A BYE request is constructed as would any other request within a
         // dialog, as described in Section 12."
         let Ok(builder) = state.request(Method::Bye) else { return };

@@ -40,6 +40,10 @@ impl Capabilities {
 }
 
 /// The methods that the agent handles whatever the application does.
+///
+/// RFC 3261 §13.1: "A UA that supports INVITE MUST also support ACK, CANCEL and BYE."
+///
+/// RFC 3261 §11: "All UAs MUST support the OPTIONS method."
 pub(crate) fn is_own(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options)
 }

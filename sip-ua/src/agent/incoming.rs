@@ -41,6 +41,9 @@ impl Agent {
         if self.calls.len() >= self.config.max_calls {
             return self.refuse_for_now(now, tx, server, &request);
         }
+        // RFC 3261 §8.2.6.2: "The
+        // same tag MUST be used for all responses to that request, both final
+        // and provisional (again excepting the 100 (Trying))."
         let tag = tx.local_tag(server);
         let dialog = match Dialog::uas(&request, &tag, flow.transport) {
             Ok(dialog) => dialog,
@@ -113,6 +116,7 @@ impl Agent {
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("ring")) };
         let server = invited.server;
+        // RFC 3261 §13.3.1.1: "Each of these MUST indicate the same dialog ID."
         let response = self.session_response(tx, call, &invited.request, status, body, &[])?;
         if tx.respond(now, server, response).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError);

@@ -156,6 +156,9 @@ impl Agent {
             key,
             match response.status() {
                 StatusCode::RINGING => CallUpdate::Ringing { early, response },
+                // RFC 3261 §8.1.3.2: "A
+                // UAC MUST treat any provisional response different than 100 that it
+                // does not recognize as 183 (Session Progress)."
                 _ => CallUpdate::Progress { early, response },
             },
         );

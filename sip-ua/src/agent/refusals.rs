@@ -40,6 +40,10 @@ impl Agent {
     ) {
         // RFC 3261 §8.2: "UASs SHOULD process the requests in the order of the steps that
         // follow in this section"
+        // What is refused on the way leaves no trace but its transaction:
+        // RFC 3261 §8.2: "If a request is accepted,
+        // all state changes associated with it MUST be performed.  If it is
+        // rejected, all state changes MUST NOT be performed."
         if let Err(unfit) = self.check_method(&request).and_then(|()| check_scheme(&request)) {
             return self.refuse_unfit(now, tx, server, &request, unfit);
         }
@@ -85,6 +89,8 @@ impl Agent {
     ) {
         let Some((dialog, call)) = self.dialogs.get_mut(key) else { return };
         let call = *call;
+        // RFC 3261 §15.1.2: "A UAS core receiving a BYE request for an existing dialog MUST follow
+        // the procedures of Section 12.2.2 to process the request."
         if let Err(rejection) = dialog.receive(&request) {
             return self.refuse(now, tx, server, &request, rejection);
         }
