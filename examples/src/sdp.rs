@@ -100,8 +100,9 @@ impl Media {
                     .collect();
                 self.audio(&mut text, &formats, stream.direction.mirrored());
             } else {
+                // A port of zero refuses it.
                 // RFC 3264 §6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line
-                // in the answer." A port of zero refuses it.
+                // in the answer."
                 let format = stream.formats.first().unwrap_or(&"0");
                 let _ = write!(text, "m={} 0 {} {format}\r\n", stream.kind, stream.protocol);
             }
