@@ -134,27 +134,27 @@ async fn take(desk: Arc<Desk>, invitation: Invitation) {
         let from = from.as_deref().unwrap_or("somebody");
         desk.console.event(format_args!("call {number}: INVITE from {from}"));
     }
-    match answer(&desk, number, invitation).await {
-        Ok(Some(call)) => {
-            desk.counts.answered.fetch_add(1, Ordering::Relaxed);
-            hold_line(&desk, number, call).await;
-        }
-        Ok(None) => {
-            desk.counts.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        Err(CallError::Ended(reason)) => {
-            let count = match reason {
-                EndReason::CancelledByPeer => &desk.counts.cancelled,
-                _ => &desk.counts.failed,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-            desk.console.event(format_args!("call {number}: {reason}"));
-        }
-        Err(error) => {
-            desk.counts.failed.fetch_add(1, Ordering::Relaxed);
-            desk.console.event(format_args!("call {number}: {error}"));
-        }
+    // Boxed, so that a held call does not keep the room that answering took.
+    if let Some(call) = Box::pin(welcome(&desk, number, invitation)).await {
+        hold_line(&desk, number, call).await;
     }
+}
+
+/// Answers and counts how that went; gives the call if there is one.
+async fn welcome(desk: &Desk, number: u64, invitation: Invitation) -> Option<Call> {
+    let (count, call) = match answer(desk, number, invitation).await {
+        Ok(Some(call)) => (&desk.counts.answered, Some(call)),
+        Ok(None) => (&desk.counts.refused, None),
+        Err(error) => {
+            desk.console.event(format_args!("call {number}: {error}"));
+            match error {
+                CallError::Ended(EndReason::CancelledByPeer) => (&desk.counts.cancelled, None),
+                _ => (&desk.counts.failed, None),
+            }
+        }
+    };
+    count.fetch_add(1, Ordering::Relaxed);
+    call
 }
 
 /// Rings, then accepts or refuses.

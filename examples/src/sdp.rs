@@ -49,8 +49,10 @@ impl Direction {
 /// Where our audio would go: a port that is really ours, though nobody listens to what comes there.
 #[derive(Debug)]
 pub struct Media {
-    address: IpAddr,
-    port: u16,
+    port: String,
+    /// The lines before the streams, but for the version in their midst.
+    before_version: String,
+    after_version: String,
     /// Kept so that the port stays ours; what arrives is left to the kernel to throw away.
     _socket: UdpSocket,
     versions: AtomicU32,
@@ -67,8 +69,17 @@ impl Media {
     /// No port is free, or the address is not ours.
     pub fn at(address: IpAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind((address, 0))?;
-        let port = socket.local_addr()?.port();
-        Ok(Self { address, port, _socket: socket, versions: AtomicU32::new(1) })
+        let port = socket.local_addr()?.port().to_string();
+        let family = if address.is_ipv4() { "IP4" } else { "IP6" };
+        Ok(Self {
+            before_version: format!("v=0\r\no=- {port} "),
+            after_version: format!(
+                " IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n"
+            ),
+            port,
+            _socket: socket,
+            versions: AtomicU32::new(1),
+        })
     }
 
     /// An offer of one audio stream, G.711.
@@ -104,7 +115,7 @@ impl Media {
                 // RFC 3264 §6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line
                 // in the answer."
                 let format = stream.formats.first().unwrap_or(&"0");
-                let _ = write!(text, "m={} 0 {} {format}\r\n", stream.kind, stream.protocol);
+                text.extend(["m=", stream.kind, " 0 ", stream.protocol, " ", format, "\r\n"]);
             }
         }
         Some(text.into())
@@ -112,21 +123,25 @@ impl Media {
 
     fn session(&self) -> String {
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
-        let (address, family) = (self.address, if self.address.is_ipv4() { "IP4" } else { "IP6" });
-        format!(
-            "v=0\r\no=- {port} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n",
-            port = self.port,
-        )
+        let mut text = String::with_capacity(256);
+        text.push_str(&self.before_version);
+        let _ = write!(text, "{version}");
+        text.push_str(&self.after_version);
+        text
     }
 
     fn audio(&self, text: &mut String, formats: &[&str], direction: Direction) {
-        let _ = write!(text, "m=audio {} RTP/AVP {}\r\n", self.port, formats.join(" "));
+        text.extend(["m=audio ", &self.port, " RTP/AVP"]);
+        for format in formats {
+            text.extend([" ", format]);
+        }
+        text.push_str("\r\n");
         for (format, name) in KNOWN.iter().zip(["PCMU", "PCMA"]) {
             if formats.contains(format) {
-                let _ = write!(text, "a=rtpmap:{format} {name}/8000\r\n");
+                text.extend(["a=rtpmap:", format, " ", name, "/8000\r\n"]);
             }
         }
-        let _ = write!(text, "a={}\r\n", direction.as_str());
+        text.extend(["a=", direction.as_str(), "\r\n"]);
     }
 }
 

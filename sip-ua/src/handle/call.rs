@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sip_message::{Method, Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
 
-use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure};
+use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, Wait};
 use super::mailbox::{Letter, Mailbox};
 use super::{CallError, IncomingRequest, RequestError};
 use crate::{Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, RequestFailure};
@@ -205,11 +205,12 @@ impl CallControl {
         self.call.key
     }
 
-    pub(super) async fn order(&self, command: Command) -> Result<(), CallError> {
+    /// Hands the command over, unless the call is over; what is given waits for room.
+    pub(super) fn order(&self, command: Command) -> Result<Option<Wait>, CallError> {
         if let Some(reason) = self.end_reason() {
             return Err(CallError::Ended(reason));
         }
-        Ok(self.line.send(command).await?)
+        Ok(self.line.send(command)?)
     }
 
     pub(super) fn release(&self, release: Release) {
@@ -309,8 +310,12 @@ impl Reinvitation {
     /// # Errors
     ///
     /// [`CallError::Ended`] if the call is over.
-    pub async fn accept(self, answer: impl Into<Bytes>) -> Result<(), CallError> {
-        self.answer(StatusCode::OK, sdp(answer)).await
+    pub async fn accept(mut self, answer: impl Into<Bytes>) -> Result<(), CallError> {
+        if let Some(wait) = self.answer(StatusCode::OK, sdp(answer))? {
+            wait.await?;
+        }
+        self.control = None;
+        Ok(())
     }
 
     /// Refuses by this status: the session stays as it was. 488 is the usual one.
@@ -318,17 +323,20 @@ impl Reinvitation {
     /// # Errors
     ///
     /// [`CallError::Ended`] if the call is over.
-    pub async fn reject(self, status: StatusCode) -> Result<(), CallError> {
-        self.answer(status, None).await
+    pub async fn reject(mut self, status: StatusCode) -> Result<(), CallError> {
+        if let Some(wait) = self.answer(status, None)? {
+            wait.await?;
+        }
+        self.control = None;
+        Ok(())
     }
 
-    async fn answer(mut self, status: StatusCode, body: Option<Body>) -> Result<(), CallError> {
-        let Some(control) = &self.control else { return Ok(()) };
+    /// Orders the answer. The caller takes `control` when that is done and not before: a future that is
+    /// dropped while it waits for room refuses, as a drop does.
+    fn answer(&self, status: StatusCode, body: Option<Body>) -> Result<Option<Wait>, CallError> {
+        let Some(control) = &self.control else { return Ok(None) };
         let call = control.call.key;
-        let answered = control.order(Command::AnswerReinvite { call, status, body }).await;
-        // Only now: a future that is dropped while it waits for room refuses, as a drop does.
-        self.control = None;
-        answered
+        control.order(Command::AnswerReinvite { call, status, body })
     }
 }
 

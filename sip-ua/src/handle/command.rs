@@ -1,10 +1,12 @@
 //! What handles say to the shard, and the two ways it gets there.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sip_message::{Method, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Call, LiveCounts, Registration, Stopped};
@@ -15,6 +17,9 @@ pub(super) type Fields = Vec<(String, String)>;
 
 /// The outcome of a request, for the task that waits for it.
 pub(super) type Answer = oneshot::Sender<Result<Box<Response>, SendFailure>>;
+
+/// A command that waits for room.
+pub(super) type Wait = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send>>;
 
 /// Why a request that waits for its outcome has none.
 #[derive(Debug)]
@@ -140,9 +145,19 @@ impl Line {
         Self { commands, releases }
     }
 
-    /// Waits for room and hands the command over.
-    pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
-        self.commands.send(command).await.map_err(|_| Stopped)
+    /// Hands the command over if there is room, as there nearly always is; else gives what waits for it.
+    ///
+    /// The future of a channel's `send` holds the command, and each `async fn` around it holds that again:
+    /// a user's task would pay a kilobyte for each held call to be ready for what hardly ever happens.
+    pub(super) fn send(&self, command: Command) -> Result<Option<Wait>, Stopped> {
+        match self.commands.try_send(command) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Closed(_)) => Err(Stopped),
+            Err(TrySendError::Full(command)) => {
+                let commands = self.commands.clone();
+                Ok(Some(Box::pin(async move { commands.send(command).await.map_err(|_| Stopped) })))
+            }
+        }
     }
 
     /// Hands the command over and waits for what comes back.
@@ -151,7 +166,9 @@ impl Line {
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Stopped> {
         let (sender, receiver) = oneshot::channel();
-        self.send(command(sender)).await?;
+        if let Some(wait) = self.send(command(sender))? {
+            wait.await?;
+        }
         receiver.await.map_err(|_| Stopped)
     }
 

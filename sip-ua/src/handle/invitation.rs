@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sip_message::{From, HeaderError, Request, StatusCode, Uri};
 
 use super::call::{CallBox, fields, sdp};
-use super::command::{Command, Line, Release};
+use super::command::{Command, Line, Release, Wait};
 use super::{Call, CallControl, CallError};
 use crate::{Body, EndReason};
 
@@ -56,7 +56,10 @@ impl Invitation {
     ///
     /// [`CallError::Ended`] if the caller has given up.
     pub async fn ring(self) -> Result<Self, CallError> {
-        self.provisional(StatusCode::RINGING, None).await
+        if let Some(wait) = self.say(StatusCode::RINGING, None)? {
+            wait.await?;
+        }
+        Ok(self)
     }
 
     /// Says 183 Session Progress with this session description: early media.
@@ -65,7 +68,10 @@ impl Invitation {
     ///
     /// [`CallError::Ended`] if the caller has given up.
     pub async fn progress(self, answer: impl Into<Bytes>) -> Result<Self, CallError> {
-        self.provisional(StatusCode::SESSION_PROGRESS, sdp(answer)).await
+        if let Some(wait) = self.say(StatusCode::SESSION_PROGRESS, sdp(answer))? {
+            wait.await?;
+        }
+        Ok(self)
     }
 
     /// Says any provisional status from 101 to 199.
@@ -78,10 +84,15 @@ impl Invitation {
         status: StatusCode,
         body: Option<Body>,
     ) -> Result<Self, CallError> {
-        if let Some(control) = &self.control {
-            control.order(Command::Ring { call: control.key(), status, body }).await?;
+        if let Some(wait) = self.say(status, body)? {
+            wait.await?;
         }
         Ok(self)
+    }
+
+    fn say(&self, status: StatusCode, body: Option<Body>) -> Result<Option<Wait>, CallError> {
+        let Some(control) = &self.control else { return Ok(None) };
+        control.order(Command::Ring { call: control.key(), status, body })
     }
 
     /// Accepts by 200 with this session description: the answer, or the offer if the caller made none.
@@ -90,7 +101,11 @@ impl Invitation {
     ///
     /// [`CallError::Ended`] if the caller has given up.
     pub async fn accept(self, answer: impl Into<Bytes>) -> Result<Call, CallError> {
-        self.accept_with(sdp(answer), &[]).await
+        let (call, wait) = self.pick_up(sdp(answer), &[])?;
+        if let Some(wait) = wait {
+            wait.await?;
+        }
+        Ok(call)
     }
 
     /// Accepts by 200 with a body of any type, or none, and more header fields.
@@ -99,18 +114,28 @@ impl Invitation {
     ///
     /// [`CallError::Ended`] if the caller has given up.
     pub async fn accept_with(
-        mut self,
+        self,
         body: Option<Body>,
         headers: &[(&str, &str)],
     ) -> Result<Call, CallError> {
+        let (call, wait) = self.pick_up(body, headers)?;
+        if let Some(wait) = wait {
+            wait.await?;
+        }
+        Ok(call)
+    }
+
+    /// Orders the 200. Where there is no room yet, dropping the call refuses it, as it is not answered.
+    fn pick_up(
+        mut self,
+        body: Option<Body>,
+        headers: &[(&str, &str)],
+    ) -> Result<(Call, Option<Wait>), CallError> {
+        // Answered before: not reached, since that consumes `self`.
+        let control = self.control.take().ok_or(CallError::Ended(EndReason::Local))?;
         let headers = fields(headers);
-        if let Some(control) = &self.control {
-            control.order(Command::Accept { call: control.key(), body, headers }).await?;
-        }
-        match self.control.take() {
-            Some(control) => Ok(Call::from_control(control)),
-            None => Err(CallError::Ended(EndReason::Local)), // answered: not reached, `self` is consumed then
-        }
+        let wait = control.order(Command::Accept { call: control.key(), body, headers })?;
+        Ok((Call::from_control(control), wait))
     }
 
     /// Refuses by this status, from 300 to 699.
@@ -132,12 +157,15 @@ impl Invitation {
         status: StatusCode,
         headers: &[(&str, &str)],
     ) -> Result<(), CallError> {
-        let headers = fields(headers);
-        let Some(control) = &self.control else { return Ok(()) };
-        let rejected =
-            control.order(Command::Reject { call: control.key(), status, headers }).await;
+        if let Some(control) = &self.control {
+            let (call, headers) = (control.key(), fields(headers));
+            if let Some(wait) = control.order(Command::Reject { call, status, headers })? {
+                wait.await?;
+            }
+        }
+        // Only now: a future that is dropped while it waits for room refuses, as a drop does.
         self.control = None;
-        rejected
+        Ok(())
     }
 
     /// Sends the caller elsewhere: 302 with these addresses, the best first.

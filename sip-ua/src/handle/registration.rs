@@ -107,7 +107,11 @@ impl Registration {
     ///
     /// [`Stopped`] if the user agent has shut down.
     pub async fn refresh(&self) -> Result<(), Stopped> {
-        self.line.send(Command::Refresh { registration: self.registration.key }).await
+        let registration = self.registration.key;
+        match self.line.send(Command::Refresh { registration })? {
+            Some(wait) => wait.await,
+            None => Ok(()),
+        }
     }
 
     /// Lets the registration go and leaves the binding as it is: it is refreshed no more and runs out by

@@ -6,7 +6,7 @@ use sip_message::{Method, Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
 
 use super::call::fields;
-use super::command::{Command, Line, Release, RequestParts};
+use super::command::{Command, Fields, Line, Release, RequestParts, Wait};
 use super::{RequestError, Stopped};
 use crate::{Account, Body};
 
@@ -48,8 +48,12 @@ impl IncomingRequest {
     /// # Errors
     ///
     /// [`Stopped`] if the user agent has shut down.
-    pub async fn reply(self, status: StatusCode) -> Result<(), Stopped> {
-        self.reply_with(status, None, &[]).await
+    pub async fn reply(mut self, status: StatusCode) -> Result<(), Stopped> {
+        if let Some(wait) = self.answer(status, None, Vec::new())? {
+            wait.await?;
+        }
+        self.line = None;
+        Ok(())
     }
 
     /// Replies by this final status with a body and more header fields.
@@ -63,12 +67,23 @@ impl IncomingRequest {
         body: Option<Body>,
         headers: &[(&str, &str)],
     ) -> Result<(), Stopped> {
-        let Some(line) = &self.line else { return Ok(()) };
-        let headers = fields(headers);
-        let replied = line.send(Command::Reply { request: self.key, status, body, headers }).await;
-        // Only now: a future that is dropped while it waits for room refuses, as a drop does.
+        if let Some(wait) = self.answer(status, body, fields(headers))? {
+            wait.await?;
+        }
         self.line = None;
-        replied
+        Ok(())
+    }
+
+    /// Orders the reply. The caller takes `line` when that is done and not before: a future that is dropped
+    /// while it waits for room refuses, as a drop does.
+    fn answer(
+        &self,
+        status: StatusCode,
+        body: Option<Body>,
+        headers: Fields,
+    ) -> Result<Option<Wait>, Stopped> {
+        let Some(line) = &self.line else { return Ok(None) };
+        line.send(Command::Reply { request: self.key, status, body, headers })
     }
 }
 
