@@ -618,6 +618,14 @@ impl Identity {
 
 /// Display name and URI of From or To, without parameters and in one line.
 fn write_party(out: &mut String, address: &NameAddr<'_>) {
+    // As it came, as a rule.
+    if let Ok(text) = core::str::from_utf8(address.address_bytes())
+        && text.ends_with('>')
+        && !text.contains(['\r', '\n'])
+    {
+        out.push_str(text);
+        return;
+    }
     let uri = address.uri();
     // Only a folded line has line breaks in it, and they stand for a space.
     let one_line = |name: &str| name.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -155,6 +155,12 @@ impl<'a> NameAddr<'a> {
         self.with_param("tag", Some(tag))
     }
 
+    /// Display name and URI as they are written, without the header parameters.
+    pub fn address_bytes(&self) -> &[u8] {
+        let end = usize::from(self.parts.params.start);
+        self.text.get(..end).unwrap_or_default().trim_ascii_end()
+    }
+
     /// Without header parameters: display name and URI.
     pub fn without_params(&self) -> NameAddr<'static> {
         let end = self.parts.params.start;

@@ -44,7 +44,7 @@ fn the_state_at_the_uac() {
     assert_eq!(dialog.local_cseq(), Some(10));
     assert_eq!(dialog.remote_cseq(), None);
     assert_eq!(dialog.local_party(), "\"Alice\" <sip:alice@example.com>");
-    assert_eq!(dialog.remote_party(), "\"Bob\" <sip:bob@example.com>");
+    assert_eq!(dialog.remote_party(), "Bob <sip:bob@example.com>");
     assert!(!dialog.is_secure());
 }
 
@@ -59,7 +59,7 @@ fn the_state_at_the_uas() {
     assert_eq!(dialog.remote_target().as_str(), "sip:alice@192.0.2.1");
     assert_eq!(dialog.local_cseq(), None);
     assert_eq!(dialog.remote_cseq(), Some(10));
-    assert_eq!(dialog.local_party(), "\"Bob\" <sip:bob@example.com>");
+    assert_eq!(dialog.local_party(), "Bob <sip:bob@example.com>");
     assert_eq!(dialog.remote_party(), "\"Alice\" <sip:alice@example.com>");
 
     assert_eq!(dialog.state(), State::Early);
@@ -92,7 +92,7 @@ fn peers_without_tags() {
         Dialog::uac(&invite(""), &answer("200 OK", "", CONTACT), Transport::Udp).unwrap();
     assert_eq!(dialog.id().remote_tag, "");
     let bye = built(dialog.request(Method::Bye).unwrap());
-    assert_eq!(header(&bye, HeaderName::To), "\"Bob\" <sip:bob@example.com>");
+    assert_eq!(header(&bye, HeaderName::To), "Bob <sip:bob@example.com>");
     assert_eq!(header(&bye, HeaderName::From), "\"Alice\" <sip:alice@example.com>;tag=a1");
 
     let old = request(
@@ -204,7 +204,7 @@ fn a_request_in_the_dialog() {
     assert_eq!(header(&info, HeaderName::Route), "");
     assert_eq!(header(&info, HeaderName::MaxForwards), "70");
     assert_eq!(header(&info, HeaderName::From), "\"Alice\" <sip:alice@example.com>;tag=a1");
-    assert_eq!(header(&info, HeaderName::To), "\"Bob\" <sip:bob@example.com>;tag=b1");
+    assert_eq!(header(&info, HeaderName::To), "Bob <sip:bob@example.com>;tag=b1");
     assert_eq!(header(&info, HeaderName::CallId), "call@alice");
     assert_eq!(header(&info, HeaderName::CSeq), "11 INFO");
     assert_eq!(dialog.next_hop().as_str(), "sip:bob@192.0.2.2");
@@ -266,7 +266,7 @@ fn the_ack_carries_the_credentials_of_the_invite() {
         [b"Digest username=\"a\", realm=\"p1\"", b"Digest username=\"a\", realm=\"p2\""]
     );
     assert_eq!(header(&ack, HeaderName::Subject), "");
-    assert_eq!(header(&ack, HeaderName::To), "\"Bob\" <sip:bob@example.com>;tag=b1");
+    assert_eq!(header(&ack, HeaderName::To), "Bob <sip:bob@example.com>;tag=b1");
 }
 
 /// RFC 3261 §16.12.1.1: the basic trapezoid, both ends.

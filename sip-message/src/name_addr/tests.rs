@@ -146,6 +146,9 @@ fn building() -> Result<(), HeaderErrorKind> {
     );
     assert_eq!(full.without_params().to_string(), r#""A \"b\" \\ c,<>" <sip:a@b;x=1>"#);
     assert_eq!(full.without_params().tag(), None);
+    assert_eq!(full.address_bytes(), full.without_params().as_bytes());
+    assert_eq!(parse("A <sip:a@b> ;y").address_bytes(), b"A <sip:a@b>");
+    assert_eq!(parse("sip:a@b;y").address_bytes(), b"sip:a@b");
     assert_eq!(full.with_tag("u")?.tag(), Some("u"));
     assert_eq!(parse("sip:a@b;y").with_tag("t")?.to_string(), "sip:a@b;y;tag=t");
     assert_eq!(parse("sip:a@b;y").with_display_name("A")?.to_string(), "\"A\" <sip:a@b>;y");
