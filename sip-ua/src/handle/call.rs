@@ -77,7 +77,7 @@ impl CallBox {
 /// [`next`](Self::next) tells what happens. Whether or not anyone asks, the protocol goes on: what must be
 /// acknowledged, repeated or given up is. Only what asks for a decision waits for one
 /// ([`CallEvent::Reinvited`], [`CallEvent::Request`]), and is refused when none comes. At most 64 events
-/// wait; those on top are dropped ([`missed`](Self::missed)) or, if they are requests, refused. `Answered`,
+/// wait; those on top are dropped ([`missed`](CallControl::missed)) or, if they are requests, refused. `Answered`,
 /// `Confirmed` and `Ended` are never dropped.
 ///
 /// What can be done with it is in [`CallControl`], to which this derefs.
