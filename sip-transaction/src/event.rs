@@ -59,6 +59,12 @@ pub enum Event {
         /// The request's transaction.
         key: ClientKey,
     },
+    /// The ACK to a final response other than a 2xx came. From here on the dialog is free for an INVITE
+    /// of the user's own (RFC 3261 §14.1); the transaction only absorbs repeats.
+    Confirmed {
+        /// The INVITE's transaction.
+        key: ServerKey,
+    },
     /// No ACK came for a final response other than a 2xx (Timer H).
     NoAck {
         /// The INVITE's transaction.

@@ -27,6 +27,8 @@ pub(crate) enum Action<T> {
     Deliver,
     Start(T, Interval),
     Stop(T),
+    /// Tell the transaction user that the ACK to its refusal came.
+    Confirm,
     /// Tell the transaction user that nobody answered.
     Timeout,
     /// Tell the transaction user that the message could not be sent.

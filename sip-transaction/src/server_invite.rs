@@ -21,7 +21,8 @@
 //!                         +-----------+ +-------|          |-------+ 2xx from TU: send
 //!                           |       |   +------>|          |<------+ transport error: tell TU
 //!                  Timer H  |       | ACK       +----------+
-//!                  tell TU  |       V             |
+//!                  tell TU  |       | tell TU     |
+//!                           |       V             |
 //!                           |   +-----------+     | Timer L
 //!                           |   | Confirmed |     |
 //!                           |   +-----------+     |
@@ -179,6 +180,8 @@ impl ServerInvite {
             (Completed, Ack) => {
                 out.push(Action::Stop(G));
                 out.push(Action::Stop(H));
+                // The user waits for this state before an INVITE of its own in the same dialog (§14.1).
+                out.push(Action::Confirm);
                 // RFC 3261 §17.2.1: "When this state is entered, timer I is set to fire in T4 seconds for
                 // unreliable transports, and zero seconds for reliable transports."
                 if self.is_reliable {

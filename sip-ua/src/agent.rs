@@ -101,7 +101,7 @@ struct Served {
 enum ServerUse {
     /// For the answer to a call.
     Invite(CallKey),
-    /// For the answer to a re-INVITE, or its end after a refusal.
+    /// For the answer to a re-INVITE, or the ACK to its refusal.
     Reinvite(CallKey),
     /// For the application's reply.
     Owed(RawKey),
@@ -255,7 +255,7 @@ impl Agent {
         }
         match served.usage {
             ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
-            ServerUse::Reinvite(call) => self.reinvite_server_terminated(call, server),
+            ServerUse::Reinvite(call) => self.reinvite_refusal_over(call, server),
             ServerUse::Owed(owed) => self.settle(tx, owed),
             ServerUse::Answered => {}
         }
@@ -315,6 +315,11 @@ impl TransactionUser for Agent {
             }
             Event::Terminated { key: Key::Server(key) } => self.server_terminated(now, tx, key),
             Event::Timer { token } => self.timer(now, tx, token),
+            Event::Confirmed { key } => {
+                if let Some(ServerUse::Reinvite(call)) = self.servers.get(&key).map(|s| s.usage) {
+                    self.reinvite_refusal_over(call, key);
+                }
+            }
             // The refusals that it speaks of are behind us, and its end is told by `Terminated`.
             Event::NoAck { .. } => {}
             // Calls outlive connections: the next request opens another.

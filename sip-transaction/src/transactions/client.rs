@@ -551,6 +551,7 @@ impl Transactions {
                 Action::Deliver => self.deliver(key, response.take()),
                 Action::Send
                 | Action::Timeout
+                | Action::Confirm
                 | Action::TransportError
                 | Action::Terminate
                 | Action::Resend
@@ -583,6 +584,7 @@ impl Transactions {
                 Action::Deliver => self.deliver(key, response.take()),
                 Action::Send
                 | Action::Timeout
+                | Action::Confirm
                 | Action::TransportError
                 | Action::Terminate
                 | Action::Resend
@@ -615,6 +617,7 @@ impl Transactions {
             Action::Terminate => self.end_client(key),
             // Asked for by the other machines only.
             Action::Resend
+            | Action::Confirm
             | Action::SendTrying
             | Action::SendAck
             | Action::SendCancel

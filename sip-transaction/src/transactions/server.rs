@@ -355,6 +355,7 @@ impl Transactions {
                 ),
                 Action::Stop(timer) => server.running.stop(&mut self.timers, timer),
                 Action::Timeout => self.events.push_back(Event::NoAck { key }),
+                Action::Confirm => self.events.push_back(Event::Confirmed { key }),
                 Action::Send
                 | Action::Resend
                 | Action::SendTrying
@@ -394,6 +395,7 @@ impl Transactions {
                 | Action::TransportError
                 | Action::Terminate
                 | Action::Timeout
+                | Action::Confirm
                 | Action::SendAck
                 | Action::SendCancel => self.carry_out_server(key, action, &mut given),
             }
@@ -439,6 +441,7 @@ impl Transactions {
             Action::Terminate => self.end_server(key),
             // Asked for by other machines only.
             Action::Timeout
+            | Action::Confirm
             | Action::SendAck
             | Action::SendCancel
             | Action::Start(..)

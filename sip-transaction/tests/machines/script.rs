@@ -356,6 +356,10 @@ impl Run {
                     assert_eq!(Some(key), self.client);
                     "to_tu timeout".into()
                 }
+                Event::Confirmed { key } => {
+                    assert_eq!(Some(key), self.server);
+                    "to_tu confirmed".into()
+                }
                 Event::NoAck { key } => {
                     assert_eq!(Some(key), self.server);
                     "to_tu no_ack".into()

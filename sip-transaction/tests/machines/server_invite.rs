@@ -13,7 +13,7 @@ fn proceeding_sends_100_when_the_user_is_silent_for_200_ms() {
         at  600 ms  from_tu 180   => send 180
         at  700 ms  recv INVITE   => send 180
         at  800 ms  from_tu 404   => send 404
-        at  900 ms  recv ACK      => nothing
+        at  900 ms  recv ACK      => to_tu confirmed
         at 5900 ms                => ended
     };
     let trying = run.sent_as("100")[0];
@@ -43,7 +43,7 @@ fn proceeding_101_to_199_are_sent_and_the_last_is_repeated() {
         at  200 ms  from_tu 183   => send 183
         at  500 ms  recv INVITE   => send 183
         at  600 ms  from_tu 486   => send 486
-        at  700 ms  recv ACK      => nothing
+        at  700 ms  recv ACK      => to_tu confirmed
         at 5700 ms                => ended
     };
     let progress = run.sent_as("183");
@@ -66,7 +66,7 @@ fn proceeding_300_to_699_to_completed() {
         crate::script::Run::new("tcp").play(&format!(
             "at 0 ms recv INVITE => to_tu INVITE
              at 1 ms from_tu {code} => send {code}
-             at 2 ms recv ACK => ended"
+             at 2 ms recv ACK => to_tu confirmed, ended"
         ));
     }
 }
@@ -125,7 +125,7 @@ fn completed_invite_is_answered_again() {
         at    0 ms  recv INVITE   => to_tu INVITE
         at  100 ms  from_tu 486   => send 486
         at  200 ms  recv INVITE   => send 486
-        at  300 ms  recv ACK      => nothing
+        at  300 ms  recv ACK      => to_tu confirmed
         at 5300 ms                => ended
     };
 }
@@ -137,7 +137,7 @@ fn completed_ack_to_confirmed_stops_the_repeats() {
         at    0 ms  recv INVITE   => to_tu INVITE
         at  100 ms  from_tu 486   => send 486
         at  600 ms                => send 486
-        at  700 ms  recv ACK      => nothing
+        at  700 ms  recv ACK      => to_tu confirmed
         at 5700 ms                => ended
     };
 }
@@ -150,7 +150,7 @@ fn completed_transport_error_is_told_and_changes_nothing() {
         at  100 ms  from_tu 486      => send 486
         at  110 ms  transport_error  => to_tu transport_error
         at  600 ms                   => send 486
-        at  700 ms  recv ACK         => nothing
+        at  700 ms  recv ACK         => to_tu confirmed
         at 5700 ms                   => ended
     };
 }
@@ -164,7 +164,7 @@ fn completed_discards_what_the_user_says_next() {
         at 110 ms  from_tu 180   => nothing
         at 120 ms  from_tu 200   => nothing
         at 130 ms  from_tu 603   => nothing
-        at 200 ms  recv ACK      => ended
+        at 200 ms  recv ACK      => to_tu confirmed, ended
     };
 }
 
@@ -184,7 +184,7 @@ fn confirmed_absorbs_acks_and_invites() {
         server over udp
         at    0 ms  recv INVITE      => to_tu INVITE
         at  100 ms  from_tu 486      => send 486
-        at  200 ms  recv ACK         => nothing
+        at  200 ms  recv ACK         => to_tu confirmed
         at  300 ms  recv ACK         => nothing
         at  400 ms  recv INVITE      => nothing
         at  500 ms  from_tu 500      => nothing
@@ -200,7 +200,7 @@ fn confirmed_lasts_no_time_over_a_reliable_transport() {
         server over tcp
         at   0 ms  recv INVITE   => to_tu INVITE
         at 100 ms  from_tu 486   => send 486
-        at 200 ms  recv ACK      => ended
+        at 200 ms  recv ACK      => to_tu confirmed, ended
     };
 }
 
@@ -255,7 +255,7 @@ fn a_cancel_is_answered_and_told_once() {
         at  200 ms  recv CANCEL   => send 200, to_tu cancelled
         at  700 ms  recv CANCEL   => send 200
         at  800 ms  from_tu 487   => send 487
-        at  900 ms  recv ACK      => nothing
+        at  900 ms  recv ACK      => to_tu confirmed
         at 5900 ms                => ended
     };
     let (ringing, ok) = (run.sent_as("180")[0], run.sent_as("200")[0]);

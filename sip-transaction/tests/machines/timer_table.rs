@@ -124,14 +124,14 @@ fn timer_i_is_t4_over_udp_and_zero_over_tcp() {
         server over udp with { config() }
         at    0 ms  recv INVITE  => to_tu INVITE
         at   10 ms  from_tu 486  => send 486
-        at   20 ms  recv ACK     => nothing
+        at   20 ms  recv ACK     => to_tu confirmed
         at 3020 ms               => ended
     };
     script! {
         server over tcp with { config() }
         at    0 ms  recv INVITE  => to_tu INVITE
         at   10 ms  from_tu 486  => send 486
-        at   20 ms  recv ACK     => ended
+        at   20 ms  recv ACK     => to_tu confirmed, ended
     };
 }
 

@@ -248,7 +248,7 @@ impl World {
         for event in std::mem::take(&mut self.endpoint.user_mut().events) {
             let key = match &event {
                 Event::Request { key, .. } | Event::Cancelled { key, .. } => Some(Key::from(*key)),
-                Event::NoAck { key } => Some(Key::from(*key)),
+                Event::NoAck { key } | Event::Confirmed { key } => Some(Key::from(*key)),
                 Event::Response { key, .. } | Event::Timeout { key } => Some(Key::from(*key)),
                 Event::TransportError { key, .. } | Event::Terminated { key } => Some(*key),
                 Event::Ack { key, .. } => key.map(Key::from),

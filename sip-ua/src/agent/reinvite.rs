@@ -4,7 +4,7 @@
 //!   ours:    reinvite() --> Pending --2xx: ACK--> done      theirs:  INVITE --> Unanswered --2xx--> Accepted --ACK--> done
 //!                          |   ^                                               |                    | no ACK: BYE
 //!                      491 v   | back-off over                                 | not 2xx            v
-//!                         Waiting                                              +--> Refused --transaction over--> done
+//!                         Waiting                                              +--> Refused --ACK--> done
 //! ```
 //!
 //! | state             | what ends it when nobody does anything                                     |
@@ -13,7 +13,7 @@
 //! | ours: Waiting     | `TimerKind::OurReinvite`: the back-off; the number of tries is limited        |
 //! | theirs: Unanswered| `TimerKind::TheirReinvite`: the guard of the configuration, then 500          |
 //! | theirs: Accepted  | `TimerKind::TheirReinvite`: 64*T1 without ACK, then BYE                       |
-//! | theirs: Refused   | Timer H or I of the server transaction                                       |
+//! | theirs: Refused   | Timer H of the server transaction                                            |
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -309,6 +309,8 @@ impl Agent {
         let ours = ours.ok_or(AgentError::Gone)?;
         let dialog = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog));
         let (dialog, _) = dialog.ok_or(AgentError::Gone)?;
+        // Asked before a number is used up for nothing.
+        call.session.may_invite().map_err(|_| AgentError::Busy)?;
         let number =
             dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         set_cseq(&mut ours.request, number);
@@ -524,13 +526,17 @@ impl Agent {
         }
     }
 
-    /// The server transaction of a re-INVITE is over.
-    pub(crate) fn reinvite_server_terminated(&mut self, key: CallKey, server: ServerKey) {
+    /// The ACK to our refusal of the peer's re-INVITE is there, or will not come: the server transaction is
+    /// confirmed or over.
+    pub(crate) fn reinvite_refusal_over(&mut self, key: CallKey, server: ServerKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
         if let Some(Theirs { server: of, state: TheirState::Refused, .. }) = theirs
             && *of == server
         {
+            // RFC 3261 §14.1: "If there is an ongoing INVITE server transaction, the TU MUST
+            // wait until the transaction reaches the confirmed or terminated
+            // state before initiating the new INVITE."
             call.session.ack_missed();
             self.take_theirs(key);
         }

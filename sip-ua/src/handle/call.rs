@@ -158,7 +158,7 @@ impl CallControl {
     /// [`RequestFailure::Refused`] holds the response when the peer refused: the session is as it was.
     /// [`AgentError::State`](crate::AgentError::State) while the call is not established, and
     /// [`AgentError::Busy`](crate::AgentError::Busy) while another re-INVITE is in progress, one of the peer
-    /// that we answered and whose ACK has not come included.
+    /// that we answered or refused and whose ACK has not come included.
     pub async fn reinvite(&self, offer: impl Into<Bytes>) -> Result<Box<Response>, RequestError> {
         let body = sdp(offer);
         let call = self.call.key;

@@ -80,6 +80,55 @@ fn a_refused_change_leaves_the_session() {
     pair.nothing_left();
 }
 
+// RFC 3261 §14.1: "If there is an ongoing INVITE server transaction, the TU MUST
+// wait until the transaction reaches the confirmed or terminated state before initiating the new INVITE."
+#[test]
+fn our_own_change_may_follow_the_ack_to_our_refusal() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.established();
+    pair.lose(ALICE, "ACK", 1);
+    pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
+    pair.run(ms(50));
+    let status = StatusCode::NOT_ACCEPTABLE_HERE;
+    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, status, None)).unwrap();
+    // The first ACK is lost: Completed, not Confirmed.
+    pair.run(ms(400));
+    let busy = pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, None)).unwrap_err();
+    assert!(matches!(busy, AgentError::Busy), "{busy}");
+    // Timer G repeats the refusal, and its ACK arrives. Timer I, 5 s, need not be waited for.
+    pair.run(ms(150));
+    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&sdp()))).unwrap();
+    pair.run(ms(50));
+    pair.tell(ALICE, |agent, now, tx| {
+        agent.answer_reinvite(now, tx, ours, StatusCode::OK, Some(&sdp()))
+    })
+    .unwrap();
+    pair.run(ms(50));
+    pair.expect(ALICE, &["reinvite failed: refused with 488", "reinvited"]);
+    pair.expect(BOB, &["reinvited", "reinvite answered"]);
+    pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+    pair.nothing_left();
+}
+
+#[test]
+fn without_an_ack_to_our_refusal_our_own_change_waits_for_timer_h() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.established();
+    pair.lose(ALICE, "ACK", usize::MAX);
+    pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
+    pair.run(ms(50));
+    let status = StatusCode::NOT_ACCEPTABLE_HERE;
+    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, status, None)).unwrap();
+    pair.run(secs(31));
+    assert!(pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, None)).is_err());
+    pair.run(secs(2));
+    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, None)).unwrap();
+    pair.network(|_, _| Fate::Deliver);
+    pair.run(ms(50));
+    pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+    pair.nothing_left();
+}
+
 // RFC 3261 §14.1: "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a
 // timer with a value T chosen as follows"
 #[test]
