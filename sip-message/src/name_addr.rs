@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::params::{self, Param, Params};
-use crate::scan::{self, ADDR_SPEC, Cursor, DISPLAY, Fault, Span, TOKEN, VALUE};
+use crate::scan::{self, ADDR_SPEC, Cursor, DISPLAY, Fault, Span, TOKEN};
 use crate::uri::UriParts;
 use crate::{HeaderErrorKind, Uri, UriError, UriErrorKind};
 
@@ -51,11 +51,23 @@ impl<'a> NameAddr<'a> {
     /// The first address of a field and where the next one begins.
     pub(crate) fn parse_first(field: &'a [u8], form: Form) -> Result<(Self, Option<usize>), Fault> {
         scan::first_value(field, |text, cursor| {
-            let mut parts = Parts::address(text, cursor, form)?;
-            parts.parameters(cursor)?;
+            let parts = Parts::read(text, cursor, form)?;
             let text = text.get(..parts.params.end.into()).unwrap_or_default();
             Ok(Self { text: Cow::Borrowed(text), parts })
         })
+    }
+
+    /// Where the tag is in a field that is one well-formed address, if there is a tag.
+    pub(crate) fn tag_of(field: &[u8]) -> Result<Option<(usize, usize)>, Fault> {
+        let (tag, next) = scan::first_value(field, |text, cursor| {
+            let lead = field.len().saturating_sub(text.len());
+            let tag = Parts::read(text, cursor, Form::Any)?.tag;
+            Ok(tag.map(|tag| tag.place(lead)))
+        })?;
+        match next {
+            None => Ok(tag),
+            Some(at) => Err(Fault { kind: HeaderErrorKind::Trailing, at }),
+        }
     }
 
     pub(crate) fn from_vec(text: Vec<u8>, form: Form) -> Result<NameAddr<'static>, Fault> {
@@ -198,6 +210,13 @@ impl<'a> NameAddr<'a> {
 }
 
 impl Parts {
+    #[inline(never)]
+    fn read(text: &[u8], cursor: &mut Cursor<'_>, form: Form) -> Result<Self, Fault> {
+        let mut parts = Self::address(text, cursor, form)?;
+        parts.parameters(text, cursor)?;
+        Ok(parts)
+    }
+
     /// Display name and URI; the parameters are still to come.
     fn address(field: &[u8], cursor: &mut Cursor<'_>, form: Form) -> Result<Self, Fault> {
         let start = cursor.at();
@@ -281,18 +300,19 @@ impl Parts {
         Ok(Self { display, uri, uri_parts, params, tag: None })
     }
 
-    fn parameters(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    #[inline]
+    fn parameters(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         let mut tag = None;
-        self.params = cursor.params(|text, param| {
-            if param.name.of(text).eq_ignore_ascii_case(b"tag") {
+        self.params = cursor.params(|param| {
+            if scan::same(param.name.of(text), b"tag") {
                 let at = param.name.start.into();
-                match param.value {
-                    // RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than once"
-                    _ if tag.is_some() => {
-                        return Err(Fault { kind: HeaderErrorKind::DuplicateParameter, at });
-                    }
-                    Some(value) if scan::all(value.of(text), VALUE) => tag = Some(value),
-                    _ => return Err(Fault { kind: HeaderErrorKind::Parameter, at }),
+                // RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than once"
+                if tag.is_some() {
+                    return Err(Fault { kind: HeaderErrorKind::DuplicateParameter, at });
+                }
+                tag = param.unquoted(text);
+                if tag.is_none() {
+                    return Err(Fault { kind: HeaderErrorKind::Parameter, at });
                 }
             }
             Ok(())

@@ -16,9 +16,9 @@ pub(crate) const LWS: u16 = 1 << 1;
 pub(crate) const USER: u16 = 1 << 2;
 /// Letters, digits, `-`, `.` and `_` of host names.
 pub(crate) const HOST: u16 = 1 << 3;
-/// What may stand unescaped in a URI parameter, as read.
+/// What may stand unescaped in a URI parameter, as read; without `%`.
 pub(crate) const URI_PARAM: u16 = 1 << 4;
-/// What may stand unescaped in a URI header, as read.
+/// What may stand unescaped in a URI header, as read; without `%`.
 pub(crate) const URI_HEADER: u16 = 1 << 5;
 /// What the part after `scheme:` of a URI that is not SIP may hold.
 pub(crate) const OPAQUE: u16 = 1 << 6;
@@ -52,7 +52,7 @@ const fn classes() -> [u16; 256] {
     let uri = USER | URI_PARAM | URI_HEADER;
     let built = USER_BUILT | PASSWORD_BUILT | URI_PARAM_BUILT | URI_HEADER_BUILT;
     add(&mut table, b"-_.!~*'()", uri | built);
-    add(&mut table, b"%", uri);
+    add(&mut table, b"%", USER);
     add(&mut table, b"&=+$,;?/", USER | USER_BUILT);
     add(&mut table, b"&=+$,", PASSWORD_BUILT);
     // Feature codes such as `*21#` are dialled and sent unescaped.
@@ -117,30 +117,35 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
     !text.is_empty() && text.iter().all(|&b| is(b, class))
 }
 
-/// How many bytes at the start of `text` are of `class`.
-#[inline]
+/// Whether `text` is `word`, which is in lower case, without regard to case.
+#[inline(always)]
+pub(crate) fn same<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
+    // As nearly everybody writes it: one comparison of a known length.
+    text == word || (text.len() == N && text.eq_ignore_ascii_case(word))
+}
+
+/// What follows the bytes of `class` at the start of `text`.
+#[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "a u8 cannot exceed an array of 256")]
-fn prefix_len(text: &[u8], class: u16) -> usize {
-    let mut len: usize = 0;
+pub(crate) fn after(text: &[u8], class: u16) -> &[u8] {
+    let mut rest = text;
     // Four at a time with one branch: names and tokens are mostly longer than that.
-    let (chunks, _) = text.as_chunks::<4>();
-    for [a, b, c, d] in chunks {
-        let common = CLASSES[*a as usize]
+    while let [a, b, c, d, tail @ ..] = rest
+        && CLASSES[*a as usize]
             & CLASSES[*b as usize]
             & CLASSES[*c as usize]
-            & CLASSES[*d as usize];
-        if common & class == 0 {
-            break;
-        }
-        len = len.wrapping_add(4);
+            & CLASSES[*d as usize]
+            & class
+            != 0
+    {
+        rest = tail;
     }
-    for &byte in text.get(len..).unwrap_or_default() {
-        if !is(byte, class) {
-            break;
-        }
-        len = len.wrapping_add(1);
+    while let [byte, tail @ ..] = rest
+        && is(*byte, class)
+    {
+        rest = tail;
     }
-    len
+    rest
 }
 
 /// The text of a span that the grammar holds to ASCII (or that was checked to be UTF-8).
@@ -174,6 +179,13 @@ impl Span {
         ascii(self.of(text))
     }
 
+    /// Start and length in a text that has `lead` bytes before this one's text.
+    #[inline]
+    pub(crate) fn place(self, lead: usize) -> (usize, usize) {
+        let len = self.end.saturating_sub(self.start);
+        (lead.saturating_add(self.start.into()), len.into())
+    }
+
     #[inline]
     pub(crate) fn is_empty(self) -> bool {
         self.start == self.end
@@ -190,58 +202,72 @@ pub(crate) struct Fault {
 /// A place in a value; moves forward only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
-    text: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// The length of the whole value.
+    len: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// At the start of a value; refuses one that spans cannot cover.
+    #[inline]
     pub(crate) fn new(text: &'a [u8]) -> Result<Self, Fault> {
         if text.len() > MAX_TEXT {
             return Err(Fault { kind: HeaderErrorKind::TooLong, at: MAX_TEXT });
         }
-        Ok(Self { text, at: 0 })
+        Ok(Self { rest: text, len: text.len() })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self) -> usize {
-        self.at
+        // What is left is a part of the whole.
+        self.len.wrapping_sub(self.rest.len())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+        self.rest.first().copied()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_end(&self) -> bool {
-        self.at >= self.text.len()
+        self.rest.is_empty()
     }
 
     /// What is left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rest(&self) -> &'a [u8] {
-        self.text.get(self.at..).unwrap_or_default()
+        self.rest
     }
 
     /// Passes `byte` if it is next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at = self.at.wrapping_add(usize::from(found));
-        found
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Passes `count` bytes, or what is left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip(&mut self, count: usize) {
-        self.at = self.at.saturating_add(count).min(self.text.len());
+        self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
     /// Passes linear white space, folds included. A CR or LF that begins no fold is not passed, so
     /// that whatever is expected next fails on it: no parsed value can hold a line end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip_lws(&mut self) {
+        // Mostly there is none.
+        if self.peek().is_some_and(|byte| is(byte, LWS)) {
+            self.skip_some_lws();
+        }
+    }
+
+    fn skip_some_lws(&mut self) {
         while let Some(byte) = self.peek() {
             match byte {
                 b' ' | b'\t' => self.skip(1),
@@ -255,15 +281,15 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes all bytes of `class`; the span may be empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, class: u16) -> Span {
-        let start = self.at;
-        self.at = start.saturating_add(prefix_len(self.rest(), class)).min(self.text.len());
-        Span::new(start, self.at)
+        let start = self.at();
+        self.rest = after(self.rest, class);
+        Span::new(start, self.at())
     }
 
     /// One or more bytes of `class`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn some(&mut self, class: u16, kind: HeaderErrorKind) -> Result<Span, Fault> {
         let span = self.take(class);
         if span.is_empty() { Err(self.fault(kind)) } else { Ok(span) }
@@ -271,7 +297,7 @@ impl<'a> Cursor<'a> {
 
     /// A quoted string that begins here, with its quotes.
     pub(crate) fn quoted(&mut self) -> Result<Span, Fault> {
-        let start = self.at;
+        let start = self.at();
         let open = Fault { kind: HeaderErrorKind::QuotedString, at: start };
         if !self.eat(b'"') {
             return Err(open);
@@ -281,7 +307,7 @@ impl<'a> Cursor<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.skip(1);
-                    return Ok(Span::new(start, self.at));
+                    return Ok(Span::new(start, self.at()));
                 }
                 Some(b'\\') => {
                     self.skip(1);
@@ -314,32 +340,35 @@ impl<'a> Cursor<'a> {
         }
         self.skip_lws();
         let name = self.some(TOKEN, HeaderErrorKind::Parameter)?;
-        let end = self.at;
         self.skip_lws();
         if !self.eat(b'=') {
-            return Ok(Some(RawParam { name, value: None, end }));
+            return Ok(Some(RawParam { name, value: None, end: name.end.into() }));
         }
         self.skip_lws();
         let value = match self.peek() {
             Some(b'"') => self.quoted()?,
             _ => self.take(VALUE),
         };
-        Ok(Some(RawParam { name, value: Some(value), end: self.at }))
+        Ok(Some(RawParam { name, value: Some(value), end: self.at() }))
     }
 
     /// All that is left must be parameters; what they span, and each handed to `see`.
+    #[inline]
     pub(crate) fn params(
         &mut self,
-        mut see: impl FnMut(&'a [u8], RawParam) -> Result<(), Fault>,
+        mut see: impl FnMut(RawParam) -> Result<(), Fault>,
     ) -> Result<Span, Fault> {
-        let mut span = Span::new(self.at, self.at);
+        let mut span = Span::new(self.at(), self.at());
+        if self.is_end() {
+            return Ok(span);
+        }
         self.skip_lws();
         if self.peek() == Some(b';') {
-            span.start = self.at as u16;
+            span.start = self.at() as u16;
         }
         while let Some(param) = self.param()? {
             span.end = param.end as u16;
-            see(self.text, param)?;
+            see(param)?;
         }
         Ok(span)
     }
@@ -353,29 +382,30 @@ impl<'a> Cursor<'a> {
             None => Ok(None),
             Some(b',') => {
                 self.skip(1);
-                Ok(Some(self.at))
+                Ok(Some(self.at()))
             }
             Some(_) => Err(self.fault(HeaderErrorKind::Trailing)),
         }
     }
 
     /// `1*DIGIT` that fits 32 bits.
+    #[inline]
     pub(crate) fn number(&mut self) -> Result<u32, Fault> {
-        let start = self.at;
-        let mut number: u32 = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            number = number
-                .checked_mul(10)
-                .and_then(|n| n.checked_add(u32::from(digit.wrapping_sub(b'0'))))
-                .ok_or(Fault { kind: HeaderErrorKind::Number, at: start })?;
-            self.skip(1);
+        let start = self.at();
+        let mut number: u64 = 0;
+        while let [digit @ b'0'..=b'9', rest @ ..] = self.rest {
+            number = number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')));
+            self.rest = rest;
         }
-        if self.at == start { Err(self.fault(HeaderErrorKind::Number)) } else { Ok(number) }
+        if self.at() == start {
+            return Err(self.fault(HeaderErrorKind::Number));
+        }
+        u32::try_from(number).map_err(|_| Fault { kind: HeaderErrorKind::Number, at: start })
     }
 
     #[inline]
     pub(crate) fn fault(&self, kind: HeaderErrorKind) -> Fault {
-        Fault { kind, at: self.at }
+        Fault { kind, at: self.at() }
     }
 }
 
@@ -387,6 +417,15 @@ pub(crate) struct RawParam {
     pub(crate) value: Option<Span>,
     /// Where the parameter ends.
     pub(crate) end: usize,
+}
+
+impl RawParam {
+    /// The value, if it is there, not empty and without quotes.
+    #[inline]
+    pub(crate) fn unquoted(&self, text: &[u8]) -> Option<Span> {
+        // What was taken as a value is all of VALUE unless a quote begins it.
+        self.value.filter(|value| value.of(text).first().is_some_and(|&first| first != b'"'))
+    }
 }
 
 /// The length of the fold that `text` begins with: CRLF (or a bare LF) before SP or HTAB, that

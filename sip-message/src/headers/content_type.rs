@@ -113,7 +113,7 @@ impl MediaParts {
         }
         cursor.skip_lws();
         let subtype = cursor.some(TOKEN, KIND)?;
-        let params = cursor.params(|_, _| Ok(()))?;
+        let params = cursor.params(|_| Ok(()))?;
         Ok(Self { kind, subtype, params })
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Header<'a> for RetryAfter<'a> {
                 *cursor = end;
                 None
             };
-            let params = cursor.params(|_, _| Ok(()))?;
+            let params = cursor.params(|_| Ok(()))?;
             Ok(Self { text: Cow::Borrowed(text), seconds, comment, params })
         })
     }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use bytes::BytesMut;
 
 use crate::params::{self, Param, Params};
-use crate::scan::{self, Cursor, Fault, Span, TOKEN, VALUE};
+use crate::scan::{self, Cursor, Fault, Span, TOKEN};
 use crate::{Header, HeaderError, HeaderErrorKind, HeaderName, Host, Transport, host};
 
 /// One Via value: an element that the request passed and that the response must pass
@@ -95,6 +95,16 @@ impl Via<'_> {
     fn from_vec(text: Vec<u8>) -> Result<Via<'static>, HeaderError> {
         let parts = Via::parse(&text)?.parts;
         Ok(Via { text: Cow::Owned(text), parts })
+    }
+
+    /// Where the branch is in the first value of a field, if there is one; and whether the field
+    /// holds just this value.
+    pub(crate) fn branch_of(field: &[u8]) -> Result<(Option<(usize, usize)>, bool), Fault> {
+        let (branch, next) = scan::first_value(field, |text, cursor| {
+            let lead = field.len().saturating_sub(text.len());
+            Ok(Parts::parse(text, cursor)?.branch.map(|branch| branch.place(lead)))
+        })?;
+        Ok((branch, next.is_none()))
     }
 
     /// Whether the protocol is `SIP/2.0`; the grammar allows others, for gateways.
@@ -187,6 +197,7 @@ impl Via<'_> {
 }
 
 impl Parts {
+    #[inline(never)]
     fn parse(text: &[u8], cursor: &mut Cursor<'_>) -> Result<Self, Fault> {
         let mut parts = Self::default();
         parts.sent_protocol(text, cursor)?;
@@ -201,24 +212,25 @@ impl Parts {
         } else {
             *cursor = after;
         }
-        parts.params = cursor.params(|text, param| {
+        parts.params = cursor.params(|param| {
             let name = param.name.of(text);
             let at = param.name.start.into();
             let bad = Fault { kind: HeaderErrorKind::Parameter, at };
             // RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than once"
             let twice = Fault { kind: HeaderErrorKind::DuplicateParameter, at };
             match name.len() {
-                6 if name.eq_ignore_ascii_case(b"branch") => match param.value {
-                    _ if parts.branch.is_some() => return Err(twice),
-                    Some(value) if scan::all(value.of(text), VALUE) => parts.branch = Some(value),
-                    _ => return Err(bad),
-                },
-                8 if name.eq_ignore_ascii_case(b"received") => match param.value {
+                6 if scan::same(name, b"branch") => {
+                    if parts.branch.is_some() {
+                        return Err(twice);
+                    }
+                    parts.branch = Some(param.unquoted(text).ok_or(bad)?);
+                }
+                8 if scan::same(name, b"received") => match param.value {
                     _ if parts.received.is_some() => return Err(twice),
                     Some(value) => parts.received = Some(value),
                     None => return Err(bad),
                 },
-                5 if name.eq_ignore_ascii_case(b"rport") => {
+                5 if scan::same(name, b"rport") => {
                     if parts.rport.is_some() {
                         return Err(twice);
                     }

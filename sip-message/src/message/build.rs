@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::edit::{check_raw, put_number, write_line};
-use super::headers::{CORE_FIELDS, Core, Headers, OVERLAID, Slot, find_param};
+use super::headers::{CORE_FIELDS, Core, Headers, OVERLAID, Slot};
 use super::parse::Version;
 use super::{Request, Response};
 use crate::header_name::Id;
@@ -62,6 +62,7 @@ pub struct ResponseBuilder {
 struct Fields {
     text: BytesMut,
     slots: SmallVec<[Slot; 32]>,
+    core: Core,
     fields_start: usize,
     content_type: Option<Bytes>,
     body: Bytes,
@@ -71,6 +72,7 @@ struct Fields {
 
 /// Room for what is commonly added to the header fields of a response.
 const ROOM: usize = 256;
+const TAG: &[u8] = b";tag=";
 /// Room for a request without its body.
 const REQUEST_ROOM: usize = 640;
 
@@ -149,7 +151,7 @@ impl ResponseBuilder {
         // of the request. The CSeq header field of the response MUST equal the CSeq field of the
         // request. The Via header field values in the response MUST equal the Via header field
         // values in the request and MUST maintain the same ordering."
-        let copied = |id: Id, index: usize| match id {
+        let copied = |index: usize, id: Id| match id {
             Id::Via => true,
             // Of a field that may stand once, the first: a 400 may answer a request with two.
             Id::From | Id::To | Id::CallId | Id::CSeq => headers.core.first(id) == Some(index),
@@ -157,12 +159,10 @@ impl ResponseBuilder {
             _ => false,
         };
         let slots = headers.slots.iter().enumerate();
-        let fields = slots.filter(|(index, slot)| copied(slot.id, *index)).map(|(_, slot)| slot);
-        let room = fields.clone().map(|slot| slot.end as usize);
-        let mut builder = Self::with_capacity(status, room.fold(ROOM, usize::saturating_add));
-        for slot in fields {
-            builder.fields.copy(headers.field(slot));
-        }
+        let room = slots.filter(|(index, slot)| copied(*index, slot.id)).map(|(_, slot)| slot.end);
+        let room = room.fold(ROOM, |room, line| room.saturating_add(line as usize));
+        let mut builder = Self::with_capacity(status, room);
+        builder.fields.copy(headers, copied);
         builder
     }
 
@@ -172,21 +172,7 @@ impl ResponseBuilder {
             self.fields.fail(BuildError::Tag);
             return self;
         }
-        let Some(index) = self.fields.slots.iter().position(|slot| slot.id == Id::To) else {
-            return self;
-        };
-        let Some(&slot) = self.fields.slots.get(index) else { return self };
-        let (start, end) = (slot.start as usize, slot.value_end as usize);
-        let line = self.fields.text.get(start..start.saturating_add(end)).unwrap_or_default();
-        if find_param(line, usize::from(slot.value), b"tag", false).len == 0 {
-            let at = start.saturating_add(end);
-            self.fields.replace(at, at, &[b";tag=", tag.as_bytes()]);
-            let added = ";tag=".len().saturating_add(tag.len()) as u32;
-            if let Some(slot) = self.fields.slots.get_mut(index) {
-                slot.value_end = slot.value_end.saturating_add(added);
-                slot.end = slot.end.saturating_add(added);
-            }
-        }
+        self.fields.add_to_tag(tag.as_bytes());
         self
     }
 
@@ -209,9 +195,11 @@ impl ResponseBuilder {
             self.fields.fail(BuildError::ContentLength);
             return self;
         }
-        for field in request.headers.all(name) {
-            self.fields.copy(field);
-        }
+        let headers = &request.headers;
+        self.fields.copy(headers, |index, id| {
+            let slot = headers.slots.get(index).filter(|_| id == name.id());
+            slot.is_some_and(|slot| headers.field(slot).is(name))
+        });
         self
     }
 
@@ -265,6 +253,7 @@ impl Fields {
         Self {
             text,
             slots: SmallVec::new(),
+            core: Core::default(),
             fields_start,
             content_type: None,
             body: Bytes::new(),
@@ -293,12 +282,63 @@ impl Fields {
 
     fn line(&mut self, name: HeaderName<'_>, value: impl FnOnce(&mut BytesMut)) {
         let slot = write_line(&mut self.text, name, value);
+        let line = self.text.get(slot.start as usize..).unwrap_or_default();
+        self.core.read(self.slots.len(), &slot, line);
         self.slots.push(slot);
     }
 
-    fn copy(&mut self, field: super::HeaderField<'_>) {
-        let slot = field.copy_to(&mut self.text);
-        self.slots.push(slot);
+    /// Copies the header fields that are wanted as they came, and what is known of them; those that
+    /// stand side by side as one slice.
+    fn copy(&mut self, headers: &Headers, wanted: impl Fn(usize, Id) -> bool) {
+        let (mut start, mut end) = (0, 0);
+        let mut copy_at = self.text.len();
+        for (index, slot) in headers.slots.iter().enumerate() {
+            if !wanted(index, slot.id) {
+                continue;
+            }
+            if slot.start != end {
+                self.put_run(headers, start, end);
+                copy_at = self.text.len();
+                start = slot.start;
+            }
+            end = slot.start.saturating_add(slot.end);
+            let place = (slot.start.saturating_sub(start) as usize).saturating_add(copy_at);
+            let copy = Slot { start: place as u32, ..*slot };
+            self.core.copy(self.slots.len(), (index, headers), slot);
+            self.slots.push(copy);
+        }
+        self.put_run(headers, start, end);
+    }
+
+    fn put_run(&mut self, headers: &Headers, start: u32, end: u32) {
+        let added = headers.put_run(&mut self.text, start, end);
+        if let Some(last) = self.slots.last_mut() {
+            last.end = last.end.saturating_add(added);
+        }
+    }
+
+    /// Adds a tag to a To that has none.
+    fn add_to_tag(&mut self, tag: &[u8]) {
+        let Some(index) = self.core.first(Id::To).filter(|_| !self.core.has_to_tag()) else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let at = (slot.start as usize).saturating_add(slot.value_end as usize);
+        let added = TAG.len().saturating_add(tag.len());
+        slot.value_end = slot.value_end.saturating_add(added as u32);
+        slot.end = slot.end.saturating_add(added as u32);
+        let slot = *slot;
+        for other in self.slots.iter_mut().filter(|other| other.start as usize >= at) {
+            other.start = other.start.saturating_add(added as u32);
+        }
+        self.text.put_bytes(0, added);
+        if let Some(tail) = self.text.get_mut(at..) {
+            tail.copy_within(..tail.len().saturating_sub(added), added);
+            let new = TAG.iter().chain(tag);
+            tail.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
+        }
+        let line = self.text.get(slot.start as usize..).unwrap_or_default();
+        self.core.add_to_tag(index, &slot, line, tag.len());
     }
 
     /// Puts `new` in place of what stands between two places, and moves the slots behind it.
@@ -334,15 +374,14 @@ impl Fields {
         if self.slots.len() >= usize::from(u16::MAX) || self.text.len() >= OVERLAID as usize {
             return Err(BuildError::TooLarge);
         }
-        let mut headers = Headers {
+        let headers = Headers {
             bytes: core::mem::take(&mut self.text).freeze(),
             slots: core::mem::take(&mut self.slots),
             fields_start: self.fields_start as u32,
             body_start: body_start as u32,
-            core: Core::default(),
+            core: core::mem::take(&mut self.core),
             overlay: None,
         };
-        headers.read_core();
         let once = [
             HeaderName::From,
             HeaderName::To,

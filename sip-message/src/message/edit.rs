@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::headers::{CORE_FIELDS, HeaderField, Headers, OVERLAID, Slot};
+use super::headers::{CORE_FIELDS, Headers, OVERLAID, Slot};
 use crate::header_name::Id;
 use crate::{BuildError, Header, HeaderName, scan};
 
@@ -318,30 +318,35 @@ impl Headers {
     /// Writes the header fields, the empty line and the body: lines that stand side by side in
     /// their buffer as one slice.
     pub(super) fn write_to(&self, out: &mut BytesMut) {
-        let mut copy = |start: u32, end: u32| {
-            let text = match (start & OVERLAID, &self.overlay) {
-                (0, _) => &self.bytes[..],
-                (_, Some(overlay)) => &overlay.text[..],
-                (_, None) => &[],
-            };
-            let range = (start & !OVERLAID) as usize..(end & !OVERLAID) as usize;
-            let run = text.get(range).unwrap_or_default();
-            out.put_slice(run);
-            if !run.is_empty() && run.last() != Some(&b'\n') {
-                out.put_slice(b"\r\n");
-            }
-        };
         let (mut start, mut end) = (0, 0);
         for slot in &self.slots {
             if slot.start != end {
-                copy(start, end);
+                self.put_run(out, start, end);
                 start = slot.start;
             }
             end = slot.start.saturating_add(slot.end);
         }
-        copy(start, end);
+        self.put_run(out, start, end);
         out.put_slice(b"\r\n");
         out.put_slice(self.body());
+    }
+
+    /// Writes lines that stand side by side, and the line end that the last line of a cut message
+    /// may lack; says how many bytes that adds.
+    pub(super) fn put_run(&self, out: &mut BytesMut, start: u32, end: u32) -> u32 {
+        let text = match (start & OVERLAID, &self.overlay) {
+            (0, _) => &self.bytes[..],
+            (_, Some(overlay)) => &overlay.text[..],
+            (_, None) => &[],
+        };
+        let range = (start & !OVERLAID) as usize..(end & !OVERLAID) as usize;
+        let run = text.get(range).unwrap_or_default();
+        out.extend_from_slice(run);
+        if run.is_empty() || run.last() == Some(&b'\n') {
+            return 0;
+        }
+        out.extend_from_slice(b"\r\n");
+        2
     }
 
     /// How many bytes the message has on the wire, if its start line has `start_line`.
@@ -369,22 +374,16 @@ fn line_len(line: &[u8]) -> usize {
 
 /// Writes a number in decimal.
 pub(super) fn put_number(out: &mut BytesMut, number: usize) {
-    use core::fmt::Write;
-    // Writing to a growing buffer cannot fail.
-    let _ = write!(out, "{number}");
-}
-
-impl HeaderField<'_> {
-    /// Copies the line as it came, with a line end.
-    pub(super) fn copy_to(&self, text: &mut BytesMut) -> Slot {
-        let start = text.len();
-        text.put_slice(self.line());
-        let mut slot = self.slot();
-        if self.line().last() != Some(&b'\n') {
-            text.put_slice(b"\r\n");
-            slot.end = text.len().saturating_sub(start) as u32;
+    // 2^64 has twenty digits.
+    let mut digits = [b'0'; 20];
+    let (mut left, mut first) = (number, digits.len());
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add((left % 10) as u8);
+        first = at;
+        left /= 10;
+        if left == 0 {
+            break;
         }
-        slot.start = start as u32;
-        slot
     }
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::edit::Overlay;
 use crate::header_name::Id;
-use crate::{Header, HeaderError, HeaderName, Method, Via, scan};
+use crate::{Header, HeaderError, HeaderName, Method, NameAddr, Via, scan};
 
 /// The header fields of a message, in the order in which they came.
 ///
@@ -60,7 +60,7 @@ pub(super) struct Slot {
 pub(super) const OVERLAID: u32 = 1 << 31;
 
 /// The header fields that [`Core`] keeps places for: the first of the name table.
-pub(super) const CORE_FIELDS: usize = 8;
+pub(super) const CORE_FIELDS: usize = 16;
 /// The place of a header field that is not there.
 const NONE: u16 = u16::MAX;
 
@@ -70,7 +70,10 @@ pub(super) struct Core {
     /// The index of the first slot of each core field.
     first: [u16; CORE_FIELDS],
     /// A bit for each core field that stands more than once.
-    repeated: u8,
+    repeated: u16,
+    /// A bit for each core field whose first line was read in full and is one well-formed value:
+    /// nobody need look again.
+    sound: u16,
     /// 256 if there is none that can be read.
     max_forwards: u16,
     branch: Part,
@@ -141,10 +144,6 @@ impl<'a> HeaderField<'a> {
     /// The whole line as it came, its line end included.
     pub(super) fn line(&self) -> &'a [u8] {
         self.line
-    }
-
-    pub(super) fn slot(&self) -> Slot {
-        self.slot
     }
 
     /// Where the value begins in the message as it came; 0 for an edited field.
@@ -223,7 +222,8 @@ impl Headers {
     #[must_use]
     pub fn call_id(&self) -> Option<&str> {
         let value = self.core_field(Id::CallId)?.value();
-        scan::all(value, scan::VISIBLE).then(|| scan::ascii(value))
+        let visible = self.is_sound(Id::CallId) || scan::all(value, scan::VISIBLE);
+        visible.then(|| scan::ascii(value))
     }
 
     /// The CSeq (RFC 3261 §20.16); `None` if there is none, or none that can be read.
@@ -291,6 +291,11 @@ impl Headers {
         self.slots.get(usize::from(first)).map(|slot| self.field(slot))
     }
 
+    /// Whether the first line of a core field is known to be one well-formed value.
+    pub(super) fn is_sound(&self, id: Id) -> bool {
+        self.core.sound & bit(id) != 0
+    }
+
     /// Whether a core field stands more than once.
     pub(super) fn is_repeated(&self, id: Id) -> bool {
         self.core.repeated & bit(id) != 0
@@ -315,17 +320,6 @@ impl Headers {
         let start = usize::from(part.at);
         let bytes = self.core_field(id)?.line.get(start..)?.get(..usize::from(part.len))?;
         core::str::from_utf8(bytes).ok()
-    }
-
-    /// Reads the routing core of slots that were just made.
-    pub(super) fn read_core(&mut self) {
-        let mut core = Core::default();
-        for (index, slot) in self.slots.iter().enumerate() {
-            if slot.id.index() < CORE_FIELDS {
-                core.read(index, slot, self.field(slot).line);
-            }
-        }
-        self.core = core;
     }
 }
 
@@ -410,6 +404,7 @@ impl Default for Core {
         Self {
             first: [NONE; CORE_FIELDS],
             repeated: 0,
+            sound: 0,
             max_forwards: 256,
             branch: Part::default(),
             from_tag: Part::default(),
@@ -429,28 +424,96 @@ impl Core {
             return;
         }
         *first = u16::try_from(index).unwrap_or(NONE);
-        let value = line.get(..slot.value_end as usize).unwrap_or_default();
+        let value = slot.value_of(line);
         let from = usize::from(slot.value);
-        match slot.id {
-            Id::Via => self.branch = find_param(value, from, b"branch", true),
-            Id::From => self.from_tag = find_param(value, from, b"tag", false),
-            Id::To => self.to_tag = find_param(value, from, b"tag", false),
-            Id::CSeq => {
-                if let Some((number, method)) = read_cseq(value, from) {
-                    self.cseq_number = number;
-                    self.cseq_method = method;
+        let part = |place: Option<(usize, usize)>| {
+            place.map_or(Part::default(), |(at, len)| Part::new(from.saturating_add(at), len))
+        };
+        // What is well-formed is read once, here; of the rest, what can be told.
+        let sound = match slot.id {
+            Id::Via => match Via::branch_of(value) {
+                Ok((branch, only)) => {
+                    self.branch = part(branch);
+                    only
                 }
+                Err(_) => {
+                    self.branch = find_param(line, slot, b"branch", true);
+                    false
+                }
+            },
+            Id::From | Id::To => {
+                let tag = NameAddr::tag_of(value);
+                let found = match tag {
+                    Ok(tag) => part(tag),
+                    Err(_) => find_param(line, slot, b"tag", false),
+                };
+                *(if slot.id == Id::To { &mut self.to_tag } else { &mut self.from_tag }) = found;
+                tag.is_ok()
+            }
+            Id::CallId => value.len() <= scan::MAX_TEXT && scan::all(value, scan::VISIBLE),
+            Id::CSeq => {
+                let cseq = read_cseq(value);
+                if let Some((number, method, _)) = cseq {
+                    self.cseq_number = number;
+                    self.cseq_method = part(Some(method));
+                }
+                cseq.is_some_and(|(_, _, plain)| plain)
             }
             Id::MaxForwards => {
-                let number = value.get(from..).and_then(number);
+                let number = number(value);
                 self.max_forwards = number.and_then(|n| u16::try_from(n).ok()).unwrap_or(256);
+                self.max_forwards < 256
             }
-            _ => {}
+            _ => false,
+        };
+        if sound {
+            self.sound |= bit(slot.id);
         }
     }
 }
 
 impl Core {
+    /// Takes in a copy of a field of other `headers`, which stands at the index with them: what is
+    /// known of it is not read again.
+    pub(super) fn copy(&mut self, index: usize, from: (usize, &Headers), slot: &Slot) {
+        let (at, headers) = from;
+        let other = &headers.core;
+        let Some(first) = self.first.get_mut(slot.id.index()) else { return };
+        if *first != NONE || other.first(slot.id) != Some(at) {
+            return self.read(index, slot, headers.field(slot).line);
+        }
+        *first = u16::try_from(index).unwrap_or(NONE);
+        self.sound |= other.sound & bit(slot.id);
+        match slot.id {
+            Id::Via => self.branch = other.branch,
+            Id::From => self.from_tag = other.from_tag,
+            Id::To => self.to_tag = other.to_tag,
+            Id::CSeq => {
+                self.cseq_number = other.cseq_number;
+                self.cseq_method = other.cseq_method;
+            }
+            Id::MaxForwards => self.max_forwards = other.max_forwards,
+            _ => {}
+        }
+    }
+
+    pub(super) fn has_to_tag(&self) -> bool {
+        self.to_tag.len != 0
+    }
+
+    /// Takes in that a tag of so many bytes was added at the end of To.
+    pub(super) fn add_to_tag(&mut self, index: usize, slot: &Slot, line: &[u8], len: usize) {
+        let end = slot.value_end as usize;
+        if self.sound & bit(Id::To) != 0 && end <= scan::MAX_TEXT {
+            self.to_tag = Part::new(end.saturating_sub(len), len);
+        } else {
+            let repeated = self.repeated;
+            self.forget(Id::To);
+            self.read(index, slot, line);
+            self.repeated = repeated;
+        }
+    }
+
     /// The index of the first slot of a core field.
     pub(super) fn first(&self, id: Id) -> Option<usize> {
         self.first.get(id.index()).filter(|&&first| first != NONE).map(|&first| usize::from(first))
@@ -475,6 +538,7 @@ impl Core {
         let Some(first) = self.first.get_mut(id.index()) else { return };
         *first = NONE;
         self.repeated &= !bit(id);
+        self.sound &= !bit(id);
         match id {
             Id::Via => self.branch = Part::default(),
             Id::From => self.from_tag = Part::default(),
@@ -486,8 +550,8 @@ impl Core {
     }
 }
 
-fn bit(id: Id) -> u8 {
-    u32::try_from(id.index()).ok().and_then(|shift| 1u8.checked_shl(shift)).unwrap_or(0)
+fn bit(id: Id) -> u16 {
+    1u16.checked_shl(id.index() as u32).unwrap_or(0)
 }
 
 /// Digits alone, as a number; one too large for 64 bits is the largest.
@@ -501,20 +565,20 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The number and the method of a CSeq whose value begins at `from`.
-fn read_cseq(line: &[u8], from: usize) -> Option<(u32, Part)> {
-    let value = line.get(from..)?;
+/// The number of a CSeq, the place of its method, and whether nothing but a space parts them.
+fn read_cseq(value: &[u8]) -> Option<(u32, (usize, usize), bool)> {
     let digits = value.iter().position(|byte| !byte.is_ascii_digit())?;
     // RFC 3261 §8.1.1.5: "The sequence number value MUST be expressible as a 32-bit unsigned
     // integer and MUST be less than 2**31."
     let number = u32::try_from(number(value.get(..digits)?)?).ok().filter(|&n| n < 1 << 31)?;
-    let space = value.get(digits..)?.iter().position(|&byte| !scan::is(byte, scan::LWS))?;
+    let after = value.get(digits..)?;
+    let space = after.iter().position(|&byte| !scan::is(byte, scan::LWS))?;
     let at = digits.saturating_add(space);
     let method = value.get(at..)?;
     if space == 0 || !scan::all(method, scan::TOKEN) {
         return None;
     }
-    Some((number, Part::new(from.saturating_add(at), method.len())))
+    Some((number, (at, method.len()), matches!(after, [b' ', ..]) && space == 1))
 }
 
 impl Part {
@@ -526,10 +590,13 @@ impl Part {
     }
 }
 
-/// The value of a parameter of an address or a Via whose value begins at `from`: a token, so
+/// The value of a parameter in the line of an address or a Via that is not well-formed: a token, so
 /// without quotes. What is malformed has no such parameter; [`validate`](crate::Request::validate)
 /// says so.
-pub(super) fn find_param(line: &[u8], from: usize, name: &[u8], via: bool) -> Part {
+#[cold]
+fn find_param(line: &[u8], slot: &Slot, name: &[u8], via: bool) -> Part {
+    let line = line.get(..slot.value_end as usize).unwrap_or_default();
+    let from = usize::from(slot.value);
     let mut at = if via { from } else { after_address(line, from) };
     while let Some(rest) = line.get(at..) {
         // To the next separator, past quoted strings.

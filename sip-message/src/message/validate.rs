@@ -7,6 +7,7 @@
 use super::headers::Headers;
 use super::parse::Version;
 use super::{Request, Response};
+use crate::header_name::Id;
 use crate::{
     CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards,
     MinExpires, RecordRoute, Refusal, RefusalKind, RetryAfter, Route, StatusCode, To, UriErrorKind,
@@ -101,7 +102,9 @@ impl Headers {
         self.validate_one::<CallId<'_>>()?;
         self.validate_one::<CSeq>()?;
         self.require(HeaderName::Via)?;
-        self.validate_each::<Via<'_>>()?;
+        if !self.is_sound(Id::Via) || self.is_repeated(Id::Via) {
+            self.validate_each::<Via<'_>>()?;
+        }
         if self.contains(HeaderName::MaxForwards) {
             self.validate_one::<MaxForwards>()?;
         }
@@ -119,7 +122,8 @@ impl Headers {
     fn validate_one<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
         self.require(H::NAME)?;
         self.once(H::NAME)?;
-        self.validate_each::<H>()
+        // Mostly it was read with the message.
+        if self.is_sound(H::NAME.id()) { Ok(()) } else { self.validate_each::<H>() }
     }
 
     fn require(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
@@ -142,7 +146,8 @@ impl Headers {
 
     /// Whatever there is of this name must be right.
     fn validate_each<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
-        for field in self.all(H::NAME) {
+        let sound = usize::from(self.is_sound(H::NAME.id()));
+        for field in self.all(H::NAME).skip(sound) {
             let mut values = crate::values::<H>(field.value());
             while let Some(value) = values.next() {
                 let refuse = |kind: HeaderErrorKind, at: usize| {

@@ -4,7 +4,7 @@ use super::{UriError, UriErrorKind};
 use crate::HeaderErrorKind;
 use crate::host;
 use crate::scan::{
-    Cursor, Fault, OPAQUE, PASSWORD_BUILT, Span, TOKEN, URI_HEADER, URI_PARAM, USER,
+    Cursor, Fault, HOST, OPAQUE, PASSWORD_BUILT, Span, TOKEN, URI_HEADER, URI_PARAM, USER,
 };
 
 /// Where the parts of a URI are in its text.
@@ -73,16 +73,16 @@ impl UriParts {
     }
 
     /// `[ userinfo ] hostport uri-parameters [ headers ]`
+    #[inline]
     fn sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
-        self.userinfo(text, cursor)?;
-        self.host = host::take(cursor).map_err(from_fault)?;
+        self.authority(text, cursor)?;
         if cursor.eat(b':') {
             self.port = Some(host::take_port(cursor).map_err(from_fault)?);
         }
         let start = cursor.at();
         while cursor.eat(b';') {
             let item = self.item(text, cursor, URI_PARAM, UriErrorKind::Parameter)?;
-            if item.of(text).first().is_none_or(|&b| b == b'=') {
+            if item.of(text).first() == Some(&b'=') {
                 return Err(UriError::new(UriErrorKind::Parameter, item.start.into()));
             }
         }
@@ -104,6 +104,27 @@ impl UriParts {
             }
         }
         self.headers = Span::new(start, cursor.at());
+        Ok(())
+    }
+
+    /// `[ userinfo ] host`
+    #[inline]
+    fn authority(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
+        let start = *cursor;
+        // What most users and all hosts but IPv6 addresses are made of: one look tells the two
+        // apart, unless something stands between this and an `@`.
+        let plain = cursor.take(HOST);
+        if cursor.peek() == Some(b'@') && !plain.is_empty() {
+            cursor.skip(1);
+            self.user = Some(plain);
+        } else if memchr::memchr(b'@', cursor.rest()).is_some() {
+            *cursor = start;
+            self.userinfo(text, cursor)?;
+        } else if !plain.is_empty() {
+            self.host = plain;
+            return Ok(());
+        }
+        self.host = host::take(cursor).map_err(from_fault)?;
         Ok(())
     }
 
@@ -142,6 +163,7 @@ impl UriParts {
     }
 
     /// One parameter or header, name and value together.
+    #[inline]
     fn item(
         &self,
         text: &[u8],
@@ -150,15 +172,27 @@ impl UriParts {
         kind: UriErrorKind,
     ) -> Result<Span, UriError> {
         let mut span = cursor.take(class);
+        if matches!(cursor.peek(), Some(b'%' | b'@')) {
+            span.end = self.odd_item(text, span, cursor, class)?;
+        }
+        if span.is_empty() { Err(error(cursor, kind)) } else { Ok(span) }
+    }
+
+    /// The end of a parameter or header with escapes or an `@`.
+    fn odd_item(
+        &self,
+        text: &[u8],
+        begun: Span,
+        cursor: &mut Cursor<'_>,
+        class: u16,
+    ) -> Result<u16, UriError> {
         // An `@` should be escaped; only where another has ended the user part can it be no other.
-        while self.user.is_some() && cursor.eat(b'@') {
-            span.end = cursor.take(class).end;
+        while cursor.eat(b'%') || (self.user.is_some() && cursor.eat(b'@')) {
+            cursor.take(class);
         }
-        if span.is_empty() {
-            return Err(error(cursor, kind));
-        }
+        let span = Span { end: cursor.at() as u16, ..begun };
         escapes(text, span)?;
-        Ok(span)
+        Ok(span.end)
     }
 }
 
