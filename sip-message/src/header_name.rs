@@ -66,6 +66,7 @@ macro_rules! names {
                 }
             }
 
+            #[inline]
             pub(crate) const fn id(&self) -> Id {
                 match self {
                     $(Self::$variant => Id::$variant,)*

@@ -114,7 +114,7 @@ pub(crate) fn is(byte: u8, class: u16) -> bool {
 
 /// Whether `text` is not empty and all of `class`.
 pub(crate) fn all(text: &[u8], class: u16) -> bool {
-    !text.is_empty() && text.iter().all(|&b| is(b, class))
+    !text.is_empty() && after(text, class).is_empty()
 }
 
 /// Whether `text` is `word`, which is in lower case, without regard to case.
@@ -394,7 +394,9 @@ impl<'a> Cursor<'a> {
         let start = self.at();
         let mut number: u64 = 0;
         while let [digit @ b'0'..=b'9', rest @ ..] = self.rest {
-            number = number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')));
+            // Never more than ten times 2^32 and a digit: what is too large stays so.
+            let more = number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')));
+            number = more.min(1 << 32);
             self.rest = rest;
         }
         if self.at() == start {
@@ -469,6 +471,18 @@ pub(crate) fn first_value<'a, T>(
         Ok((value, next)) => Ok((value, next.map(|next| next.saturating_add(lead)))),
         Err(Fault { kind, at }) => Err(Fault { kind, at: at.saturating_add(lead) }),
     }
+}
+
+/// `text` without LWS at its end.
+#[inline]
+pub(crate) fn trim_end(text: &[u8]) -> &[u8] {
+    let mut text = text.strip_suffix(b"\r\n").unwrap_or(text);
+    while let [shorter @ .., last] = text
+        && is(*last, LWS)
+    {
+        text = shorter;
+    }
+    text
 }
 
 /// `text` without LWS at its ends, and how much was taken from its start.

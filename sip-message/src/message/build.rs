@@ -323,9 +323,11 @@ impl Fields {
             return;
         };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let at = (slot.start as usize).saturating_add(slot.value_end as usize);
+        let line = self.text.get(slot.start as usize..).unwrap_or_default();
+        let line = line.get(..slot.end as usize).unwrap_or_default();
+        let value = usize::from(slot.value).saturating_add(slot.value_of(line).len());
+        let at = (slot.start as usize).saturating_add(value);
         let added = TAG.len().saturating_add(tag.len());
-        slot.value_end = slot.value_end.saturating_add(added as u32);
         slot.end = slot.end.saturating_add(added as u32);
         let slot = *slot;
         for other in self.slots.iter_mut().filter(|other| other.start as usize >= at) {
@@ -338,6 +340,7 @@ impl Fields {
             tail.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
         }
         let line = self.text.get(slot.start as usize..).unwrap_or_default();
+        let line = line.get(..slot.end as usize).unwrap_or_default();
         self.core.add_to_tag(index, &slot, line, tag.len());
     }
 

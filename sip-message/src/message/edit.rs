@@ -51,12 +51,10 @@ pub(super) fn write_line(
             *byte = b' ';
         }
     }
-    let value_end = text.len();
     text.put_slice(b"\r\n");
     let relative = |at: usize| at.saturating_sub(start);
     Slot {
         start: start as u32,
-        value_end: relative(value_end) as u32,
         end: relative(text.len()) as u32,
         // A name is at most 255 bytes long: a standard one, or one that `raw_name` passed.
         value: relative(from) as u16,

@@ -47,10 +47,10 @@ pub struct Headers {
 pub(super) struct Slot {
     /// Where the line begins; with [`OVERLAID`] set, in the overlay's text.
     pub(super) start: u32,
-    /// Relative to `start`: where the value ends, and where the next line begins.
-    pub(super) value_end: u32,
+    /// Relative to `start`: where the next line begins.
     pub(super) end: u32,
-    /// Relative to `start`: where the value begins.
+    /// Relative to `start`: where the value begins. It ends where the white space at the line's end
+    /// begins.
     pub(super) value: u16,
     pub(super) name_len: u8,
     pub(super) id: Id,
@@ -137,8 +137,7 @@ impl<'a> HeaderField<'a> {
     /// The value as it came, folds included, without white space at its ends.
     #[must_use]
     pub fn value(&self) -> &'a [u8] {
-        let range = usize::from(self.slot.value)..self.slot.value_end as usize;
-        self.line.get(range).unwrap_or_default()
+        self.slot.value_of(self.line)
     }
 
     /// The whole line as it came, its line end included.
@@ -273,16 +272,27 @@ impl Headers {
         name: HeaderName<'a>,
     ) -> impl Iterator<Item = HeaderField<'a>> + use<'a> {
         let first = self.position(name).unwrap_or(usize::MAX);
-        let slots = self.slots.get(first..).unwrap_or_default();
-        slots.iter().map(|slot| self.field(slot)).filter(move |field| field.is(name))
+        // Of most names there is one.
+        let slots = match self.slots.get(first..).unwrap_or_default() {
+            [only, ..] if self.is_once(name.id()) => core::slice::from_ref(only),
+            slots => slots,
+        };
+        let id = name.id();
+        let fields = slots.iter().filter(move |slot| slot.id == id).map(|slot| self.field(slot));
+        fields.filter(move |field| id != Id::OTHER || field.is(name))
     }
 
     /// The index of the first slot of that name.
+    #[inline]
     pub(super) fn position(&self, name: HeaderName<'_>) -> Option<usize> {
         let id = name.id();
         if let Some(&first) = self.core.first.get(id.index()) {
             return (first != NONE).then_some(usize::from(first));
         }
+        self.position_of_other(id, name)
+    }
+
+    fn position_of_other(&self, id: Id, name: HeaderName<'_>) -> Option<usize> {
         self.slots.iter().position(|slot| slot.id == id && self.field(slot).is(name))
     }
 
@@ -294,6 +304,11 @@ impl Headers {
     /// Whether the first line of a core field is known to be one well-formed value.
     pub(super) fn is_sound(&self, id: Id) -> bool {
         self.core.sound & bit(id) != 0
+    }
+
+    /// Whether this is known to be a core field that stands no more than once.
+    fn is_once(&self, id: Id) -> bool {
+        id.index() < CORE_FIELDS && !self.is_repeated(id)
     }
 
     /// Whether a core field stands more than once.
@@ -343,7 +358,7 @@ impl Slot {
     #[inline]
     pub(super) fn read(line: &[u8], start: u32) -> Option<Self> {
         let colon = find_colon(line)?;
-        let mut name = line.get(..colon)?;
+        let (mut name, mut rest) = line.split_at_checked(colon)?;
         // RFC 3261 §7.3.1: "The formal grammar for a message-header specified in Section 25 allows
         // for an arbitrary amount of whitespace on either side of the colon"
         while let [shorter @ .., b' ' | b'\t'] = name {
@@ -354,28 +369,32 @@ impl Slot {
         if id == Id::OTHER && !scan::all(name, scan::TOKEN) {
             return None;
         }
-        let mut text = line.strip_suffix(b"\r\n").unwrap_or(line);
-        while let [shorter @ .., last] = text
-            && scan::is(*last, scan::LWS)
-        {
-            text = shorter;
-        }
-        let mut rest = text.get(colon.wrapping_add(1)..)?;
-        while let [first, shorter @ ..] = rest
-            && scan::is(*first, scan::LWS)
-        {
+        let mut value = colon;
+        while let [_, shorter @ ..] = rest {
             rest = shorter;
+            value = value.wrapping_add(1);
+            if !rest.first().is_some_and(|&first| scan::is(first, scan::LWS)) {
+                break;
+            }
         }
-        let value = text.len().wrapping_sub(rest.len());
+        // An empty value is right behind its colon.
+        if rest.is_empty() {
+            value = colon.wrapping_add(1);
+        }
         // A line is no longer than its message, whose length fits 31 bits.
         Some(Self {
             start,
-            value_end: text.len() as u32,
             end: line.len() as u32,
             value: u16::try_from(value).ok()?,
             name_len: u8::try_from(name.len()).ok()?,
             id,
         })
+    }
+
+    /// The value in the slot's line.
+    #[inline]
+    pub(super) fn value_of<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        scan::trim_end(line.get(usize::from(self.value)..).unwrap_or_default())
     }
 }
 
@@ -503,7 +522,7 @@ impl Core {
 
     /// Takes in that a tag of so many bytes was added at the end of To.
     pub(super) fn add_to_tag(&mut self, index: usize, slot: &Slot, line: &[u8], len: usize) {
-        let end = slot.value_end as usize;
+        let end = usize::from(slot.value).saturating_add(slot.value_of(line).len());
         if self.sound & bit(Id::To) != 0 && end <= scan::MAX_TEXT {
             self.to_tag = Part::new(end.saturating_sub(len), len);
         } else {
@@ -595,7 +614,7 @@ impl Part {
 /// says so.
 #[cold]
 fn find_param(line: &[u8], slot: &Slot, name: &[u8], via: bool) -> Part {
-    let line = line.get(..slot.value_end as usize).unwrap_or_default();
+    let line = scan::trim_end(line);
     let from = usize::from(slot.value);
     let mut at = if via { from } else { after_address(line, from) };
     while let Some(rest) = line.get(at..) {

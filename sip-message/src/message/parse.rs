@@ -341,12 +341,6 @@ impl ContentLength {
     }
 }
 
-impl Slot {
-    pub(super) fn value_of<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        line.get(usize::from(self.value)..self.value_end as usize).unwrap_or_default()
-    }
-}
-
 /// The lines of a head, continuation lines joined to what they continue.
 struct Lines<'a> {
     text: &'a [u8],

@@ -148,15 +148,21 @@ impl Headers {
     fn validate_each<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
         let sound = usize::from(self.is_sound(H::NAME.id()));
         for field in self.all(H::NAME).skip(sound) {
-            let mut values = crate::values::<H>(field.value());
-            while let Some(value) = values.next() {
-                let refuse = |kind: HeaderErrorKind, at: usize| {
-                    let at = field.offset().saturating_add(at);
-                    Refusal::of(H::NAME, RefusalKind::Value(kind), at)
-                };
-                value.map_err(|error| refuse(error.kind(), error.offset()))?;
-                if !H::LIST && values.next().is_some() {
-                    return Err(refuse(HeaderErrorKind::Trailing, 0));
+            let (value, mut at) = (field.value(), 0usize);
+            let refuse = |kind: HeaderErrorKind, at: usize| {
+                let at = field.offset().saturating_add(at);
+                Refusal::of(H::NAME, RefusalKind::Value(kind), at)
+            };
+            loop {
+                match H::parse_first(value.get(at..).unwrap_or_default()) {
+                    Ok((_, None)) => break,
+                    Ok((_, Some(_))) if !H::LIST => {
+                        return Err(refuse(HeaderErrorKind::Trailing, 0));
+                    }
+                    Ok((_, Some(next))) => at = at.saturating_add(next),
+                    Err(error) => {
+                        return Err(refuse(error.kind(), at.saturating_add(error.offset())));
+                    }
                 }
             }
         }
