@@ -231,7 +231,7 @@ async fn place_one(caller: &Caller, number: u64, target: Uri<'static>) -> Result
             Some(CallEvent::Progress { response, .. }) => {
                 caller.event(number, format_args!("{}", response.status().as_u16()));
             }
-            Some(CallEvent::Answered { response }) => {
+            Some(CallEvent::Answered { response, .. }) => {
                 answered = true;
                 cancel_at = None;
                 hang_up_at = Some(Instant::now() + Duration::from_millis(options.duration));

@@ -86,7 +86,7 @@ async fn be_alice(alice: &UserAgent, bob: &Uri<'static>) -> Outcome<()> {
                 rang = true;
                 say("alice", format_args!("it rings"));
             }
-            Some(CallEvent::Answered { response }) => {
+            Some(CallEvent::Answered { response, .. }) => {
                 expect(
                     sdp::direction(response.body()) == Direction::SendRecv,
                     "bob answers with audio",

@@ -6,6 +6,7 @@
 //! | `call.rs`          | one call: its states, how each is left, the one way it ends               |
 //! | `outgoing.rs`      | placing a call: early dialogs, forks, ACK and re-ACK, CANCEL               |
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
+//! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
 //! | `reinvite.rs`      | changing a session, both ways, and glare                                  |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
@@ -22,6 +23,7 @@ mod error;
 mod events;
 mod incoming;
 mod key;
+mod offer;
 mod outgoing;
 mod refusals;
 mod registrations;
@@ -269,6 +271,7 @@ impl Agent {
             TimerKind::Calling => self.ringing_limit(now, tx, key.into()),
             TimerKind::OurReinvite => self.our_reinvite_timer(now, tx, key.into()),
             TimerKind::TheirReinvite => self.their_reinvite_timer(now, tx, key.into()),
+            TimerKind::Answer => self.answer_timer(now, tx, key.into()),
             TimerKind::Owed => self.owed_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
         }

@@ -12,7 +12,7 @@
 //! while let Some(event) = call.next().await {
 //!     match event {
 //!         CallEvent::Ringing { .. } => println!("it rings"),
-//!         CallEvent::Answered { response } => println!("{} bytes of SDP came", response.body().len()),
+//!         CallEvent::Answered { response, .. } => println!("{} bytes of SDP came", response.body().len()),
 //!         CallEvent::Ended(reason) => println!("over: {reason}"),
 //!         _ => {} // a dropped re-INVITE or request is refused
 //!     }

@@ -9,13 +9,15 @@
 //!       |    | not 2xx           | any final     |     | accept()
 //!       |    |                   |        reject,|  +----------+
 //!       |    +----------------+  |        CANCEL |  | Accepted |
-//!       | 2xx: ACK            |  |               |  +----------+
+//!       | 2xx: ACK (*)        |  |               |  +----------+
 //!       v                     v  v               |     | ACK     | none in 64*T1: BYE
 //!  +-------------+  BYE   +------------+         |     |         |
 //!  | Established |------->|    Over    |<--------+-----|---------+
 //!  +-------------+        +------------+               |
 //!         ^--------------------------------------------+
 //! ```
+//!
+//! (*) If the INVITE had no offer, when the application has answered that of the 2xx: see `offer.rs`.
 //!
 //! No state is without a way out:
 //!
@@ -25,7 +27,8 @@
 //! | Cancelling  | the final response, which the transaction layer waits for 64*T1 after its CANCEL    |
 //! | Invited     | `TimerKind::Invited`: Expires of the INVITE or the ringing limit                    |
 //! | Accepted    | `TimerKind::Accepted`: 64*T1 without ACK                                            |
-//! | Established | the peer or the application; a session may last (a later session timer bounds it)   |
+//! | Established | the peer or the application; a session may last (a later session timer bounds it).  |
+//! |             | While the application owes an answer, `TimerKind::Answer` ends it                   |
 //! | Over        | the ends of the client transactions it still has: BYE (Timer F), INVITE (Timer M)   |
 
 use std::sync::Arc;
@@ -111,6 +114,8 @@ pub(crate) struct Caller {
     pub(crate) timer: Option<TimerKey>,
     /// How often it was sent again with credentials.
     pub(crate) challenges: u8,
+    /// The ACK to the 2xx that made the call waits for the application's answer, at most so long.
+    pub(crate) owed: Option<TimerKey>,
     /// The final response came, so that only repeated and forked 2xx may still come.
     pub(crate) answered: bool,
     /// Nobody picked up within the limit, so that the agent cancels and not the application.
@@ -121,7 +126,8 @@ pub(crate) struct Caller {
 pub(crate) struct Fork {
     pub(crate) early: EarlyId,
     pub(crate) dialog: DialogKey,
-    /// The ACK to its 2xx, to be sent again with each repeat of that.
+    /// The ACK to its 2xx, to be sent again with each repeat of that. Without one it rings, or the application
+    /// owes an answer.
     pub(crate) ack: Option<SentAck>,
 }
 
@@ -230,6 +236,7 @@ impl Agent {
         key: CallKey,
         reason: EndReason,
     ) {
+        self.acknowledge_unanswered(now, tx, key);
         let Some(call) = self.calls.get_mut(key) else { return };
         match core::mem::replace(&mut call.phase, Phase::Over) {
             Phase::Over => return,

@@ -54,6 +54,10 @@ pub struct AgentConfig {
     /// How long the application may take to answer a re-INVITE before it is refused by 500, and how long a
     /// re-INVITE of ours may hang in provisional responses before it is cancelled. Default 20 s.
     pub reinvite_guard: Duration,
+    /// How long the application may take to answer the offer in the 2xx to an INVITE or re-INVITE of ours
+    /// that had none ([`Agent::acknowledge`](crate::Agent::acknowledge)), before the call is ended by an ACK
+    /// without an answer and a BYE; at most 60*T1, before the callee gives up. Default 20 s.
+    pub answer_guard: Duration,
     /// How long the application may take to reply to another request before it is answered 500; at most
     /// the 32 s that its sender waits. Default 20 s.
     pub reply_guard: Duration,
@@ -82,6 +86,7 @@ impl Default for AgentConfig {
             answer_options: true,
             ringing_limit: Duration::from_secs(180),
             reinvite_guard: Duration::from_secs(20),
+            answer_guard: Duration::from_secs(20),
             reply_guard: Duration::from_secs(20),
             glare_retries: 4,
             max_forwards: 70,
@@ -125,6 +130,7 @@ setters! {
     answer_options: bool,
     ringing_limit: Duration,
     reinvite_guard: Duration,
+    answer_guard: Duration,
     reply_guard: Duration,
     glare_retries: u8,
     max_forwards: u8,

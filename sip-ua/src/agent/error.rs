@@ -22,6 +22,9 @@ pub enum AgentError {
     /// A re-INVITE is in progress in the call, by either side: ask again when it is done.
     #[error("a re-INVITE is in progress")]
     Busy,
+    /// No answer is owed: our INVITE held the offer, its 2xx held none, or it has been acknowledged.
+    #[error("there is no offer to answer")]
+    NoOffer,
     /// One of the limits of [`AgentConfig`](crate::AgentConfig) or of the transaction layer is reached.
     #[error("too many {what}")]
     Full {

@@ -73,10 +73,13 @@ pub enum CallUpdate {
         /// The response; it may hold a session description (early media).
         response: Box<Response>,
     },
-    /// The callee accepted. The ACK is on its way.
+    /// The callee accepted.
     Answered {
         /// The 2xx.
         response: Box<Response>,
+        /// Its body is an offer, for our INVITE had none: the ACK waits for the application's answer by
+        /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
+        answer_owed: bool,
     },
     /// The caller acknowledged our 2xx.
     Confirmed {
@@ -92,10 +95,13 @@ pub enum CallUpdate {
     },
     /// The peer withdrew its re-INVITE before it was answered: there is nothing to answer any more.
     ReinviteWithdrawn,
-    /// The peer accepted our re-INVITE. The ACK is on its way.
+    /// The peer accepted our re-INVITE.
     ReinviteAnswered {
         /// The 2xx.
         response: Box<Response>,
+        /// Its body is an offer, for our re-INVITE had none: the ACK waits for the application's answer by
+        /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
+        answer_owed: bool,
     },
     /// Our re-INVITE failed. The session is as it was before.
     ReinviteFailed {

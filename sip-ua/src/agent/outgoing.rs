@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Caller, Fork, Phase, SentAck};
 use super::compose::{FirstHop, Initial, listener_towards};
+use super::offer::leaves_answer;
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
 use super::{Agent, ClientUse};
@@ -24,7 +25,8 @@ impl Agent {
     /// Places a call: sends an INVITE. Everything else is told by events: [`CallUpdate::Ringing`],
     /// [`CallUpdate::Answered`], and [`CallUpdate::Ended`] at last.
     ///
-    /// An INVITE without a body leaves the offer to the callee; the ACK then goes out without an answer.
+    /// An INVITE without a session description leaves the offer to the callee, and the application then owes the
+    /// answer: [`Agent::acknowledge`].
     ///
     /// # Errors
     /// The call is not placed if one of the limits is reached, or if the INVITE cannot be built or sent.
@@ -63,6 +65,7 @@ impl Agent {
             counted: 0,
             timer: None,
             challenges: 0,
+            owed: None,
             answered: false,
             rang_out: false,
         }));
@@ -239,17 +242,32 @@ impl Agent {
             return ack.send(now, tx);
         }
         let dialog = fork.dialog;
+        if caller.owed.is_some() && call.dialog == Some(dialog) {
+            return; // A repeat: the ACK waits for the answer.
+        }
         let Some((state, _)) = self.dialogs.get_mut(dialog) else { return };
         // RFC 3261 §13.2.2.4: "the dialog MUST be transitioned to
         // the "confirmed" state, and the route set for the dialog MUST be
         // recomputed based on the 2xx response"
         // With a Record-Route that cannot be read the one of the provisional response stays in force.
         let _ = state.confirm(&response);
+        let cseq = cseq(&caller.invite);
+        if matches!(call.phase, Phase::Calling) && leaves_answer(&caller.invite, &response) {
+            call.session.answered(cseq, response.status(), |range| *range.start());
+            call.dialog = Some(dialog);
+            call.phase = Phase::Established;
+            let timer = self.arm_answer(now, tx, key);
+            if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key) {
+                caller.owed = Some(timer);
+            }
+            let response = Box::new(response);
+            return self.update(key, CallUpdate::Answered { response, answer_owed: true });
+        }
         // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
         // the transaction layer."
+        // Without an answer where another callee offers, or one that was cancelled: its BYE follows.
         let builder = state.ack_to(&caller.invite);
         let hop = NextHop::Uri(state.next_hop().clone());
-        let cseq = cseq(&caller.invite);
         let Ok(request) = builder.build() else {
             return self.end_call(now, tx, key, EndReason::Failed);
         };
@@ -263,7 +281,8 @@ impl Agent {
                 call.session.ack_sent(cseq);
                 call.dialog = Some(dialog);
                 call.phase = Phase::Established;
-                self.update(key, CallUpdate::Answered { response: Box::new(response) });
+                let response = Box::new(response);
+                self.update(key, CallUpdate::Answered { response, answer_owed: false });
             }
             // RFC 3261 §15: "If the INVITE results in 2xx final response(s)
             // to the INVITE, this means that a UAS accepted the invitation while
@@ -286,11 +305,14 @@ impl Agent {
 
     /// A 2xx from a callee that had no early dialog: its place in the list.
     fn confirmed_dialog(&mut self, key: CallKey, response: &Response) -> Option<usize> {
-        let caller = self.calls.get_mut(key)?.caller.as_mut()?;
+        let call = self.calls.get_mut(key)?;
+        let chosen = call.dialog;
+        let caller = call.caller.as_mut()?;
         let dialog = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)).ok()?;
         if caller.forks.len() >= usize::from(self.config.max_forks.max(1)) {
             // A callee that has answered is worth more than one that rings.
-            let ringing = caller.forks.iter().position(|fork| fork.ack.is_none())?;
+            let rings = |fork: &Fork| fork.ack.is_none() && chosen != Some(fork.dialog);
+            let ringing = caller.forks.iter().position(rings)?;
             self.dialogs.remove(caller.forks.remove(ringing).dialog);
         }
         let dialog = self.dialogs.insert(dialog, key).ok()?;
@@ -414,12 +436,11 @@ impl Agent {
     // RFC 3261 §13.2.2.3: "All early dialogs are considered terminated upon reception of the
     // non-2xx final response."
     fn drop_early_dialogs(&mut self, key: CallKey) {
-        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
-            return;
-        };
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let (chosen, Some(caller)) = (call.dialog, &mut call.caller) else { return };
         let dialogs = &mut self.dialogs;
         caller.forks.retain(|fork| {
-            let keep = fork.ack.is_some();
+            let keep = fork.ack.is_some() || chosen == Some(fork.dialog);
             if !keep {
                 dialogs.remove(fork.dialog);
             }

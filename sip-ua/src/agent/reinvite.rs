@@ -10,6 +10,7 @@
 //! | state             | what ends it when nobody does anything                                     |
 //! | ----------------- | --------------------------------------------------------------------------- |
 //! | ours: Pending     | Timer B; after a provisional response `TimerKind::OurReinvite` cancels        |
+//! | ours: owes answer | `TimerKind::Answer`, see `offer.rs`                                          |
 //! | ours: Waiting     | `TimerKind::OurReinvite`: the back-off; the number of tries is limited        |
 //! | theirs: Unanswered| `TimerKind::TheirReinvite`: the guard of the configuration, then 500          |
 //! | theirs: Accepted  | `TimerKind::TheirReinvite`: 64*T1 without ACK, then BYE                       |
@@ -25,6 +26,7 @@ use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
 use super::call::{Call, Phase, SentAck};
 use super::compose::{contact, draw, listener_of};
 use super::incoming::user_of;
+use super::offer::leaves_answer;
 use super::outgoing::{cseq, set_cseq};
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
@@ -51,6 +53,9 @@ pub(crate) struct Ours {
     timer: Option<TimerKey>,
     challenges: u8,
     glares: u8,
+    /// The 2xx came with an offer, and its ACK waits for the application's answer. The timer is then
+    /// that of `TimerKind::Answer`.
+    owes_answer: bool,
 }
 
 pub(crate) struct Theirs {
@@ -65,10 +70,32 @@ enum TheirState {
     Refused,
 }
 
+impl Exchange {
+    /// Our re-INVITE, if the ACK to its 2xx waits for the application's answer.
+    pub(crate) fn owing(&self) -> Option<&Request> {
+        self.ours.as_ref().filter(|ours| ours.owes_answer).map(|ours| &ours.request)
+    }
+
+    /// Our re-INVITE has its ACK: that is kept for repeats of the 2xx. Gives the timer that still runs.
+    pub(crate) fn acknowledged(&mut self, ack: SentAck) -> Option<TimerKey> {
+        let ours = self.ours.take()?;
+        if let Some(client) = ours.client {
+            if self.acks.len() >= MAX_ACKS {
+                self.acks.remove(0);
+            }
+            self.acks.push((client, ack));
+        }
+        ours.timer
+    }
+}
+
 impl Agent {
     /// Asks the peer to change the session: hold, resume, another offer. The outcome comes as
     /// [`CallUpdate::ReinviteAnswered`] or [`CallUpdate::ReinviteFailed`]. When it collides with a re-INVITE of
     /// the peer it is tried again after a while by itself.
+    ///
+    /// Without a session description it asks for the peer's offer, and the application then owes the answer:
+    /// [`Agent::acknowledge`].
     ///
     /// # Errors
     /// [`AgentError::State`] unless the call is established, [`AgentError::Busy`] while another re-INVITE is in
@@ -104,7 +131,14 @@ impl Agent {
         let contact = contact(listener, user_of(dialog.local_party()), dialog.is_secure());
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         let request = self.finish_request(builder, &Method::Invite, body, &[])?;
-        let ours = Ours { client: None, request, timer: None, challenges: 0, glares: 0 };
+        let ours = Ours {
+            client: None,
+            request,
+            timer: None,
+            challenges: 0,
+            glares: 0,
+            owes_answer: false,
+        };
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         call.exchange.get_or_insert_default().ours = Some(ours);
         self.send_reinvite(now, tx, key).inspect_err(|_| {
@@ -203,28 +237,37 @@ impl Agent {
         if let Some((_, ack)) = exchange.acks.iter().find(|(of, _)| *of == client) {
             return ack.send(now, tx);
         }
-        if exchange.ours.as_ref().is_none_or(|ours| ours.client != Some(client)) {
+        let Some(ours) = &mut exchange.ours else { return };
+        // A repeat whose ACK waits for the answer, or one of a re-INVITE that is forgotten.
+        if ours.owes_answer || ours.client != Some(client) {
             return;
         }
-        let Some(ours) = exchange.ours.take() else { return };
-        if let Some(timer) = ours.timer {
+        if let Some(timer) = ours.timer.take() {
             tx.disarm(timer);
         }
         let Some((dialog, _)) = call.dialog.and_then(|key| self.dialogs.get_mut(key)) else {
             return;
         };
         dialog.refresh(&response);
-        let Ok(request) = dialog.ack_to(&ours.request).build() else { return };
-        let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
-        ack.send(now, tx);
-        if exchange.acks.len() >= MAX_ACKS {
-            exchange.acks.remove(0);
-        }
-        exchange.acks.push((client, ack));
         let number = cseq(&ours.request);
         call.session.answered(number, response.status(), |range| *range.start());
-        call.session.ack_sent(number);
-        self.update(key, CallUpdate::ReinviteAnswered { response: Box::new(response) });
+        let answer_owed =
+            matches!(call.phase, Phase::Established) && leaves_answer(&ours.request, &response);
+        if answer_owed {
+            ours.owes_answer = true;
+            let timer = self.arm_answer(now, tx, key);
+            if let Some(ours) = self.ours_of(key, client) {
+                ours.timer = Some(timer);
+            }
+        } else {
+            let Ok(request) = dialog.ack_to(&ours.request).build() else { return };
+            let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
+            ack.send(now, tx);
+            exchange.acknowledged(ack);
+            call.session.ack_sent(number);
+        }
+        let response = Box::new(response);
+        self.update(key, CallUpdate::ReinviteAnswered { response, answer_owed });
     }
 
     fn reinvite_refused(

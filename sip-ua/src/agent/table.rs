@@ -49,18 +49,21 @@ pub(crate) enum TimerKind {
     TheirReinvite,
     /// The application owes a reply.
     Owed,
+    /// The application owes the answer to an offer in a 2xx.
+    Answer,
     /// A registration is to be refreshed or tried again.
     Registration,
 }
 
 impl TimerKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
         Self::OurReinvite,
         Self::TheirReinvite,
         Self::Owed,
+        Self::Answer,
         Self::Registration,
     ];
 

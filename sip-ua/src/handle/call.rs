@@ -33,8 +33,12 @@ pub enum CallEvent {
     },
     /// The callee accepted; its body is the answer to our offer, or its offer.
     Answered {
-        /// The 2xx. It is acknowledged already.
+        /// The 2xx. It is acknowledged already, unless an answer is owed.
         response: Box<Response>,
+        /// The call was placed without an offer, so that the callee makes one: it waits for
+        /// [`CallControl::answer`]. Without that the call ends after
+        /// [`AgentConfig::answer_guard`](crate::AgentConfig::answer_guard).
+        answer_owed: bool,
     },
     /// The caller acknowledged that we accepted: now both know.
     Confirmed {
@@ -150,8 +154,9 @@ impl CallControl {
     }
 
     /// Offers a change of the session by a re-INVITE with this session description (hold, resume), or
-    /// asks the peer for its offer when `offer` is empty. Gives the 2xx. A collision with a re-INVITE of
-    /// the peer (491) is tried again by itself (RFC 3261 §14.1).
+    /// asks the peer for its offer when `offer` is empty. Gives the 2xx; if its body is the peer's offer,
+    /// that waits for [`answer`](Self::answer). A collision with a re-INVITE of the peer (491) is tried again
+    /// by itself (RFC 3261 §14.1).
     ///
     /// # Errors
     ///
@@ -163,6 +168,26 @@ impl CallControl {
         let body = sdp(offer);
         let call = self.call.key;
         self.ask(|answer| Command::Reinvite { call, body, answer }).await
+    }
+
+    /// Answers the peer's offer in the 2xx to a call or re-INVITE of ours that made none: the answer goes with
+    /// the ACK, for which the peer waits (RFC 3261 §13.2.1). Who does not like the offer answers it all the
+    /// same and hangs up.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::NoOffer`](crate::AgentError::NoOffer) if no answer is owed, [`CallError::Ended`] if the
+    /// call is over.
+    pub async fn answer(&self, answer: impl Into<Bytes>) -> Result<(), CallError> {
+        if let Some(reason) = self.end_reason() {
+            return Err(CallError::Ended(reason));
+        }
+        let (call, body) = (self.call.key, sdp(answer));
+        let sent = self.line.ask(|sent| Command::Acknowledge { call, body, sent }).await?;
+        sent.map_err(|error| match (error, self.end_reason()) {
+            (crate::AgentError::Gone, Some(reason)) => CallError::Ended(reason),
+            (error, _) => error.into(),
+        })
     }
 
     /// Sends a request within the call and waits for its final response, whatever its status.
@@ -261,7 +286,9 @@ impl CallControl {
             CallLetter::Update(update) => match update {
                 CallUpdate::Ringing { early, response } => CallEvent::Ringing { early, response },
                 CallUpdate::Progress { early, response } => CallEvent::Progress { early, response },
-                CallUpdate::Answered { response } => CallEvent::Answered { response },
+                CallUpdate::Answered { response, answer_owed } => {
+                    CallEvent::Answered { response, answer_owed }
+                }
                 CallUpdate::Confirmed { ack } => CallEvent::Confirmed { ack },
                 CallUpdate::Reinvited { request } => {
                     CallEvent::Reinvited(Reinvitation::new(self.clone(), request))
@@ -362,7 +389,8 @@ impl CallBuilder {
         Self { line, account, call: Box::new(OutgoingCall::to(to)) }
     }
 
-    /// The session description to offer. Without one the callee is asked for its offer.
+    /// The session description to offer. Without one the callee is asked for its offer, and waits for
+    /// [`CallControl::answer`].
     pub fn offer(self, sdp: impl Into<Bytes>) -> Self {
         self.body(Body::sdp(sdp))
     }

@@ -54,6 +54,11 @@ pub(super) enum Command {
         status: StatusCode,
         headers: Fields,
     },
+    Acknowledge {
+        call: CallKey,
+        body: Option<Body>,
+        sent: oneshot::Sender<Result<(), AgentError>>,
+    },
     Reinvite {
         call: CallKey,
         body: Option<Body>,

@@ -145,6 +145,10 @@ impl Desk {
                 }
                 self.calls.remove(&call);
             }
+            Command::Acknowledge { call, body, sent } => {
+                // Who does not wait for the outcome has said what is to be sent all the same.
+                let _ = sent.send(agent.acknowledge(now, tx, call, body.as_ref()));
+            }
             Command::Reinvite { call, body, answer } => {
                 match agent.reinvite(now, tx, call, body.as_ref()) {
                     Ok(()) => {
@@ -242,7 +246,7 @@ impl Desk {
 
     fn update(&mut self, turn: &mut Turn<'_>, call: CallKey, update: CallUpdate) {
         match update {
-            CallUpdate::ReinviteAnswered { response } => {
+            CallUpdate::ReinviteAnswered { response, .. } => {
                 if let Some(answer) = self.reinvites.remove(&call) {
                     let _ = answer.send(Ok(response));
                 }

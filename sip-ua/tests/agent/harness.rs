@@ -76,12 +76,16 @@ pub fn words(event: &AgentEvent) -> String {
         AgentEvent::Call { update, .. } => match update {
             CallUpdate::Ringing { early, .. } => format!("ringing {}", early.0),
             CallUpdate::Progress { early, .. } => format!("progress {}", early.0),
-            CallUpdate::Answered { .. } => "answered".into(),
+            CallUpdate::Answered { answer_owed: false, .. } => "answered".into(),
+            CallUpdate::Answered { answer_owed: true, .. } => "answered by an offer".into(),
             CallUpdate::Confirmed { ack: None } => "confirmed".into(),
             CallUpdate::Confirmed { ack: Some(_) } => "confirmed with body".into(),
             CallUpdate::Reinvited { .. } => "reinvited".into(),
             CallUpdate::ReinviteWithdrawn => "reinvite withdrawn".into(),
-            CallUpdate::ReinviteAnswered { .. } => "reinvite answered".into(),
+            CallUpdate::ReinviteAnswered { answer_owed: false, .. } => "reinvite answered".into(),
+            CallUpdate::ReinviteAnswered { answer_owed: true, .. } => {
+                "reinvite answered by an offer".into()
+            }
             CallUpdate::ReinviteFailed { failure } => format!("reinvite failed: {failure}"),
             CallUpdate::Ended(EndReason::Redirected(contacts)) => {
                 let contacts: Vec<&str> = contacts.iter().map(|uri| uri.as_str()).collect();

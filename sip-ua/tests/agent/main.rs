@@ -15,5 +15,6 @@ mod changes;
 mod forks;
 mod harness;
 mod incoming;
+mod offers;
 mod registrations;
 mod requests;

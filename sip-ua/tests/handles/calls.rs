@@ -142,20 +142,6 @@ async fn the_callee_hangs_up() {
 }
 
 #[tokio::test]
-async fn the_offer_may_come_from_the_callee() {
-    within(async {
-        let (alice, bob) = pair().await;
-        let mut calling = alice.call(uri(&bob)).start().await.unwrap();
-        let called = invitation(&bob).await;
-        assert!(called.offer().is_empty());
-        let mut called = called.accept(SDP).await.unwrap();
-        answered(&mut calling).await;
-        assert!(matches!(called.next().await, Some(CallEvent::Confirmed { .. })));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_caller_that_gives_up_cancels() {
     within(async {
         let (alice, bob) = pair().await;
@@ -200,6 +186,53 @@ async fn another_task_may_act_on_a_call() {
         let other = tokio::spawn(async move { control.hang_up() });
         assert!(matches!(calling.ended().await, EndReason::Local));
         other.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_callee_offers_and_the_caller_answers() {
+    within(async {
+        let (alice, bob) = pair().await;
+        let mut calling = alice.call(uri(&bob)).start().await.unwrap();
+        let early = calling.answer(SDP).await.unwrap_err();
+        assert!(matches!(early, CallError::Refused(AgentError::NoOffer)), "{early:?}");
+        let mut called = invitation(&bob).await.accept(SDP).await.unwrap();
+        match calling.next().await {
+            Some(CallEvent::Answered { response, answer_owed: true }) => {
+                assert_eq!(response.body(), SDP.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+        calling.answer("v=0\r\ns=answer\r\n").await.unwrap();
+        match called.next().await {
+            Some(CallEvent::Confirmed { ack: Some(ack) }) => {
+                assert_eq!(ack.body(), b"v=0\r\ns=answer\r\n");
+            }
+            other => panic!("{other:?}"),
+        }
+        let twice = calling.answer(SDP).await.unwrap_err();
+        assert!(matches!(twice, CallError::Refused(AgentError::NoOffer)), "{twice:?}");
+
+        let (offer, ()) = tokio::join!(calling.reinvite(""), async {
+            match called.next().await {
+                Some(CallEvent::Reinvited(reinvitation)) => {
+                    assert_eq!(reinvitation.offer(), b"");
+                    reinvitation.accept(SDP).await.unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(offer.unwrap().body(), SDP.as_bytes());
+        calling.answer("v=0\r\ns=again\r\n").await.unwrap();
+
+        calling.hang_up();
+        assert!(matches!(called.ended().await, EndReason::Remote));
+        calling.ended().await;
+        let late = calling.answer(SDP).await.unwrap_err();
+        assert!(matches!(late, CallError::Ended(EndReason::Local)), "{late:?}");
+        at_rest(&alice).await;
+        at_rest(&bob).await;
     })
     .await;
 }

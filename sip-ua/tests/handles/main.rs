@@ -68,7 +68,7 @@ async fn established(alice: &UserAgent, bob: &UserAgent) -> (Call, Call) {
 async fn answered(call: &mut Call) {
     loop {
         match call.next().await {
-            Some(CallEvent::Answered { response }) => {
+            Some(CallEvent::Answered { response, answer_owed: false }) => {
                 assert_eq!(response.body(), SDP.as_bytes());
                 return;
             }

@@ -1,0 +1,201 @@
+//! Answers that the application owes: our INVITE or re-INVITE held no offer, and its 2xx does (RFC 3261 §13.2.1).
+//!
+//! ```text
+//!   2xx with an offer --> owed --acknowledge()--> ACK with the answer
+//!                          |
+//!                          | TimerKind::Answer, hang_up(), BYE of the peer
+//!                          +--> ACK without one, then BYE unless that was the peer's
+//! ```
+//!
+//! Meanwhile repeats of the 2xx are not answered, and no other INVITE can be sent or taken in the dialog: the
+//! [`Session`](sip_dialog::Session) owes its ACK.
+
+use std::time::Instant;
+
+use sip_message::{HeaderName, Request, Response};
+use sip_transaction::{NextHop, TimerKey, Transactions};
+
+use super::Agent;
+use super::call::{Call, Caller, Phase, SentAck};
+use super::outgoing::cseq;
+use super::table::TimerKind;
+use crate::{AgentError, Body, CallKey, EndReason};
+
+/// The guard is at most this many times T1: the callee gives up after 64, counted from when it sent.
+const LONGEST_GUARD: u32 = 60;
+
+impl Agent {
+    /// Sends the ACK that waits for the application: the answer to the offer in the 2xx to an INVITE or
+    /// re-INVITE of ours that had none ([`CallUpdate::Answered`](crate::CallUpdate::Answered) and
+    /// [`CallUpdate::ReinviteAnswered`](crate::CallUpdate::ReinviteAnswered) say whether it is owed). Who does
+    /// not like the offer answers it all the same, and then hangs up.
+    ///
+    /// # Errors
+    /// [`AgentError::NoOffer`] if no answer is owed; [`AgentError::Build`] if the ACK cannot be built, and
+    /// then the answer is still owed.
+    pub fn acknowledge(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        if matches!(call.phase, Phase::Over) {
+            return Err(AgentError::Gone);
+        }
+        let invite = owing(call).ok_or(AgentError::NoOffer)?;
+        let number = cseq(invite);
+        let (dialog, _) =
+            call.dialog.and_then(|dialog| self.dialogs.get(dialog)).ok_or(AgentError::Gone)?;
+        // RFC 3261 §13.2.2.4: "If
+        // the 2xx contains an offer (based on the rules above), the ACK MUST
+        // carry an answer in its body."
+        let mut builder = dialog.ack_to(invite);
+        if let Some(body) = body {
+            builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
+        }
+        let request = builder.build()?;
+        let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
+        ack.send(now, tx);
+        call.session.ack_sent(number);
+        let chosen = call.dialog;
+        if let Some(Caller { owed: owed @ Some(_), forks, .. }) = call.caller.as_deref_mut() {
+            if let Some(timer) = owed.take() {
+                tx.disarm(timer);
+            }
+            if let Some(fork) = forks.iter_mut().find(|fork| Some(fork.dialog) == chosen) {
+                fork.ack = Some(ack);
+            }
+        } else if let Some(timer) =
+            call.exchange.as_mut().and_then(|exchange| exchange.acknowledged(ack))
+        {
+            tx.disarm(timer);
+        }
+        Ok(())
+    }
+
+    /// The call ends: an ACK that still waits for an answer goes without.
+    ///
+    /// The RFC would have it answered before the BYE ("the UAC core MUST generate a valid answer in the ACK"),
+    /// but only the application can make one, and it has not.
+    pub(crate) fn acknowledge_unanswered(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) {
+        // Nothing is owed, as a rule; and what has no body can be built.
+        let _ = self.acknowledge(now, tx, key, None);
+    }
+
+    /// The application has not answered the offer.
+    pub(crate) fn answer_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        if self.calls.get(key).and_then(owing).is_some() {
+            self.bye_and_end(now, tx, key, EndReason::TimedOut);
+        }
+    }
+
+    /// Starts the wait for the application's answer.
+    pub(crate) fn arm_answer(&self, now: Instant, tx: &mut Transactions, key: CallKey) -> TimerKey {
+        let guard = self.config.answer_guard.min(tx.config().t1 * LONGEST_GUARD);
+        tx.arm(now, guard, TimerKind::Answer.token(key))
+    }
+}
+
+/// The INVITE or re-INVITE whose ACK waits for an answer. It is never both: a re-INVITE has to wait for the
+/// ACK to the INVITE.
+fn owing(call: &Call) -> Option<&Request> {
+    match call.caller.as_deref() {
+        Some(Caller { owed: Some(_), invite, .. }) => Some(invite),
+        _ => call.exchange.as_ref()?.owing(),
+    }
+}
+
+/// Whether a 2xx to this INVITE leaves the answer to us.
+pub(crate) fn leaves_answer(invite: &Request, response: &Response) -> bool {
+    // RFC 3261 §13.2.1: "The initial offer MUST be in either an INVITE or, if not there,
+    // in the first reliable non-failure message from the UAS back to
+    // the UAC."
+    // RFC 3261 §13.2.1: "If the initial offer is in the first reliable non-failure
+    // message from the UAS back to UAC, the answer MUST be in the
+    // acknowledgement for that message (in this specification, ACK
+    // for a 2xx response)."
+    let of_invite = describes_session(invite.headers(), invite.body());
+    !of_invite && describes_session(response.headers(), response.body())
+}
+
+/// Whether a body is an offer or an answer.
+fn describes_session(headers: &sip_message::Headers, body: &[u8]) -> bool {
+    if body.is_empty() {
+        return false;
+    }
+    let is = |name: HeaderName<'static>, text: &[u8]| {
+        headers.raw(name).is_some_and(|value| {
+            let value = value.split(|byte| *byte == b';').next().unwrap_or_default();
+            value.trim_ascii().eq_ignore_ascii_case(text)
+        })
+    };
+    // RFC 3261 §13.2.1: "The restrictions of the offer-answer model just described only apply
+    // to bodies whose Content-Disposition header field value is "session"."
+    if headers.contains(HeaderName::ContentDisposition) {
+        return is(HeaderName::ContentDisposition, b"session");
+    }
+    // RFC 3261 §13.2.1: "If the Content-Disposition header field is missing, bodies of
+    // Content-Type application/sdp imply the disposition "session", while
+    // other content types imply "render"."
+    // Of several bodies one may be a session description: then it had better be taken for one.
+    let is_multipart = headers
+        .raw(HeaderName::ContentType)
+        .and_then(|value| value.trim_ascii().get(..10))
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
+    is_multipart || is(HeaderName::ContentType, b"application/sdp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_message::{Method, StatusCode, Uri};
+
+    #[test]
+    fn which_bodies_describe_a_session() {
+        let uri = Uri::parse(b"sip:bob@192.0.2.2").unwrap();
+        for (kind, disposition, body, describes) in [
+            ("application/sdp", None, "v=0", true),
+            ("Application/SDP; charset=utf-8", None, "v=0", true),
+            ("application/sdp", None, "", false),
+            ("application/sdp", Some("render"), "v=0", false),
+            ("application/sdp", Some("session;handling=optional"), "v=0", true),
+            ("text/plain", None, "hello", false),
+            ("application/json", Some(" Session "), "{}", true),
+            ("multipart/mixed;boundary=x", None, "--x", true),
+            ("multipart", None, "--x", false),
+        ] {
+            let invite = || {
+                Request::builder(Method::Invite, &uri)
+                    .raw(HeaderName::MaxForwards, b"70")
+                    .raw(HeaderName::From, b"<sip:a@192.0.2.1>;tag=a")
+                    .raw(HeaderName::To, b"<sip:bob@192.0.2.2>")
+                    .raw(HeaderName::CallId, b"1")
+                    .raw(HeaderName::CSeq, b"1 INVITE")
+            };
+            let bare = invite().build().unwrap();
+            let mut builder = invite();
+            if let Some(disposition) = disposition {
+                builder = builder.raw(HeaderName::ContentDisposition, disposition.as_bytes());
+            }
+            let invite = builder.body(kind.as_bytes(), body.to_owned()).build().unwrap();
+            let got = describes_session(invite.headers(), invite.body());
+            assert_eq!(got, describes, "{kind} {disposition:?} {body:?}");
+
+            let mut builder = Response::to_request(&bare, StatusCode::OK).to_tag("b");
+            if let Some(disposition) = disposition {
+                builder = builder.raw(HeaderName::ContentDisposition, disposition.as_bytes());
+            }
+            let ok = builder.body(kind.as_bytes(), body.to_owned()).build().unwrap();
+            assert_eq!(leaves_answer(&bare, &ok), describes);
+            assert!(!describes || !leaves_answer(&invite, &ok), "what was offered is answered");
+        }
+    }
+}
