@@ -255,7 +255,19 @@ impl Parts {
             return Err(cursor.fault(HeaderErrorKind::AngleBrackets));
         }
         let open = cursor.at();
-        let Some(len) = memchr::memchr(b'>', cursor.rest()) else {
+        let rest = cursor.rest();
+        // Mostly a URI ends just before the bracket; if it does not, the bracket's place says what
+        // is wrong.
+        if let Ok((uri_parts, len)) = UriParts::parse_start(rest)
+            && rest.get(len) == Some(&b'>')
+        {
+            cursor.skip(len);
+            let uri = Span::new(open, cursor.at());
+            cursor.skip(1);
+            let params = Span::new(cursor.at(), cursor.at());
+            return Ok(Self { display, uri, uri_parts, params, tag: None });
+        }
+        let Some(len) = memchr::memchr(b'>', rest) else {
             let at = open.saturating_sub(1);
             return Err(Fault { kind: HeaderErrorKind::AngleBrackets, at });
         };

@@ -47,14 +47,36 @@ impl UriParts {
         }
     };
 
+    /// A URI that takes up all of `text`.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, UriError> {
+        match Self::parse_start(text)? {
+            (parts, end) if end == text.len() => Ok(parts),
+            (_, end) => Err(UriError::new(UriErrorKind::Character, end)),
+        }
+    }
+
+    /// The URI that `text` begins with, and where it ends: at the end of `text`, at a `>`, or
+    /// where something stands that is not the URI's.
+    #[inline]
+    pub(crate) fn parse_start(text: &[u8]) -> Result<(Self, usize), UriError> {
         let mut cursor =
             Cursor::new(text).map_err(|fault| UriError::new(UriErrorKind::TooLong, fault.at))?;
         let mut parts = Self { scheme: scheme(&mut cursor)?, ..Self::NONE };
         parts.colon = cursor.at().saturating_sub(1) as u16;
         match parts.scheme {
             SchemeKind::Sip | SchemeKind::Sips => {
-                parts.sip(text, &mut cursor)?;
+                let start = cursor;
+                match parts.plain_sip(text, &mut cursor) {
+                    Ok(()) if matches!(cursor.peek(), None | Some(b'>')) => {}
+                    // Was an `@` met where none can be without a user before it?
+                    plain => match memchr::memchr(b'@', start.rest()) {
+                        Some(_) => {
+                            cursor = start;
+                            parts.sip(text, &mut cursor)?;
+                        }
+                        None => plain?,
+                    },
+                }
             }
             SchemeKind::Tel | SchemeKind::Other => {
                 let opaque = cursor.take(OPAQUE);
@@ -69,13 +91,35 @@ impl UriParts {
                 }
             }
         }
-        if cursor.is_end() { Ok(parts) } else { Err(error(&cursor, UriErrorKind::Character)) }
+        Ok((parts, cursor.at()))
     }
 
-    /// `[ userinfo ] hostport uri-parameters [ headers ]`
+    /// `[ userinfo ] hostport uri-parameters [ headers ]` whose user, if there is one, is made of
+    /// what host names are made of.
     #[inline]
+    fn plain_sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
+        let plain = cursor.take(HOST);
+        if !plain.is_empty() && cursor.eat(b'@') {
+            self.user = Some(plain);
+        } else if !plain.is_empty() {
+            self.host = plain;
+            return self.after_host(text, cursor);
+        }
+        self.host = host::take(cursor).map_err(from_fault)?;
+        self.after_host(text, cursor)
+    }
+
+    /// The same with any user.
     fn sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
-        self.authority(text, cursor)?;
+        self.user = None;
+        self.port = None;
+        self.userinfo(text, cursor)?;
+        self.host = host::take(cursor).map_err(from_fault)?;
+        self.after_host(text, cursor)
+    }
+
+    /// `[ ":" port ] uri-parameters [ headers ]`
+    fn after_host(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
         if cursor.eat(b':') {
             self.port = Some(host::take_port(cursor).map_err(from_fault)?);
         }
@@ -88,8 +132,7 @@ impl UriParts {
         }
         self.params = Span::new(start, cursor.at());
         let start = cursor.at();
-        if cursor.peek() == Some(b'?') {
-            cursor.skip(1);
+        if cursor.eat(b'?') {
             loop {
                 let item = self.item(text, cursor, URI_HEADER, UriErrorKind::Header)?;
                 match memchr::memchr(b'=', item.of(text)) {
@@ -104,27 +147,6 @@ impl UriParts {
             }
         }
         self.headers = Span::new(start, cursor.at());
-        Ok(())
-    }
-
-    /// `[ userinfo ] host`
-    #[inline]
-    fn authority(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
-        let start = *cursor;
-        // What most users and all hosts but IPv6 addresses are made of: one look tells the two
-        // apart, unless something stands between this and an `@`.
-        let plain = cursor.take(HOST);
-        if cursor.peek() == Some(b'@') && !plain.is_empty() {
-            cursor.skip(1);
-            self.user = Some(plain);
-        } else if memchr::memchr(b'@', cursor.rest()).is_some() {
-            *cursor = start;
-            self.userinfo(text, cursor)?;
-        } else if !plain.is_empty() {
-            self.host = plain;
-            return Ok(());
-        }
-        self.host = host::take(cursor).map_err(from_fault)?;
         Ok(())
     }
 
