@@ -194,7 +194,36 @@ impl Id {
     }
 
     /// The standard name, full or compact, in any case, that `name` is.
+    #[inline]
     pub(crate) fn lookup(name: &[u8]) -> Self {
+        Self::common(name).unwrap_or_else(|| Self::find(name))
+    }
+
+    /// The names that most lines begin with, as nearly everybody writes them: each is one comparison
+    /// of a known length.
+    #[inline]
+    fn common(name: &[u8]) -> Option<Self> {
+        Some(match name.len() {
+            2 if name == b"To" => Self::To,
+            3 if name == b"Via" => Self::Via,
+            4 if name == b"From" => Self::From,
+            4 if name == b"CSeq" => Self::CSeq,
+            5 if name == b"Route" => Self::Route,
+            5 if name == b"Allow" => Self::Allow,
+            7 if name == b"Call-ID" => Self::CallId,
+            7 if name == b"Contact" => Self::Contact,
+            9 if name == b"Supported" => Self::Supported,
+            10 if name == b"User-Agent" => Self::UserAgent,
+            12 if name == b"Max-Forwards" => Self::MaxForwards,
+            12 if name == b"Record-Route" => Self::RecordRoute,
+            12 if name == b"Content-Type" => Self::ContentType,
+            14 if name == b"Content-Length" => Self::ContentLength,
+            _ => return None,
+        })
+    }
+
+    /// Any name.
+    fn find(name: &[u8]) -> Self {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return Self::OTHER };
         if name.len() == 1 {
             let letter = first.to_ascii_lowercase().wrapping_sub(b'a');

@@ -129,14 +129,17 @@ pub(crate) fn same<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
 #[expect(clippy::indexing_slicing, reason = "a u8 cannot exceed an array of 256")]
 pub(crate) fn after(text: &[u8], class: u16) -> &[u8] {
     let mut rest = text;
-    // Four at a time with one branch: names and tokens are mostly longer than that.
-    while let [a, b, c, d, tail @ ..] = rest
-        && CLASSES[*a as usize]
-            & CLASSES[*b as usize]
-            & CLASSES[*c as usize]
-            & CLASSES[*d as usize]
-            & class
-            != 0
+    let four = |a: u8, b: u8, c: u8, d: u8| {
+        CLASSES[a as usize] & CLASSES[b as usize] & CLASSES[c as usize] & CLASSES[d as usize]
+    };
+    // Eight or four at a time with one branch: names and tokens are mostly longer than that.
+    while let [a, b, c, d, e, f, g, h, tail @ ..] = rest
+        && four(*a, *b, *c, *d) & four(*e, *f, *g, *h) & class != 0
+    {
+        rest = tail;
+    }
+    if let [a, b, c, d, tail @ ..] = rest
+        && four(*a, *b, *c, *d) & class != 0
     {
         rest = tail;
     }

@@ -435,7 +435,9 @@ impl Default for Core {
 }
 
 impl Core {
-    /// Takes in a core field: the first of its name is read, another is noted as repeated.
+    /// Takes in a header field: the first of a core field's name is read, another is noted as
+    /// repeated.
+    #[inline]
     pub(super) fn read(&mut self, index: usize, slot: &Slot, line: &[u8]) {
         let Some(first) = self.first.get_mut(slot.id.index()) else { return };
         if *first != NONE {
@@ -443,6 +445,12 @@ impl Core {
             return;
         }
         *first = u16::try_from(index).unwrap_or(NONE);
+        if slot.id <= Id::MaxForwards {
+            self.read_value(slot, line);
+        }
+    }
+
+    fn read_value(&mut self, slot: &Slot, line: &[u8]) {
         let value = slot.value_of(line);
         let from = usize::from(slot.value);
         let part = |place: Option<(usize, usize)>| {
