@@ -53,10 +53,10 @@ pub trait Application {
     }
 
     /// Whether nothing is owed to anyone any more, so that the shard may end; asked each turn after
-    /// [`closed`](Self::closed). Without another opinion: when no transaction lives.
+    /// [`closed`](Self::closed). Without another opinion: when no transaction is
+    /// [unfinished](crate::Transactions::unfinished), though some may stay to absorb what comes late.
     fn is_done(&self, endpoint: &Endpoint<Self::User>) -> bool {
-        let stats = endpoint.stats();
-        stats.live_clients == 0 && stats.live_servers == 0
+        endpoint.transactions().unfinished() == 0
     }
 }
 

@@ -157,6 +157,7 @@ impl<U: TransactionUser> Endpoint<U> {
     }
 
     fn receive_response(&mut self, now: Instant, response: Response) {
+        // RFC 3261 §18.3: "If the message is a response, it MUST be discarded."
         let is_ours = sip_transport::is_own_response(self.transactions.locals(), &response);
         if !is_ours || response.validate().is_err() {
             self.transactions.stats_mut().dropped_responses += 1;

@@ -147,8 +147,8 @@ impl Transactions {
     // What the endpoint calls.
 
     pub(crate) fn closed(&mut self, flow: Flow, error: Option<TransportError>) {
-        // The transactions on it live on: RFC 3261 §18.2.2 sends responses over a new connection, and what
-        // could not be written is reported on its own.
+        // Server transactions live on: RFC 3261 §18.2.2 sends responses over a new connection. Requests that
+        // were or could not be written are reported each on its own.
         self.events.push_back(Event::Closed { flow, error });
     }
 
@@ -196,8 +196,14 @@ impl Transactions {
         target: Target,
         error: TransportError,
     ) {
-        self.stats.send_failures += 1;
-        match Key::from_token(token) {
+        let key = Key::from_token(token);
+        // A connection that closed names all requests that went over it last, also those long answered.
+        let is_live = match key {
+            Key::Client(key) => self.clients.get(key.0).is_some(),
+            Key::Server(key) => self.servers.get(key.0).is_some(),
+        };
+        self.stats.send_failures += u64::from(is_live);
+        match key {
             Key::Client(key) => self.client_send_failed(now, key, target, error),
             Key::Server(key) => self.server_send_failed(now, key, error),
         }

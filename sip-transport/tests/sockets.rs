@@ -237,6 +237,9 @@ async fn udp_has_tcp_beside_it_on_the_same_port() {
     let both = Node::bind(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], Config::default());
     assert_eq!(both.sockets.locals().len(), 2, "not twice");
     assert_eq!(both.addr(Transport::Udp), both.addr(Transport::Tcp));
+    for local in node.sockets.locals().iter().chain(both.sockets.locals().iter()) {
+        assert_eq!(local.sent_by.parse(), Ok(local.addr), "responses come where we listen");
+    }
     let alone = Node::bind(&["udp:127.0.0.1:0"], Config::default().tcp_beside_udp(false));
     assert_eq!(alone.sockets.locals().first(Transport::Tcp), None);
 }
@@ -308,7 +311,9 @@ async fn a_stream_may_be_split_at_every_byte() {
         node.with(tokio::task::yield_now()).await;
         peer.write_all(second).await.unwrap();
         assert_eq!(node.message().await.1, request(1, "body"), "split at {split}");
-        assert_eq!(node.message().await.1, request(2, ""), "split at {split}");
+        let (flow, second) = node.message().await;
+        assert_eq!(second, request(2, ""), "split at {split}");
+        node.sockets.close(flow.connection.unwrap());
         drop(peer);
         assert_eq!(node.closed().await.1, None, "split at {split}");
     }
@@ -340,7 +345,7 @@ async fn many_messages_in_one_segment() {
         assert_eq!(node.message().await.1, options(number));
     }
     drop(writer.await);
-    assert_eq!(node.closed().await.1, None);
+    assert_eq!(node.sockets.connections(), 1);
 }
 
 #[tokio::test]
@@ -440,16 +445,95 @@ async fn a_request_to_a_peer_that_closes_without_a_word_fails() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_answered_does_not_fail_when_the_connection_closes() {
+async fn requests_fail_when_their_connection_closes_whatever_else_came_over_it() {
     let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    node.send_tcp(listener.local_addr().unwrap(), &options(1), 21);
+    let remote = listener.local_addr().unwrap();
+    node.send_tcp(remote, &options(1), 21);
+    node.send_tcp(remote, &options(2), 22);
     let (mut peer, _) = node.with(listener.accept()).await.unwrap();
     peer.write_all(RESPONSE).await.unwrap();
     node.message().await;
     drop(peer);
+    // Whose response that was is not known here: its token means nothing to its owner any more.
+    assert_eq!([node.failure().await.0, node.failure().await.0], [21, 22]);
     node.closed().await;
     node.quiet(Duration::from_millis(20)).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_no_more_still_gets_what_it_asked_for() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default());
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&[options(1), options(2)].concat()).await.unwrap();
+    peer.shutdown().await.unwrap();
+    let (flow, _) = node.message().await;
+    node.message().await;
+    node.quiet(Duration::from_millis(50)).await;
+    let trying = b"SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n";
+    for payload in [trying, RESPONSE] {
+        node.send(Destination::Flow(flow), payload, 0);
+        let mut buffer = vec![0; payload.len()];
+        node.with(peer.read_exact(&mut buffer)).await.unwrap();
+        assert_eq!(buffer, payload);
+        node.quiet(Duration::from_millis(20)).await;
+    }
+    // No request goes over it, since nobody could answer it there.
+    let destination = Destination::Flow(flow);
+    let payload = Bytes::from(options(3));
+    node.sockets.send(Transmit { destination, fallback: None, payload, token: 41 });
+    assert_eq!(node.failure().await, (41, TransportError::Closed));
+    // The last response owed, and then the end.
+    node.send(Destination::Flow(flow), RESPONSE, 0);
+    let mut rest = Vec::new();
+    node.with(peer.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, RESPONSE);
+    drop(peer);
+    assert_eq!(node.closed().await, (flow.connection.unwrap(), None));
+    assert_eq!(node.sockets.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_no_more_and_gets_no_answer_is_closed_when_idle() {
+    let idle = Duration::from_millis(100);
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().idle_timeout(idle));
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&options(1)).await.unwrap();
+    peer.shutdown().await.unwrap();
+    node.message().await;
+    assert_eq!(node.closed().await.1, Some(TransportError::Idle));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_owed_closes_with_its_peer_at_once() {
+    let linger = 2 * PATIENCE;
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().linger(linger));
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(
+        &[options(1), b"ACK sip:b@example.com SIP/2.0\r\nContent-Length: 0\r\n\r\n".to_vec()]
+            .concat(),
+    )
+    .await
+    .unwrap();
+    let (flow, _) = node.message().await;
+    node.message().await;
+    node.send(Destination::Flow(flow), RESPONSE, 0);
+    node.with(peer.read_exact(&mut vec![0; RESPONSE.len()])).await.unwrap();
+    peer.shutdown().await.unwrap();
+    assert_eq!(node.closed().await, (flow.connection.unwrap(), None));
+}
+
+#[tokio::test]
+async fn requests_to_a_peer_that_sends_no_more_fail_though_it_still_reads() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    node.send_tcp(listener.local_addr().unwrap(), &options(1), 21);
+    let (mut peer, _) = node.with(listener.accept()).await.unwrap();
+    peer.write_all(&options(2)).await.unwrap();
+    node.message().await;
+    peer.shutdown().await.unwrap();
+    assert_eq!(node.failure().await, (21, TransportError::Closed));
+    assert_eq!(node.sockets.connections(), 1, "a response is owed");
 }
 
 #[tokio::test]
@@ -459,7 +543,7 @@ async fn a_response_goes_to_the_fallback_when_its_connection_is_gone() {
     peer.write_all(&options(1)).await.unwrap();
     let (flow, _) = node.message().await;
     drop(peer);
-    assert_eq!(node.closed().await.0, flow.connection.unwrap());
+    node.quiet(Duration::from_millis(20)).await;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let fallback = Some(Target::new(Transport::Tcp, listener.local_addr().unwrap()));
@@ -471,6 +555,7 @@ async fn a_response_goes_to_the_fallback_when_its_connection_is_gone() {
     node.with(peer.read_exact(&mut buffer)).await.unwrap();
     assert_eq!(buffer, RESPONSE);
 
+    assert_eq!(node.closed().await, (flow.connection.unwrap(), Some(TransportError::Closed)));
     node.sockets.send(Transmit { destination, fallback: None, payload, token: 32 });
     assert_eq!(node.failure().await, (32, TransportError::Closed));
 }
@@ -642,8 +727,8 @@ async fn connections_are_limited_in_all_and_per_peer() {
         for number in 0..2 {
             let mut peer = TcpStream::connect(to).await.unwrap();
             peer.write_all(&options(number)).await.unwrap();
-            node.message().await;
-            peers.push(peer);
+            let (flow, _) = node.message().await;
+            peers.push((peer, flow));
         }
         // An incoming one is closed at once.
         let mut third = TcpStream::connect(to).await.unwrap();
@@ -654,7 +739,10 @@ async fn connections_are_limited_in_all_and_per_peer() {
         node.send_tcp(listener.local_addr().unwrap(), &options(3), 51);
         assert_eq!(node.failure().await, (51, TransportError::TooManyConnections));
         // Room is made by closing.
-        peers.pop();
+        let (peer, flow) = peers.pop().unwrap();
+        node.send(Destination::Flow(flow), RESPONSE, 0);
+        node.quiet(Duration::from_millis(20)).await;
+        drop(peer);
         node.closed().await;
         node.send_tcp(listener.local_addr().unwrap(), &options(4), 52);
         node.with(listener.accept()).await.unwrap();

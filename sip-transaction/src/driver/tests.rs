@@ -1,9 +1,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use sip_message::{HeaderName, Method, Request, Response, StatusCode, Transport, Uri};
+use sip_message::{
+    HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport, Uri,
+};
 use sip_transport::{ListenAddr, Target, TransportError};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -82,10 +85,6 @@ impl Application for App {
 
     fn closed(&mut self, _: Instant, _: &mut Endpoint<User>) {
         *self.closed.lock().unwrap() += 1;
-    }
-
-    fn is_done(&self, endpoint: &Endpoint<User>) -> bool {
-        self.waiting.is_empty() && endpoint.stats().live_lookups == 0
     }
 }
 
@@ -197,6 +196,32 @@ async fn a_refused_connection_fails_the_request() {
     assert_eq!(outcome, Outcome::Failed(TransportError::Refused));
 }
 
+#[tokio::test]
+async fn a_connection_that_closes_fails_the_requests_that_wait_on_it_and_no_others() {
+    let alice = start(None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = || to(Transport::Tcp, listener.local_addr().unwrap());
+    let answered = alice.ask(hop()).await;
+    let waiting = alice.ask(hop()).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let mut bytes = vec![0; 4000];
+    let len = peer.read(&mut bytes).await.unwrap();
+    bytes.truncate(len);
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    bytes.truncate(end);
+    let request = match Message::parse(bytes.into(), &Limits::default()).unwrap() {
+        Message::Request(request) => request,
+        Message::Response(_) => panic!("a response"),
+    };
+    let response = Response::to_request(&request, StatusCode::OK).to_tag("t").build().unwrap();
+    peer.write_all(&response.to_bytes()).await.unwrap();
+    assert_eq!(timeout(PATIENCE, answered).await.unwrap().unwrap(), OK);
+    drop(peer);
+    // Not Timeout, and long before Timer F.
+    let outcome = timeout(PATIENCE, waiting).await.expect("an outcome in time").unwrap();
+    assert_eq!(outcome, Outcome::Failed(TransportError::Closed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_timers_of_the_endpoint_run_on_one_sleep() {
     let alice = start(None);
@@ -253,6 +278,9 @@ async fn the_shard_ends_when_the_commands_end_and_nothing_is_owed() {
     timeout(PATIENCE, alice.task).await.expect("the shard ends").unwrap();
     assert_eq!(*alice.closed.lock().unwrap(), 1);
     assert!(!bob.task.is_finished());
+    // His transaction has answered, and stays for 64·T1 (Timer J) only to answer repeats.
+    bob.stopper.stop(10 * PATIENCE);
+    timeout(PATIENCE, bob.task).await.expect("the shard ends").unwrap();
 }
 
 #[tokio::test]

@@ -180,6 +180,7 @@ impl Transactions {
         let status = response.status();
         let Some(client) = self.clients.get_mut(key.0) else { return };
         trace_in!(client.span, status = status.as_u16(), "response received");
+        // RFC 3261 §18.1.2: "If there is a match, the response MUST be passed to that transaction."
         // RFC 6026 §8.9: "If there is a match, the response MUST be passed to that transaction."
         match &mut client.machine {
             // Nothing was sent that could be answered.

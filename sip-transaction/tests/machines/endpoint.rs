@@ -97,8 +97,13 @@ fn an_ack_or_a_response_that_is_not_acceptable_has_no_answer() {
     run.input(Duration::ZERO, &["from_tu".to_owned(), "OPTIONS".to_owned()]);
     let ok = answer(&run.sent[0].payload.clone(), 200, "them").replace("CSeq", "X-CSeq");
     assert_eq!(run.takes(input(Transport::Udp, &ok)), NOTHING);
+    // The datagram ends before the body does.
+    let ok = answer(&run.sent[0].payload.clone(), 200, "them");
+    let ok = ok.replace("Content-Length: 0", "Content-Length: 9");
+    assert!(ok.contains("Content-Length: 9\r\n"));
+    assert_eq!(run.takes(input(Transport::Udp, &ok)), NOTHING);
     let stats = run.endpoint.stats();
-    assert_eq!((stats.dropped_acks, stats.dropped_responses), (1, 1));
+    assert_eq!((stats.dropped_acks, stats.dropped_responses), (1, 2));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use sip_message::{Frame, FrameError, KeepAlive, Limits, StreamFramer};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -35,6 +36,8 @@ pub(super) enum Report {
     Ping { id: ConnectionId },
     /// What cannot be framed; the connection closes within the linger time.
     Malformed { id: ConnectionId, payload: Bytes, error: FrameError },
+    /// The far end will send no more, and may still read.
+    HalfClosed { id: ConnectionId },
     /// The stream takes bytes again, after [`Signals::watch_writable`].
     Writable { id: ConnectionId },
     /// The task is done; always the last.
@@ -209,7 +212,7 @@ impl Task {
                 Wake::Readable => {
                     buffer.reserve(READ_CHUNK);
                     match stream.try_read_buf(&mut buffer) {
-                        Ok(0) if buffer.is_empty() => return Ok(None),
+                        Ok(0) if buffer.is_empty() => return self.serve_half(stream).await,
                         Ok(0) => return Ok(Some(TransportError::Closed)),
                         Ok(_) => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -246,6 +249,47 @@ impl Task {
                     }
                     sleep.as_mut().reset(message_end.map_or(idle_end, |end| end.min(idle_end)));
                 }
+                Wake::Broken => {} // not asked for: reading shows it
+            }
+        }
+    }
+
+    /// Serves a connection whose far end sends no more, till the shard closes it because nothing is
+    /// owed on it, or the stream breaks: the end of what the far end sends looks the same whether it
+    /// still reads or is gone, and only writing tells.
+    async fn serve_half(&self, stream: &TcpStream) -> Result<Option<TransportError>, ShardGone> {
+        self.signals.take(ACTIVE);
+        self.report(Report::HalfClosed { id: self.id }).await?;
+        let mut sleep = pin!(tokio::time::sleep(self.terms.idle));
+        let mut watching = false;
+        loop {
+            let mut signal = pin!(self.signals.notify.notified());
+            let mut broken = pin!(stream.ready(Interest::ERROR));
+            let wake = std::future::poll_fn(|cx| {
+                if signal.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Wake::Signal);
+                }
+                if broken.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Wake::Broken);
+                }
+                if watching && stream.poll_write_ready(cx).is_ready() {
+                    return Poll::Ready(Wake::Writable);
+                }
+                sleep.as_mut().poll(cx).map(|()| Wake::Time)
+            })
+            .await;
+            match wake {
+                Wake::Signal if self.signals.has(CLOSE) => {
+                    return Ok(self.close_half(stream).await);
+                }
+                Wake::Signal => watching |= self.signals.take(WATCH_WRITABLE),
+                Wake::Writable => {
+                    watching = false;
+                    self.report(Report::Writable { id: self.id }).await?;
+                }
+                Wake::Readable => {} // not asked for
+                Wake::Broken => return Ok(Some(TransportError::Closed)),
+                Wake::Time => return Ok(Some(TransportError::Idle)),
             }
         }
     }
@@ -308,14 +352,7 @@ impl Task {
     /// moment to end its own, so that a reset does not destroy what is still on its way to it.
     async fn close(&self, stream: &TcpStream) -> Option<TransportError> {
         let in_order = async {
-            while !self.signals.has(WROTE_ALL) {
-                if self.signals.take(WATCH_WRITABLE) {
-                    stream.writable().await.ok()?;
-                    self.report(Report::Writable { id: self.id }).await.ok()?;
-                }
-                self.signals.notify.notified().await;
-            }
-            SockRef::from(stream).shutdown(Shutdown::Write).ok()?;
+            self.write_rest(stream).await?;
             let mut scrap = [0; 1024];
             loop {
                 stream.readable().await.ok()?;
@@ -330,6 +367,34 @@ impl Task {
         let _ = tokio::time::timeout(self.terms.linger, in_order).await;
         None
     }
+
+    /// Closes a connection whose far end has ended its side, and sees whether that resets it, since
+    /// it did not read what was written then.
+    async fn close_half(&self, stream: &TcpStream) -> Option<TransportError> {
+        let reset = async {
+            if self.write_rest(stream).await.is_some() {
+                if !self.signals.has(ACTIVE) {
+                    return false; // nothing was written
+                }
+                let _ = stream.ready(Interest::ERROR).await;
+            }
+            true
+        };
+        let reset = tokio::time::timeout(self.terms.linger, reset).await;
+        (reset == Ok(true)).then_some(TransportError::Closed)
+    }
+
+    /// Sees what is queued written, and ends our side; None if the stream broke.
+    async fn write_rest(&self, stream: &TcpStream) -> Option<()> {
+        while !self.signals.has(WROTE_ALL) {
+            if self.signals.take(WATCH_WRITABLE) {
+                stream.writable().await.ok()?;
+                self.report(Report::Writable { id: self.id }).await.ok()?;
+            }
+            self.signals.notify.notified().await;
+        }
+        SockRef::from(stream).shutdown(Shutdown::Write).ok()
+    }
 }
 
 /// What made the task go on.
@@ -337,6 +402,7 @@ enum Wake {
     Signal,
     Readable,
     Writable,
+    Broken,
     Time,
 }
 

@@ -180,7 +180,7 @@ impl Sockets {
         token: u64,
     ) {
         let target = Target::from(destination);
-        let named = target.connection.filter(|&id| self.table.open(id).is_some());
+        let named = target.connection.filter(|&id| self.table.open(id, &payload).is_some());
         let id = match (named, destination) {
             (Some(id), _) => Ok(id),
             // RFC 3261 §18.2.2: "If that connection is no longer open, the server SHOULD open a
@@ -205,9 +205,11 @@ impl Sockets {
         let limit = self.config.write_queue_bytes;
         let token = out.token;
         let error = match id {
-            Ok(id) => match self.table.open(id).map(|connection| connection.push(out, limit)) {
-                Some(Ok(())) => return self.table.mark(id),
-                Some(Err(_)) => TransportError::QueueFull,
+            Ok(id) => match self.table.open(id, &out.payload) {
+                Some(connection) => match connection.push(out, limit) {
+                    Ok(()) => return self.table.mark(id),
+                    Err(_) => TransportError::QueueFull,
+                },
                 None => TransportError::Closed,
             },
             Err(error) => error,
@@ -376,7 +378,7 @@ impl Sockets {
             }
             Report::Message { id, payload } => {
                 if let Some(connection) = self.table.get_mut(id) {
-                    connection.heard();
+                    connection.received(&payload);
                     inputs.push(Input::Message { flow: connection.flow, payload });
                 }
             }
@@ -385,8 +387,7 @@ impl Sockets {
             // a single CRLF over the same connection."
             Report::Ping { id } => {
                 let pong = Outgoing::new(Bytes::from_static(PONG), 0, None);
-                if let Some(connection) = self.table.open(id) {
-                    connection.heard();
+                if let Some(connection) = self.table.open(id, PONG) {
                     let target = connection.flow.into();
                     self.queue(Ok(id), target, pong);
                 }
@@ -399,6 +400,19 @@ impl Sockets {
             Report::Writable { id } => {
                 if let Some(connection) = self.table.get_mut(id) {
                     connection.unblock();
+                    self.table.settle(id);
+                }
+            }
+            // RFC 3261 §18.2.2: "the response MUST be sent using the existing connection to the
+            // source of the original request that created the transaction, if that connection is
+            // still open."
+            Report::HalfClosed { id } => {
+                let Some(flow) = self.table.get_mut(id).map(|connection| connection.flow) else {
+                    return;
+                };
+                for token in self.table.half_close(id) {
+                    let error = TransportError::Closed;
+                    inputs.push(Input::SendFailed { token, target: flow.into(), error });
                 }
             }
             Report::Ended { id, error } => self.ended(id, error, inputs),
@@ -411,11 +425,11 @@ impl Sockets {
         let target = Target::from(flow);
         let reason = error.unwrap_or(TransportError::Closed);
         let was_open = connection.stream.is_some();
-        let (unwritten, unheard) = connection.undelivered();
-        for token in unheard {
+        let (unread, requests) = connection.undelivered(error.is_some());
+        for token in requests {
             inputs.push(Input::SendFailed { token, target, error: reason });
         }
-        for Outgoing { payload, token, fallback, .. } in unwritten {
+        for Outgoing { payload, token, fallback, .. } in unread {
             match fallback {
                 Some(fallback) => self.send_stream_to(fallback, payload, token),
                 None => self.fail(target, token, reason),
@@ -535,6 +549,12 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
     let local = Local::new(ListenerId::new(0), addr.transport(), bound);
     Ok(match addr.advertised() {
         Some(advertised) => local.with_sent_by(advertised),
+        // An address and a port by which every server that follows the rules comes back to us:
+        // RFC 3261 §18.1.1: "It also MUST be prepared to receive incoming connections on any address
+        // and port that would be selected by a server based on the procedures described in Section 5
+        // of [4]."
+        // RFC 3261 §18.1.1: "The client MUST be prepared to receive responses on any address and port
+        // that would be selected by a server based on the procedures described in Section 5 of [4]."
         None => {
             let named = SocketAddr::new(reachable_ip(bound.ip()), bound.port());
             local.with_sent_by(&named.to_string())

@@ -39,10 +39,22 @@ impl Outgoing {
         self.payload.get(self.written..).unwrap_or_default()
     }
 
-    fn is_request(&self) -> bool {
-        !self.payload.starts_with(b"SIP/2.0 ")
+    fn is_response(&self) -> bool {
+        is_response(&self.payload)
+    }
+
+    fn is_final_response(&self) -> bool {
+        is_response(&self.payload) && self.payload.get(STATUS) != Some(&b'1')
     }
 }
+
+/// Whether a message is a response.
+pub(super) fn is_response(payload: &[u8]) -> bool {
+    payload.starts_with(b"SIP/2.0 ")
+}
+
+/// Where the status of a response stands.
+const STATUS: usize = b"SIP/2.0 ".len();
 
 /// One connection, as the shard sees it.
 #[derive(Debug)]
@@ -59,13 +71,22 @@ pub(super) struct Connection {
     closing: bool,
     /// In the list of those to flush.
     dirty: bool,
-    /// The tokens of the requests that were written since the far end last said anything: when
-    /// the connection ends now, nobody knows whether it read them, and no answer will come over it.
-    unheard: VecDeque<u64>,
+    /// The tokens of the requests that were written last, the newest at the end. When the
+    /// connection ends, no answer comes over it to those that have none yet; which these are, whoever
+    /// gave the tokens knows.
+    requests: VecDeque<u64>,
+    /// Requests that came and have no final response yet, as far as counting tells: a response that
+    /// is sent again counts twice.
+    owed: usize,
+    /// The far end sends no more, and may be gone altogether.
+    half_closed: bool,
+    /// The last responses written since then: if the stream breaks, the far end did not read them.
+    unsure: VecDeque<Outgoing>,
 }
 
-/// Tokens kept for a connection that says nothing; older ones are taken to be heard.
-const UNHEARD: usize = 64;
+/// Tokens of requests and unsure responses kept for a connection. With more than these on their way
+/// at once, the oldest requests end by their timers, and the oldest responses are lost with their peer.
+const KEPT: usize = 64;
 
 /// Messages in one system call.
 const SLICES: usize = 32;
@@ -87,7 +108,10 @@ impl Connection {
             blocked: false,
             closing: false,
             dirty: false,
-            unheard: VecDeque::new(),
+            requests: VecDeque::new(),
+            owed: 0,
+            half_closed: false,
+            unsure: VecDeque::new(),
         }
     }
 
@@ -105,12 +129,12 @@ impl Connection {
     /// Writes what is queued, many messages in one call, as far as the stream takes it. On an error
     /// the queue stays: the task will see the same error and end the connection.
     pub(super) fn flush(&mut self) {
-        let Some(stream) = &self.stream else { return };
-        if self.blocked || self.queue.is_empty() {
+        if self.stream.is_none() || self.blocked || self.queue.is_empty() {
             return;
         }
         self.signals.active();
         while !self.queue.is_empty() {
+            let Some(stream) = &self.stream else { return };
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
             for (slice, outgoing) in slices.iter_mut().zip(&self.queue) {
@@ -120,12 +144,7 @@ impl Connection {
             let result = stream.try_write_vectored(slices.get(..count).unwrap_or_default());
             match result {
                 Ok(written) => {
-                    Self::written(
-                        &mut self.queue,
-                        &mut self.queued_bytes,
-                        &mut self.unheard,
-                        written,
-                    );
+                    self.written(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
@@ -145,27 +164,27 @@ impl Connection {
         }
     }
 
-    fn written(
-        queue: &mut VecDeque<Outgoing>,
-        queued_bytes: &mut usize,
-        unheard: &mut VecDeque<u64>,
-        mut written: usize,
-    ) {
-        while let Some(outgoing) = queue.front_mut() {
+    /// Takes what is written wholly out of the queue.
+    fn written(&mut self, mut written: usize) {
+        while let Some(outgoing) = self.queue.front_mut() {
             let left = outgoing.left().len();
             if written < left {
                 outgoing.written += written;
                 return;
             }
             written -= left;
-            *queued_bytes = queued_bytes.saturating_sub(outgoing.weight());
-            if outgoing.token != 0 && outgoing.is_request() {
-                if unheard.len() == UNHEARD {
-                    unheard.pop_front();
-                }
-                unheard.push_back(outgoing.token);
+            let Some(outgoing) = self.queue.pop_front() else { return };
+            self.queued_bytes = self.queued_bytes.saturating_sub(outgoing.weight());
+            if outgoing.is_final_response() {
+                self.owed = self.owed.saturating_sub(1);
             }
-            queue.pop_front();
+            if outgoing.is_response() {
+                if self.half_closed {
+                    keep(&mut self.unsure, Outgoing { written: 0, ..outgoing });
+                }
+            } else if outgoing.token != 0 {
+                keep(&mut self.requests, outgoing.token);
+            }
         }
     }
 
@@ -181,9 +200,16 @@ impl Connection {
         self.flush();
     }
 
-    /// The far end said something, so it lives and reads.
-    pub(super) fn heard(&mut self) {
-        self.unheard.clear();
+    /// A message came.
+    pub(super) fn received(&mut self, payload: &[u8]) {
+        if !is_response(payload) && !payload.starts_with(b"ACK ") {
+            self.owed = self.owed.saturating_add(1);
+        }
+    }
+
+    /// Whether the far end sends no more and all that it asked for is written.
+    fn is_settled(&self) -> bool {
+        self.half_closed && self.owed == 0 && self.queue.is_empty()
     }
 
     /// No more is sent; what is queued is written as far as the linger time lasts.
@@ -196,10 +222,27 @@ impl Connection {
         }
     }
 
-    /// What was not written, and the tokens of what was written and perhaps not read.
-    pub(super) fn undelivered(&mut self) -> (VecDeque<Outgoing>, VecDeque<u64>) {
-        (std::mem::take(&mut self.queue), std::mem::take(&mut self.unheard))
+    /// What was not written, or was written and surely not read; and the tokens of the requests that
+    /// were written.
+    pub(super) fn undelivered(
+        &mut self,
+        broken: bool,
+    ) -> (impl Iterator<Item = Outgoing> + use<>, VecDeque<u64>) {
+        let mut unsure = std::mem::take(&mut self.unsure);
+        if !broken {
+            unsure.clear();
+        }
+        let unread = unsure.into_iter().chain(std::mem::take(&mut self.queue));
+        (unread, std::mem::take(&mut self.requests))
     }
+}
+
+/// Keeps the last few.
+fn keep<T>(kept: &mut VecDeque<T>, one: T) {
+    if kept.len() == KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(one);
 }
 
 impl Drop for Connection {
@@ -275,9 +318,12 @@ impl Table {
         self.by_id.get_mut(&id)
     }
 
-    /// The connection that a message may go over: that of this number.
-    pub(super) fn open(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.by_id.get_mut(&id).filter(|connection| !connection.closing)
+    /// The connection of this number, if such a message may go over it.
+    pub(super) fn open(&mut self, id: ConnectionId, payload: &[u8]) -> Option<&mut Connection> {
+        let connection = self.by_id.get_mut(&id)?;
+        // Who sends no more cannot answer a request.
+        let may = !connection.closing && (!connection.half_closed || is_response(payload));
+        may.then_some(connection)
     }
 
     /// The number of the connection with this far end, open or opening.
@@ -293,6 +339,25 @@ impl Table {
         }
     }
 
+    /// Notes that the far end of the connection sends no more: it stays for what is owed, and is
+    /// closed when that is written. Gives the tokens of the requests that it answers no more.
+    pub(super) fn half_close(&mut self, id: ConnectionId) -> VecDeque<u64> {
+        let Some(connection) = self.by_id.get_mut(&id) else { return VecDeque::new() };
+        connection.half_closed = true;
+        let requests = std::mem::take(&mut connection.requests);
+        let flow = connection.flow;
+        self.forget_remote(id, flow);
+        self.settle(id);
+        requests
+    }
+
+    /// Closes a half-closed connection when nothing is owed on it.
+    pub(super) fn settle(&mut self, id: ConnectionId) {
+        if self.by_id.get(&id).is_some_and(|connection| connection.is_settled()) {
+            self.close(id);
+        }
+    }
+
     /// Notes that the connection has something to write, for [`Self::flush`].
     pub(super) fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.by_id.get_mut(&id)
@@ -305,12 +370,17 @@ impl Table {
 
     /// Writes what was queued since the last time.
     pub(super) fn flush(&mut self) {
-        for id in self.dirty.drain(..) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
             if let Some(connection) = self.by_id.get_mut(&id) {
                 connection.dirty = false;
                 connection.flush();
+                if connection.half_closed {
+                    self.settle(id);
+                }
             }
         }
+        self.dirty = dirty;
     }
 
     pub(super) fn len(&self) -> usize {

@@ -80,7 +80,9 @@ impl Application for Desk {
     }
 
     fn is_done(&self, endpoint: &Endpoint<Agent>) -> bool {
-        self.closing && endpoint.user().under_way() == 0
+        // The transactions first: that is a number, and the agent looks at every call.
+        let finished = endpoint.transactions().unfinished() == 0;
+        self.closing && finished && endpoint.user().under_way() == 0
     }
 }
 
