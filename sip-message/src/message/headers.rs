@@ -181,7 +181,7 @@ impl Headers {
     /// Whether there is a header field of that name.
     #[must_use]
     pub fn contains(&self, name: HeaderName<'_>) -> bool {
-        self.find(name).is_some()
+        self.position(name).is_some()
     }
 
     /// The first value of that type; `None` if there is no such header field.
