@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{Message, Method, Request, Response};
+use sip_message::{Message, Method, Refusal, Request, Response};
 use sip_transport::{Flow, Input, Locals};
 
 use crate::{Config, ConfigError, Output, Stats, TransactionUser, Transactions};
@@ -43,8 +43,8 @@ impl<U: TransactionUser> Endpoint<U> {
                     self.transactions.close(flow);
                 }
             }
-            Input::Malformed { flow, payload, .. } => {
-                self.refuse_malformed(flow, payload);
+            Input::Malformed { flow, payload, error } => {
+                self.refuse_malformed(flow, payload, error.refusal());
                 self.transactions.close(flow);
             }
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
@@ -147,11 +147,7 @@ impl<U: TransactionUser> Endpoint<U> {
             }
             Err(refusal) => {
                 self.transactions.stats_mut().refused_invalid += 1;
-                tracing::debug!(%refusal, remote = %flow.remote, "refused a request");
-                // RFC 3261 §21.4.1: "The Reason-Phrase SHOULD identify the syntax problem in more detail"
-                let reason = refusal.to_string();
-                let reason = reason.split_once(": ").map(|(_, detail)| detail);
-                self.transactions.refuse(&request, &flow, refusal.status(), reason);
+                self.refuse(&request, &flow, &refusal);
             }
         }
     }
@@ -167,16 +163,24 @@ impl<U: TransactionUser> Endpoint<U> {
         self.transactions.receive_response(now, response);
     }
 
-    /// A stream went wrong: at most one 400, if what came can be answered at all.
-    fn refuse_malformed(&mut self, flow: Flow, payload: Bytes) {
+    /// A stream went wrong: at most one answer, if what came can be answered at all. The framing knows what
+    /// is wrong: alone, as a datagram, the same bytes might do.
+    fn refuse_malformed(&mut self, flow: Flow, payload: Bytes, refusal: &Refusal) {
         self.transactions.stats_mut().dropped_malformed += 1;
         let message = Message::parse(payload, &self.transactions.config().message);
         let Ok(Message::Request(mut request)) = message else { return };
-        let Err(refusal) = request.validate() else { return };
         if *request.method() == Method::Ack {
             return;
         }
         sip_transport::stamp(&mut request, flow.remote);
-        self.transactions.refuse(&request, &flow, refusal.status(), None);
+        self.refuse(&request, &flow, refusal);
+    }
+
+    fn refuse(&mut self, request: &Request, flow: &Flow, refusal: &Refusal) {
+        tracing::debug!(%refusal, remote = %flow.remote, "refused a request");
+        // RFC 3261 §21.4.1: "The Reason-Phrase SHOULD identify the syntax problem in more detail"
+        let reason = refusal.to_string();
+        let reason = reason.split_once(": ").map(|(_, detail)| detail);
+        self.transactions.refuse(request, flow, refusal.status(), reason);
     }
 }

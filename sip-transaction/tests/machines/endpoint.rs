@@ -47,14 +47,23 @@ fn what_is_not_sip_closes_a_connection() {
 fn a_stream_that_cannot_be_framed_gets_one_400_and_is_closed() {
     let whole = incoming("OPTIONS", "z9hG4bK-1", "", Transport::Tcp);
     let broken = whole.replace("Content-Length: 0", "Content-Length: -1");
-    let error = StreamFramer::new(Limits::default()).next(broken.as_bytes()).unwrap_err();
-    let malformed = |text: &str| Input::Malformed {
+    let error_of = |text: &str| {
+        StreamFramer::new(Limits::default()).next(text.as_bytes()).expect_err("it can be framed")
+    };
+    let malformed_by = |text: &str, error| Input::Malformed {
         flow: flow(Transport::Tcp),
         payload: Bytes::copy_from_slice(text.as_bytes()),
         error,
     };
+    let malformed = |text: &str| malformed_by(text, error_of(&broken));
     let mut run = Run::new("tcp");
     assert_eq!(run.takes(malformed(&broken)), ["send 400", "close"]);
+    // What would do as a datagram is not framed on a stream all the same.
+    let endless = whole.replace("Content-Length: 0\r\n", "");
+    let answers = run.takes(malformed_by(&endless, error_of(&endless)));
+    assert_eq!(answers, ["send 400", "close"]);
+    let huge = whole.replace("Content-Length: 0", "Content-Length: 99999999");
+    assert_eq!(run.takes(malformed_by(&huge, error_of(&huge))), ["send 513", "close"]);
     // Neither rubbish nor an ACK has an answer.
     assert_eq!(run.takes(malformed("hello")), ["close"]);
     assert_eq!(run.takes(malformed(&broken.replace("OPTIONS", "ACK"))), ["close"]);
