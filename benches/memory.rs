@@ -1,7 +1,11 @@
 //! What one message, transaction, dialog and registration cost: `cargo run --release -p benches --bin memory`.
 //!
 //! `size_of` is what a value takes in its owner; *allocated* is what it holds on the heap beside that,
-//! counted by an allocator that counts.
+//! counted by an allocator that counts. Of what lives in tables there are 10,000, and the columns say what
+//! one of them has: its part of the tables, of their room to grow, and of its timers included.
+
+#[path = "memory/held.rs"]
+mod held;
 
 use std::alloc::System;
 
@@ -16,19 +20,35 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() {
     println!("| what | size_of, B | allocations | allocated, B |");
     println!("| --- | --- | --- | --- |");
-    row("`Request`", size_of::<Request>(), (0, 0));
-    row("`Response`", size_of::<Response>(), (0, 0));
+    println!("| `Request` | {} | 0 | 0 |", size_of::<Request>());
+    println!("| `Response` | {} | 0 | 0 |", size_of::<Response>());
     for (name, bytes) in MESSAGES {
         let shared = Bytes::from_static(bytes);
-        let (message, held) = counted(|| Message::parse(shared.clone(), &Limits::default()));
+        let (message, (allocations, held)) =
+            counted(|| Message::parse(shared.clone(), &Limits::default()));
         assert!(message.is_ok(), "{name} is refused");
-        let what = format!("{name}, {} B, parsed (beside its buffer)", bytes.len());
-        row(&what, size_of::<Message>(), held);
+        let (length, size) = (bytes.len(), size_of::<Message>());
+        println!(
+            "| {name}, {length} B, parsed (beside its buffer) | {size} | {allocations} | {held} |"
+        );
     }
+    each("client transaction, OPTIONS unanswered (its bytes included)", held::client_transactions);
+    each(
+        "server transaction, OPTIONS answered (the response's bytes included)",
+        held::server_transactions,
+    );
+    each("dialog in its table", held::dialogs);
+    each("call taken by the agent, established and at rest", held::calls);
+    each("registration of the agent, at rest", held::registrations);
 }
 
-fn row(what: &str, size: usize, (allocations, bytes): (usize, usize)) {
-    println!("| {what} | {size} | {allocations} | {bytes} |");
+/// The row of what one of many takes. How often it was allocated is mostly the making of the messages
+/// that it takes to get there.
+fn each<T>(what: &str, make: impl FnOnce(usize) -> T) {
+    const MANY: usize = 10_000;
+    let (made, (_, held)) = counted(|| make(MANY));
+    println!("| {what} | - | - | {} |", held.div_ceil(MANY));
+    drop(made);
 }
 
 /// What `make` makes, how often it allocated, and how much of that it still holds.

@@ -9,6 +9,11 @@
 //! The feature `tokio` (on by default) adds [`Sockets`]: UDP and TCP over IPv4 and IPv6, with a
 //! table of connections. Every queue and table is bounded ([`Config`]).
 //!
+//! What ICMP says of a datagram does not come up, although RFC 3261 §18.4 would have it: the system tells
+//! which datagram it was about only through its error queue, and reading that takes a dependency for
+//! each system and trust in whoever can forge such a message. A request over UDP to a port where nobody
+//! listens ends by its timer.
+//!
 //! # A server without state that answers 501
 //!
 //! ```no_run

@@ -1,0 +1,210 @@
+//! Many of each thing that lives in a table.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot set up its scene has nothing to tell"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip_dialog::{Dialog, Dialogs};
+use sip_message::{
+    HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport, Uri,
+};
+use sip_transaction::{Config, Endpoint, Event, NextHop, Output, TransactionUser, Transactions};
+use sip_transport::{Flow, Input, ListenerId, Local, Locals, Target};
+use sip_ua::{Account, Agent, AgentConfig, AgentEvent, Body};
+
+const SEED: [u64; 2] = [1, 2];
+const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+    m=audio 4000 RTP/AVP 0\r\n";
+
+/// A transaction user that answers each request with 200.
+struct Answerer;
+
+impl TransactionUser for Answerer {
+    type Event = ();
+
+    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions) {
+        if let Event::Request { key, request, .. } = event {
+            let response = Response::to_request(&request, StatusCode::OK).to_tag("b").build();
+            let sent = transactions.respond(now, key, response.expect("a response"));
+            sent.expect("a live transaction");
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<()> {
+        None
+    }
+}
+
+pub(crate) fn client_transactions(many: usize) -> impl Sized {
+    let now = Instant::now();
+    let mut endpoint = endpoint(now, Answerer);
+    for n in 0..many {
+        let request = Request::builder(Method::Options, &uri("sip:bob@192.0.2.2"))
+            .raw(HeaderName::From, "<sip:alice@192.0.2.1>;tag=76341")
+            .raw(HeaderName::To, "<sip:bob@192.0.2.2>")
+            .raw(HeaderName::CallId, format!("j2qu348ek2328ws{n}"))
+            .raw(HeaderName::CSeq, "1 OPTIONS")
+            .raw(HeaderName::Contact, "<sip:alice@192.0.2.1:5060>")
+            .raw(HeaderName::Accept, "application/sdp")
+            .build()
+            .expect("a request");
+        let target = Target::new(Transport::Udp, ([192, 0, 2, 2], 5060).into());
+        let hop = NextHop::Target(target);
+        endpoint
+            .with(now, |_, transactions| transactions.request(now, request, hop).expect("room"));
+        assert_eq!(sent(&mut endpoint).len(), 1);
+    }
+    assert_eq!(endpoint.transactions().unfinished(), many);
+    endpoint
+}
+
+pub(crate) fn server_transactions(many: usize) -> impl Sized {
+    let now = Instant::now();
+    let mut endpoint = endpoint(now, Answerer);
+    for n in 0..many {
+        endpoint.handle_input(now, datagram(&request(Method::Options, n, None, b"")));
+        assert_eq!(sent(&mut endpoint).len(), 1);
+    }
+    assert_eq!(endpoint.transactions().len(), many);
+    endpoint
+}
+
+pub(crate) fn dialogs(many: usize) -> impl Sized {
+    let mut dialogs = Dialogs::new(SEED, many);
+    for n in 0..many {
+        let invite = parsed(&request(Method::Invite, n, None, SDP));
+        let Message::Request(invite) = invite else { panic!("no request") };
+        let dialog = Dialog::uas(&invite, &format!("{n:016x}"), Transport::Udp).expect("a dialog");
+        dialogs.insert(dialog, ()).expect("room");
+    }
+    dialogs
+}
+
+pub(crate) fn calls(many: usize) -> impl Sized {
+    let mut now = Instant::now();
+    let mut endpoint = endpoint(now, Agent::new(AgentConfig::default(), SEED));
+    let answer = Body::sdp(SDP);
+    for n in 0..many {
+        endpoint.handle_input(now, datagram(&request(Method::Invite, n, None, SDP)));
+        let Some(AgentEvent::Invitation { call, .. }) = endpoint.poll_event() else {
+            panic!("no invitation");
+        };
+        endpoint.with(now, |agent, transactions| {
+            agent.accept(now, transactions, call, Some(&answer), &[]).expect("an open invitation");
+        });
+        let tag = sent(&mut endpoint).iter().find_map(|message| match message {
+            Message::Response(response) if response.status() == StatusCode::OK => {
+                response.headers().to_tag().map(str::to_owned)
+            }
+            _ => None,
+        });
+        let tag = tag.expect("a 200");
+        endpoint.handle_input(now, datagram(&request(Method::Ack, n, Some(&tag), b"")));
+        while endpoint.poll_event().is_some() {}
+    }
+    rest(&mut endpoint, &mut now);
+    assert_eq!(endpoint.user().live().active_calls, many);
+    endpoint
+}
+
+pub(crate) fn registrations(many: usize) -> impl Sized {
+    let mut now = Instant::now();
+    let config = AgentConfig::default().max_registrations(many);
+    let mut endpoint = endpoint(now, Agent::new(config, SEED));
+    for n in 0..many {
+        let account = Account::new(uri(&format!("sip:user{n}@192.0.2.2")))
+            .registrar(uri("sip:192.0.2.2"))
+            .expires(Duration::from_secs(3600));
+        let account = Arc::new(account);
+        endpoint.with(now, |agent, transactions| {
+            agent.register(now, transactions, &account).expect("room");
+        });
+        for message in sent(&mut endpoint) {
+            let Message::Request(register) = message else { panic!("no request") };
+            let contact = register.headers().raw(HeaderName::Contact).expect("a contact").to_vec();
+            let contact = String::from_utf8(contact).expect("text");
+            let response = Response::to_request(&register, StatusCode::OK)
+                .to_tag("registrar")
+                .raw(HeaderName::Contact, &contact)
+                .raw(HeaderName::Expires, "3600")
+                .build()
+                .expect("a response");
+            endpoint.handle_input(now, datagram(&response.to_bytes()));
+        }
+        while endpoint.poll_event().is_some() {}
+    }
+    rest(&mut endpoint, &mut now);
+    assert_eq!(endpoint.user().live().registrations, many);
+    endpoint
+}
+
+/// Lets a minute pass, so that all transactions are over.
+fn rest(endpoint: &mut Endpoint<Agent>, now: &mut Instant) {
+    *now += Duration::from_secs(60);
+    while endpoint.poll_timeout().is_some_and(|due| due <= *now) {
+        endpoint.handle_timeout(*now);
+        while endpoint.poll_event().is_some() {}
+        sent(endpoint);
+    }
+    assert_eq!(endpoint.transactions().len(), 0);
+}
+
+fn endpoint<U: TransactionUser>(now: Instant, user: U) -> Endpoint<U> {
+    let local = Local::new(ListenerId::new(0), Transport::Udp, ([192, 0, 2, 1], 5060).into());
+    let config = Config::default().seed(SEED);
+    Endpoint::new(config, Locals::new([local]), now, user)
+        .expect("a configuration that makes sense")
+}
+
+fn request(method: Method, n: usize, to_tag: Option<&str>, body: &'static [u8]) -> Bytes {
+    let cseq = format!("1 {method}");
+    let to = match to_tag {
+        Some(tag) => format!("<sip:alice@192.0.2.1>;tag={tag}"),
+        None => "<sip:alice@192.0.2.1>".to_owned(),
+    };
+    let via = format!("SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK-{method}-{n}");
+    let mut builder = Request::builder(method, &uri("sip:alice@192.0.2.1"))
+        .raw(HeaderName::Via, &via)
+        .raw(HeaderName::From, format!("<sip:bob@192.0.2.2>;tag=76341{n}"))
+        .raw(HeaderName::To, &to)
+        .raw(HeaderName::CallId, format!("j2qu348ek2328ws{n}"))
+        .raw(HeaderName::CSeq, &cseq)
+        .raw(HeaderName::Contact, "<sip:bob@192.0.2.2:5060>");
+    if !body.is_empty() {
+        builder = builder.body("application/sdp", body);
+    }
+    builder.build().expect("a request").to_bytes()
+}
+
+fn datagram(bytes: &Bytes) -> Input {
+    let flow = Flow {
+        transport: Transport::Udp,
+        listener: ListenerId::new(0),
+        connection: None,
+        remote: ([192, 0, 2, 2], 5060).into(),
+    };
+    Input::Datagram { flow, payload: Bytes::copy_from_slice(bytes) }
+}
+
+fn sent<U: TransactionUser>(endpoint: &mut Endpoint<U>) -> Vec<Message> {
+    let mut sent = Vec::new();
+    while let Some(output) = endpoint.poll_output() {
+        if let Output::Transmit(transmit) = output {
+            sent.push(parsed(&transmit.payload));
+        }
+    }
+    sent
+}
+
+fn parsed(bytes: &Bytes) -> Message {
+    Message::parse(bytes.clone(), &Limits::default()).expect("SIP")
+}
+
+fn uri(text: &str) -> Uri<'static> {
+    text.parse().expect("a URI")
+}
