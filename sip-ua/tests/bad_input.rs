@@ -207,8 +207,8 @@ fn unacceptable() -> Vec<Row> {
         ("an ACK that requires", with("ACK", "Contact:", "Require: x\r\nContact:"), Nothing),
         ("an ACK to a number", with("ACK", "ACK sip:bob@127.0.0.1", "ACK tel:+1"), Nothing),
         ("an ACK without Call-ID", without("ACK", "Call-ID"), Nothing),
-        // RFC 3261 §18.1.2: "If there is no match, the client transport MUST silently discard the response" and
-        // what belongs to no request of ours has nobody to hand it to.
+        // RFC 6026 §8.9: "Otherwise, any element other than a stateless proxy MUST silently discard the
+        // response."
         (
             "a response to nothing",
             with("OPTIONS", "OPTIONS sip:bob@127.0.0.1 SIP/2.0", "SIP/2.0 200 OK"),
@@ -563,8 +563,9 @@ async fn called(world: &World, mallory: &UdpSocket) -> (sip_ua::Call, sip_messag
     }
 }
 
-// RFC 3261 §18.1.2: "the client transport MUST
-// silently discard the response" is the rule for what is not ours; what is not well-formed goes the same way.
+// RFC 3261 §18.1.2: "If the value of the "sent-by" parameter in that header field value does not correspond to a
+// value that the client transport is configured to insert into requests, the response MUST be silently discarded."
+// What is not well-formed goes the same way.
 #[tokio::test]
 async fn responses_that_are_not_acceptable_change_nothing() {
     within(async {
