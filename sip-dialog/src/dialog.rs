@@ -339,6 +339,8 @@ impl Dialog {
             builder = builder.raw(name, text.as_bytes());
         }
         // RFC 3261 §12.2.1.1: "The Call-ID of the request MUST be set to the Call-ID of the dialog."
+        // RFC 3261 §8.1.1.4: "It MUST be the same for all requests and
+        // responses sent by either UA in a dialog."
         builder = builder.raw(HeaderName::CallId, id.call_id.as_bytes());
         // RFC 3261 §12.2.1.1: "The method field in the CSeq header field value
         // MUST match the method of the request."

@@ -295,6 +295,10 @@ impl TransactionUser for Agent {
             Event::Request { key, request, flow } => {
                 self.request_received(now, tx, key, request, flow);
             }
+            // RFC 3261 §8.2.2.3: "Note that Require and Proxy-Require MUST NOT be used in a SIP
+            // CANCEL request, or in an ACK request sent for a non-2xx
+            // response.  These header fields MUST be ignored if they are present
+            // in these requests."
             Event::Ack { request, .. } => self.ack_received(now, tx, request),
             Event::Cancelled { key, .. } => self.cancelled(now, tx, key),
             // RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC

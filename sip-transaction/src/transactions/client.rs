@@ -462,6 +462,10 @@ impl Transactions {
         let local = self.listener(&target)?;
         // A listener that names itself by what is no host is none that can be answered.
         let no_listener = |_| TransportError::NoListener;
+        // RFC 3261 §8.1.1.7: "When the UAC creates a request, it MUST insert a Via into that
+        // request.  The protocol name and protocol version in the header field
+        // MUST be SIP and 2.0, respectively.  The Via header field value MUST
+        // contain a branch parameter."
         let via = request_via(local, &target, branch.as_str()).map_err(no_listener)?;
         request.headers_mut().push_front(&via);
         target.listener = Some(local.id);

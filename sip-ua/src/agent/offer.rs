@@ -114,6 +114,8 @@ fn owing(call: &Call) -> Option<&Request> {
 }
 
 /// Whether a 2xx to this INVITE leaves the answer to us.
+///
+/// RFC 3261 §13.2.1: "All user agents that support INVITE MUST support these two exchanges."
 pub(crate) fn leaves_answer(invite: &Request, response: &Response) -> bool {
     // RFC 3261 §13.2.1: "The initial offer MUST be in either an INVITE or, if not there,
     // in the first reliable non-failure message from the UAS back to

@@ -154,6 +154,7 @@ impl Agent {
             return;
         }
         let early = self.early_dialog(key, &response);
+        // RFC 3261 §8.1.3.2: "A UAC MUST be able to process 100 and 183 responses."
         let response = Box::new(response);
         self.update(
             key,
@@ -330,6 +331,9 @@ impl Agent {
         key: CallKey,
         response: Response,
     ) {
+        // RFC 3261 §13.2.2.3: "Subsequent final responses (which would only arrive
+        // under error conditions) MUST be ignored."
+        // The transaction absorbs them, and nothing here waits for it any more after this one.
         self.drop_early_dialogs(key);
         let cancelling =
             self.calls.get(key).is_some_and(|call| matches!(call.phase, Phase::Cancelling));

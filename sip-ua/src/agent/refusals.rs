@@ -40,6 +40,12 @@ impl Agent {
     ) {
         // RFC 3261 §8.2: "UASs SHOULD process the requests in the order of the steps that
         // follow in this section"
+        // RFC 3261 §8.2.1: "Once a request is authenticated (or authentication is skipped), the
+        // UAS MUST inspect the method of the request."
+        // RFC 3261 §8.2.2: "If a UAS does not understand a header field in a
+        // request (that is, the header field is not defined in this
+        // specification or in any supported extension), the server MUST ignore
+        // that header field and continue processing the message."
         // What is refused on the way leaves no trace but its transaction:
         // RFC 3261 §8.2: "If a request is accepted,
         // all state changes associated with it MUST be performed.  If it is
@@ -260,6 +266,8 @@ impl Agent {
         request: &Request,
         status: StatusCode,
     ) {
+        // RFC 3261 §8.2.6.2: "If a request contained a To tag in the request, the To header field
+        // in the response MUST equal that of the request."
         // RFC 3261 §8.2.6.2: "However, if the To
         // header field in the request did not contain a tag, the URI in the To
         // header field in the response MUST equal the URI in the To header

@@ -91,6 +91,12 @@ fn a_refusal_ends_all_early_dialogs() {
     lone.sent_request(Method::Ack);
     lone.expect(&["ringing 0", "ringing 1", "ended: rejected with 486 Busy Here"]);
     assert_eq!((lone.live().calls, lone.live().dialogs), (0, 0));
+    // RFC 3261 §13.2.2.3: "Subsequent final responses (which would only arrive
+    // under error conditions) MUST be ignored."
+    lone.answer(&invite, 603, "two", BOB_2);
+    lone.answer(&invite, 200, "two", BOB_2);
+    lone.expect(&[]);
+    lone.sent();
     lone.nothing_left();
 }
 
