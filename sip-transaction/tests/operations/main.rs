@@ -29,3 +29,9 @@ proptest! {
 fn the_empty_sequence_leaves_nothing() {
     sequence::run(&[]);
 }
+
+#[test]
+fn a_request_line_that_ends_without_cr_is_answered_like_any_other() {
+    // The 36th byte of a MESSAGE is its CR; after it the request is answered at the end of the run.
+    sequence::run(&[11, 53, 1, 180, 224, 138, 42, 48, 21, 29, 250]);
+}

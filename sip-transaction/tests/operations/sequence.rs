@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_message::{Message, Method, Request, Response, Transport};
+use sip_message::{Message, Method, Request, Response, StatusCode, Transport};
 use sip_transaction::{
     ClientKey, Config, Endpoint, Event, Key, NextHop, Output, ServerKey, TimerKey, TransactionUser,
     Transactions,
@@ -215,8 +215,10 @@ impl World {
 
     fn respond(&mut self, key: ServerKey, code: u16) {
         let Some(request) = self.servers.get(&key) else { return };
-        let answer = answer(&request.to_bytes(), code);
-        let Some(response) = response(&answer) else { return };
+        let status = StatusCode::new(code).unwrap();
+        let Ok(response) = Response::to_request(request, status).to_tag("us").build() else {
+            return;
+        };
         let now = self.now;
         let result = self.endpoint.with(now, |_, t| t.respond(now, key, response));
         assert_eq!(result, Ok(()), "a transaction that lives takes responses");
@@ -376,10 +378,4 @@ fn answer(request: &[u8], code: u16) -> String {
         }
     }
     answer + "Content-Length: 0\r\n\r\n"
-}
-
-fn response(text: &str) -> Option<Response> {
-    Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Default::default())
-        .ok()?
-        .into_response()
 }
