@@ -10,7 +10,9 @@ use sip_transport::{
     requires_congestion_control,
 };
 
-use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
+use super::{
+    Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
+};
 use crate::branch::Branch;
 use crate::client_invite::{self, ClientInvite};
 use crate::client_non_invite::{self, ClientNonInvite};
@@ -159,7 +161,7 @@ impl Transactions {
             Machine::Invite(machine) => {
                 let mut actions = Actions::new();
                 machine.handle(client_invite::Input::Cancel, &mut actions);
-                self.carry_out_invite(now, key, actions, None, None);
+                self.carry_out_client(now, key, actions, Expiry::ClientInvite, None, None);
             }
             Machine::Waiting(_) | Machine::NonInvite(_) => {}
         }
@@ -195,7 +197,14 @@ impl Transactions {
                 };
                 let mut actions = Actions::new();
                 machine.handle(input, &mut actions);
-                self.carry_out_invite(now, key, actions, Some(response), None);
+                self.carry_out_client(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ClientInvite,
+                    Some(response),
+                    None,
+                );
             }
             Machine::NonInvite(machine) => {
                 let input = if status.is_provisional() {
@@ -205,7 +214,14 @@ impl Transactions {
                 };
                 let mut actions = Actions::new();
                 machine.handle(input, &mut actions);
-                self.carry_out_non_invite(now, key, actions, Some(response), None);
+                self.carry_out_client(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ClientNonInvite,
+                    Some(response),
+                    None,
+                );
             }
         }
     }
@@ -280,7 +296,7 @@ impl Transactions {
         trace_in!(client.span, ?timer, "timer fired");
         let mut actions = Actions::new();
         machine.handle(client_invite::Input::Timer(timer), &mut actions);
-        self.carry_out_invite(now, key, actions, None, None);
+        self.carry_out_client(now, key, actions, Expiry::ClientInvite, None, None);
     }
 
     pub(super) fn client_non_invite_timer(
@@ -294,7 +310,7 @@ impl Transactions {
         trace_in!(client.span, ?timer, "timer fired");
         let mut actions = Actions::new();
         machine.handle(client_non_invite::Input::Timer(timer), &mut actions);
-        self.carry_out_non_invite(now, key, actions, None, None);
+        self.carry_out_client(now, key, actions, Expiry::ClientNonInvite, None, None);
     }
 
     pub(super) fn client_send_failed(
@@ -319,12 +335,19 @@ impl Transactions {
             Machine::Waiting(_) => {}
             Machine::Invite(machine) => {
                 machine.handle(client_invite::Input::TransportError, &mut actions);
-                self.carry_out_invite(now, key, actions, None, Some(error));
+                self.carry_out_client(now, key, actions, Expiry::ClientInvite, None, Some(error));
             }
             Machine::NonInvite(machine) => {
                 let mut actions = Actions::new();
                 machine.handle(client_non_invite::Input::TransportError, &mut actions);
-                self.carry_out_non_invite(now, key, actions, None, Some(error));
+                self.carry_out_client(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ClientNonInvite,
+                    None,
+                    Some(error),
+                );
             }
         }
     }
@@ -394,11 +417,11 @@ impl Transactions {
         if client.method == Method::Invite {
             let mut actions = Actions::new();
             client.machine = Machine::Invite(ClientInvite::start(is_reliable, &mut actions));
-            self.carry_out_invite(now, key, actions, None, None);
+            self.carry_out_client(now, key, actions, Expiry::ClientInvite, None, None);
         } else {
             let mut actions = Actions::new();
             client.machine = Machine::NonInvite(ClientNonInvite::start(is_reliable, &mut actions));
-            self.carry_out_non_invite(now, key, actions, None, None);
+            self.carry_out_client(now, key, actions, Expiry::ClientNonInvite, None, None);
         }
     }
 
@@ -530,11 +553,13 @@ impl Transactions {
         key
     }
 
-    fn carry_out_invite(
+    /// Does what a machine asked for; `expiry` names its timers in the store.
+    fn carry_out_client<T: TimerName>(
         &mut self,
         now: Instant,
         key: ClientKey,
-        actions: Actions<client_invite::Timer>,
+        actions: Actions<T>,
+        expiry: fn(ClientKey, T) -> Expiry,
         mut response: Option<Response>,
         error: Option<TransportError>,
     ) {
@@ -548,54 +573,13 @@ impl Transactions {
                     &self.config,
                     timer,
                     interval,
-                    Expiry::ClientInvite(key, timer),
+                    expiry(key, timer),
                 ),
                 Action::Stop(timer) => client.running.stop(&mut self.timers, timer),
                 Action::SendAck => self.send_ack(key, response.as_ref()),
                 Action::SendCancel => self.send_cancel(now, key),
                 Action::Deliver => self.deliver(key, response.take()),
-                Action::Send
-                | Action::Timeout
-                | Action::Confirm
-                | Action::TransportError
-                | Action::Terminate
-                | Action::Resend
-                | Action::SendTrying => self.carry_out(key, action, error),
-            }
-        }
-    }
-
-    fn carry_out_non_invite(
-        &mut self,
-        now: Instant,
-        key: ClientKey,
-        actions: Actions<client_non_invite::Timer>,
-        mut response: Option<Response>,
-        error: Option<TransportError>,
-    ) {
-        self.recount_client(key);
-        for action in actions {
-            let Some(client) = self.clients.get_mut(key.0) else { return };
-            match action {
-                Action::Start(timer, interval) => client.running.start(
-                    now,
-                    &mut self.timers,
-                    &self.config,
-                    timer,
-                    interval,
-                    Expiry::ClientNonInvite(key, timer),
-                ),
-                Action::Stop(timer) => client.running.stop(&mut self.timers, timer),
-                Action::Deliver => self.deliver(key, response.take()),
-                Action::Send
-                | Action::Timeout
-                | Action::Confirm
-                | Action::TransportError
-                | Action::Terminate
-                | Action::Resend
-                | Action::SendTrying
-                | Action::SendAck
-                | Action::SendCancel => self.carry_out(key, action, error),
+                action => self.carry_out_client_action(key, action, error),
             }
         }
     }
@@ -607,8 +591,13 @@ impl Transactions {
         }
     }
 
-    /// What both machines of the client side ask for in the same way.
-    fn carry_out<T>(&mut self, key: ClientKey, action: Action<T>, error: Option<TransportError>) {
+    /// What takes neither a timer nor the response.
+    fn carry_out_client_action<T>(
+        &mut self,
+        key: ClientKey,
+        action: Action<T>,
+        error: Option<TransportError>,
+    ) {
         match action {
             Action::Send => self.send_message(key),
             Action::Timeout => {

@@ -7,7 +7,9 @@ use sip_message::{Message, Method, Request, Response, StatusCode};
 use sip_transport::{Destination, Flow, Target, Transmit, TransportError, response_target};
 
 use super::client::eases_the_load;
-use super::{Expiry, Running, TransactionSpan, Transactions, trace_in, transaction_span};
+use super::{
+    Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
+};
 use crate::machine::{Action, Actions};
 use crate::matching::{MatchKey, Probe, is_method_of};
 use crate::server_invite::{self, ServerInvite};
@@ -76,7 +78,13 @@ impl Transactions {
                 };
                 let mut actions = Actions::new();
                 machine.handle(input, &mut actions);
-                self.carry_out_server_invite(now, key, actions, Given::Response(response));
+                self.carry_out_server(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ServerInvite,
+                    Given::Response(response),
+                );
             }
             Machine::NonInvite(machine) => {
                 let input = if status == StatusCode::TRYING {
@@ -90,7 +98,13 @@ impl Transactions {
                 };
                 let mut actions = Actions::new();
                 machine.handle(input, &mut actions);
-                self.carry_out_server_non_invite(now, key, actions, Given::Response(response));
+                self.carry_out_server(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ServerNonInvite,
+                    Given::Response(response),
+                );
             }
         }
         Ok(())
@@ -135,7 +149,7 @@ impl Transactions {
         trace_in!(server.span, ?timer, "timer fired");
         let mut actions = Actions::new();
         machine.handle(server_invite::Input::Timer(timer), &mut actions);
-        self.carry_out_server_invite(now, key, actions, Given::Nothing);
+        self.carry_out_server(now, key, actions, Expiry::ServerInvite, Given::Nothing);
     }
 
     pub(super) fn server_non_invite_timer(
@@ -149,7 +163,7 @@ impl Transactions {
         trace_in!(server.span, ?timer, "timer fired");
         let mut actions = Actions::new();
         machine.handle(server_non_invite::Input::Timer(timer), &mut actions);
-        self.carry_out_server_non_invite(now, key, actions, Given::Nothing);
+        self.carry_out_server(now, key, actions, Expiry::ServerNonInvite, Given::Nothing);
     }
 
     pub(super) fn server_send_failed(
@@ -164,12 +178,18 @@ impl Transactions {
             Machine::Invite(machine) => {
                 let mut actions = Actions::new();
                 machine.handle(server_invite::Input::TransportError, &mut actions);
-                self.carry_out_server_invite(now, key, actions, Given::Error(error));
+                self.carry_out_server(now, key, actions, Expiry::ServerInvite, Given::Error(error));
             }
             Machine::NonInvite(machine) => {
                 let mut actions = Actions::new();
                 machine.handle(server_non_invite::Input::TransportError, &mut actions);
-                self.carry_out_server_non_invite(now, key, actions, Given::Error(error));
+                self.carry_out_server(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ServerNonInvite,
+                    Given::Error(error),
+                );
             }
         }
     }
@@ -220,12 +240,18 @@ impl Transactions {
                     if is_ack { server_invite::Input::Ack } else { server_invite::Input::Invite };
                 let mut actions = Actions::new();
                 machine.handle(input, &mut actions);
-                self.carry_out_server_invite(now, key, actions, Given::Request(request, flow));
+                self.carry_out_server(
+                    now,
+                    key,
+                    actions,
+                    Expiry::ServerInvite,
+                    Given::Request(request, flow),
+                );
             }
             Machine::NonInvite(machine) => {
                 let mut actions = Actions::new();
                 machine.handle(server_non_invite::Input::Request, &mut actions);
-                self.carry_out_server_non_invite(now, key, actions, Given::Nothing);
+                self.carry_out_server(now, key, actions, Expiry::ServerNonInvite, Given::Nothing);
             }
         }
     }
@@ -327,18 +353,32 @@ impl Transactions {
             servers.at(*slot).map_or(0, |(_, server)| server.match_key.hash(seed))
         });
         if invite.is_empty() {
-            self.carry_out_server_non_invite(now, key, non_invite, Given::Request(request, flow));
+            self.carry_out_server(
+                now,
+                key,
+                non_invite,
+                Expiry::ServerNonInvite,
+                Given::Request(request, flow),
+            );
         } else {
-            self.carry_out_server_invite(now, key, invite, Given::Request(request, flow));
+            self.carry_out_server(
+                now,
+                key,
+                invite,
+                Expiry::ServerInvite,
+                Given::Request(request, flow),
+            );
         }
         key
     }
 
-    fn carry_out_server_invite(
+    /// Does what a machine asked for; `expiry` names its timers in the store.
+    fn carry_out_server<T: TimerName>(
         &mut self,
         now: Instant,
         key: ServerKey,
-        actions: Actions<server_invite::Timer>,
+        actions: Actions<T>,
+        expiry: fn(ServerKey, T) -> Expiry,
         mut given: Given,
     ) {
         self.recount_server(key);
@@ -351,53 +391,10 @@ impl Transactions {
                     &self.config,
                     timer,
                     interval,
-                    Expiry::ServerInvite(key, timer),
+                    expiry(key, timer),
                 ),
                 Action::Stop(timer) => server.running.stop(&mut self.timers, timer),
-                Action::Timeout => self.events.push_back(Event::NoAck { key }),
-                Action::Confirm => self.events.push_back(Event::Confirmed { key }),
-                Action::Send
-                | Action::Resend
-                | Action::SendTrying
-                | Action::Deliver
-                | Action::TransportError
-                | Action::Terminate
-                | Action::SendAck
-                | Action::SendCancel => self.carry_out_server(key, action, &mut given),
-            }
-        }
-    }
-
-    fn carry_out_server_non_invite(
-        &mut self,
-        now: Instant,
-        key: ServerKey,
-        actions: Actions<server_non_invite::Timer>,
-        mut given: Given,
-    ) {
-        self.recount_server(key);
-        for action in actions {
-            let Some(server) = self.servers.get_mut(key.0) else { return };
-            match action {
-                Action::Start(timer, interval) => server.running.start(
-                    now,
-                    &mut self.timers,
-                    &self.config,
-                    timer,
-                    interval,
-                    Expiry::ServerNonInvite(key, timer),
-                ),
-                Action::Stop(timer) => server.running.stop(&mut self.timers, timer),
-                Action::Send
-                | Action::Resend
-                | Action::SendTrying
-                | Action::Deliver
-                | Action::TransportError
-                | Action::Terminate
-                | Action::Timeout
-                | Action::Confirm
-                | Action::SendAck
-                | Action::SendCancel => self.carry_out_server(key, action, &mut given),
+                action => self.carry_out_server_action(key, action, &mut given),
             }
         }
     }
@@ -409,8 +406,8 @@ impl Transactions {
         }
     }
 
-    /// What both machines of the server side ask for in the same way.
-    fn carry_out_server<T>(&mut self, key: ServerKey, action: Action<T>, given: &mut Given) {
+    /// What takes no timer.
+    fn carry_out_server_action<T>(&mut self, key: ServerKey, action: Action<T>, given: &mut Given) {
         match action {
             Action::Send => {
                 if let Given::Response(response) = given {
@@ -439,13 +436,10 @@ impl Transactions {
                 }
             }
             Action::Terminate => self.end_server(key),
-            // Asked for by other machines only.
-            Action::Timeout
-            | Action::Confirm
-            | Action::SendAck
-            | Action::SendCancel
-            | Action::Start(..)
-            | Action::Stop(_) => {}
+            Action::Timeout => self.events.push_back(Event::NoAck { key }),
+            Action::Confirm => self.events.push_back(Event::Confirmed { key }),
+            // Asked for by the client's machines, or done by the caller.
+            Action::SendAck | Action::SendCancel | Action::Start(..) | Action::Stop(_) => {}
         }
     }
 
