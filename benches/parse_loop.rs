@@ -11,7 +11,7 @@ use bytes::Bytes;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [level, message, times] = arguments.as_slice() else {
-        eprintln!("usage: parse-loop framing|routing MESSAGE TIMES");
+        eprintln!("usage: parse-loop LEVEL MESSAGE TIMES");
         return ExitCode::from(2);
     };
     let found = MESSAGES.iter().find(|(name, _)| name == message);
@@ -19,10 +19,13 @@ fn main() -> ExitCode {
         eprintln!("no such message, or not a number of times");
         return ExitCode::from(2);
     };
-    let parse = if level == "framing" { ours::framing } else { ours::routing };
+    let Some((_, work)) = ours::LEVELS.iter().find(|(name, _)| name == level) else {
+        eprintln!("no such level");
+        return ExitCode::from(2);
+    };
     let shared = Bytes::from_static(bytes);
     for _ in 0..times {
-        if black_box(parse(black_box(&shared))).is_none() {
+        if black_box(work(black_box(&shared))).is_none() {
             eprintln!("{message} is refused");
             return ExitCode::FAILURE;
         }

@@ -25,8 +25,6 @@ use parse::Version;
 /// A request or a response.
 ///
 /// Equal are messages that are the same bytes on the wire.
-// A message is handed on whole and at once taken apart; a box would cost an allocation each.
-#[allow(clippy::large_enum_variant, reason = "both variants are the same size but for a few bytes")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// A request.
@@ -40,9 +38,9 @@ impl Message {
     ///
     /// Reading is liberal: whatever has a start line becomes a message, and what is wrong with it
     /// is said by [`Request::validate`] or [`Response::validate`], which see. Line ends before the
-    /// message and bytes after its body are not part of it (RFC 3261 §7.5, §18.3). Nothing is
-    /// allocated unless the method is unknown, or there are more than 32 header fields, or
-    /// something is wrong.
+    /// message and bytes after its body are not part of it (RFC 3261 §7.5, §18.3). The message is
+    /// one allocation beside its buffer, and another only if the method is unknown, or there are
+    /// more than 32 header fields, or something is wrong.
     ///
     /// # Errors
     /// The bytes are no SIP message, so that nothing is owed to them.
@@ -72,8 +70,8 @@ impl Message {
     #[must_use]
     pub fn headers(&self) -> &Headers {
         match self {
-            Self::Request(request) => &request.headers,
-            Self::Response(response) => &response.headers,
+            Self::Request(request) => &request.parts.headers,
+            Self::Response(response) => &response.parts.headers,
         }
     }
 
@@ -81,8 +79,8 @@ impl Message {
     #[must_use]
     pub fn headers_mut(&mut self) -> &mut Headers {
         match self {
-            Self::Request(request) => &mut request.headers,
-            Self::Response(response) => &mut response.headers,
+            Self::Request(request) => &mut request.parts.headers,
+            Self::Response(response) => &mut response.parts.headers,
         }
     }
 
@@ -114,8 +112,15 @@ impl Message {
 }
 
 /// A request (RFC 3261 §7.1).
+///
+/// It is as large as a pointer, so that it costs little to hand on.
 #[derive(Clone)]
 pub struct Request {
+    parts: Box<RequestParts>,
+}
+
+#[derive(Clone)]
+struct RequestParts {
     method: Method,
     headers: Headers,
     /// Where the Request-URI is in the buffer, unless it was edited.
@@ -129,7 +134,7 @@ impl Request {
     /// The method.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.parts.method
     }
 
     /// The Request-URI.
@@ -143,20 +148,22 @@ impl Request {
     /// The Request-URI as it came.
     #[must_use]
     pub fn uri_bytes(&self) -> &[u8] {
-        let edited = self.headers.overlay.as_ref().and_then(|overlay| overlay.uri());
-        let (from, to) = self.uri;
-        edited.or_else(|| self.headers.bytes.get(from as usize..to as usize)).unwrap_or_default()
+        let edited = self.parts.headers.overlay.as_ref().and_then(|overlay| overlay.uri());
+        let (from, to) = self.parts.uri;
+        edited
+            .or_else(|| self.parts.headers.bytes.get(from as usize..to as usize))
+            .unwrap_or_default()
     }
 
     /// Puts another Request-URI in place (RFC 3261 §16.6 step 2).
     pub fn set_uri(&mut self, uri: &Uri<'_>) {
-        self.headers.overlay_mut().set_uri(uri.as_bytes());
+        self.parts.headers.overlay_mut().set_uri(uri.as_bytes());
     }
 
     /// The SIP version's major and minor number: 2 and 0, if the request is any good.
     #[must_use]
     pub fn version(&self) -> (u16, u16) {
-        (self.version.major, self.version.minor)
+        (self.parts.version.major, self.parts.version.minor)
     }
 
     /// A builder of a request of that method to that Request-URI.
@@ -166,33 +173,40 @@ impl Request {
 
     /// The bytes of the start line, its line end included.
     fn write_start_line(&self, out: &mut BytesMut) {
-        match self.headers.overlay.as_ref().and_then(|overlay| overlay.uri()) {
+        match self.parts.headers.overlay.as_ref().and_then(|overlay| overlay.uri()) {
             Some(uri) => {
-                out.put_slice(self.method.as_str().as_bytes());
+                out.put_slice(self.parts.method.as_str().as_bytes());
                 out.put_u8(b' ');
                 out.put_slice(uri);
                 out.put_slice(b" SIP/2.0\r\n");
             }
-            None => self.headers.write_original_start_line(out),
+            None => self.parts.headers.write_original_start_line(out),
         }
     }
 
     fn start_line_len(&self) -> usize {
-        match self.headers.overlay.as_ref().and_then(|overlay| overlay.uri()) {
+        match self.parts.headers.overlay.as_ref().and_then(|overlay| overlay.uri()) {
             Some(uri) => self
-                .method
+                .method()
                 .as_str()
                 .len()
                 .saturating_add(uri.len())
                 .saturating_add("  SIP/2.0\r\n".len()),
-            None => self.headers.original_start_line_len(),
+            None => self.parts.headers.original_start_line_len(),
         }
     }
 }
 
 /// A response (RFC 3261 §7.2).
+///
+/// It is as large as a pointer, so that it costs little to hand on.
 #[derive(Clone)]
 pub struct Response {
+    parts: Box<ResponseParts>,
+}
+
+#[derive(Clone)]
+struct ResponseParts {
     status: StatusCode,
     headers: Headers,
     /// Where the reason phrase is in the buffer.
@@ -206,14 +220,14 @@ impl Response {
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.parts.status
     }
 
     /// The reason phrase as it came; it may be empty, and it may be anything (RFC 4475 §3.1.1.12).
     #[must_use]
     pub fn reason(&self) -> &[u8] {
-        let (from, to) = self.reason;
-        self.headers.bytes.get(from as usize..to as usize).unwrap_or_default()
+        let (from, to) = self.parts.reason;
+        self.parts.headers.bytes.get(from as usize..to as usize).unwrap_or_default()
     }
 
     /// A builder of a response from nothing; see [`to_request`](Self::to_request) for an answer.
@@ -228,11 +242,11 @@ impl Response {
     }
 
     fn write_start_line(&self, out: &mut BytesMut) {
-        self.headers.write_original_start_line(out);
+        self.parts.headers.write_original_start_line(out);
     }
 
     fn start_line_len(&self) -> usize {
-        self.headers.original_start_line_len()
+        self.parts.headers.original_start_line_len()
     }
 }
 
@@ -242,13 +256,13 @@ macro_rules! shared {
             /// The header fields.
             #[must_use]
             pub fn headers(&self) -> &Headers {
-                &self.headers
+                &self.parts.headers
             }
 
             /// The header fields, to be edited.
             #[must_use]
             pub fn headers_mut(&mut self) -> &mut Headers {
-                &mut self.headers
+                &mut self.parts.headers
             }
 
             /// See [`Headers::get`].
@@ -256,47 +270,47 @@ macro_rules! shared {
             /// # Errors
             /// The first value is not what the RFC says it must be.
             pub fn get<'a, H: Header<'a>>(&'a self) -> Result<Option<H>, HeaderError> {
-                self.headers.get()
+                self.parts.headers.get()
             }
 
             /// See [`Headers::get_all`].
             pub fn get_all<'a, H: Header<'a>>(
                 &'a self,
             ) -> impl Iterator<Item = Result<H, HeaderError>> + use<'a, H> {
-                self.headers.get_all()
+                self.parts.headers.get_all()
             }
 
             /// See [`Headers::raw`].
             #[must_use]
             pub fn raw(&self, name: HeaderName<'_>) -> Option<&[u8]> {
-                self.headers.raw(name)
+                self.parts.headers.raw(name)
             }
 
             /// The body; empty if there is none.
             #[must_use]
             pub fn body(&self) -> &[u8] {
-                self.headers.body()
+                self.parts.headers.body()
             }
 
             /// The body, sharing the message's buffer. What lives long should copy it instead, for
             /// it keeps the whole message in memory.
             #[must_use]
             pub fn body_bytes(&self) -> Bytes {
-                self.headers.body_bytes()
+                self.parts.headers.body_bytes()
             }
 
             /// Puts another body in place and sets Content-Length. Its Content-Type is the
             /// caller's to set.
             pub fn set_body(&mut self, body: impl Into<Bytes>) {
-                self.headers.set_body(body.into());
+                self.parts.headers.set_body(body.into());
             }
 
             /// The message as it goes on the wire: the very bytes that came or were built, if
             /// nothing was edited, and a copy otherwise.
             #[must_use]
             pub fn to_bytes(&self) -> Bytes {
-                if self.headers.overlay.is_none() {
-                    return self.headers.bytes.clone();
+                if self.parts.headers.overlay.is_none() {
+                    return self.parts.headers.bytes.clone();
                 }
                 let mut out = BytesMut::with_capacity(self.wire_len());
                 self.write_to(&mut out);
@@ -305,18 +319,18 @@ macro_rules! shared {
 
             /// Writes the message as it goes on the wire.
             pub fn write_to(&self, out: &mut BytesMut) {
-                if self.headers.overlay.is_none() {
-                    out.put_slice(&self.headers.bytes);
+                if self.parts.headers.overlay.is_none() {
+                    out.put_slice(&self.parts.headers.bytes);
                     return;
                 }
                 self.write_start_line(out);
-                self.headers.write_to(out);
+                self.parts.headers.write_to(out);
             }
 
             /// How many bytes [`to_bytes`](Self::to_bytes) has.
             #[must_use]
             pub fn wire_len(&self) -> usize {
-                self.headers.wire_len(self.start_line_len())
+                self.parts.headers.wire_len(self.start_line_len())
             }
         }
 
@@ -334,7 +348,7 @@ macro_rules! shared {
                 let mut start = BytesMut::new();
                 self.write_start_line(&mut start);
                 writeln!(f, "{}", start.trim_ascii().escape_ascii())?;
-                for field in self.headers.iter() {
+                for field in self.parts.headers.iter() {
                     writeln!(f, "{field:?}")?;
                 }
                 write!(f, "({} bytes of body)", self.body().len())

@@ -1,12 +1,13 @@
 //! Builders: a message is written straight into its one buffer, its slots as it goes.
 
+use alloc::boxed::Box;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
 
 use super::edit::{check_raw, put_number, write_line};
-use super::headers::{CORE_FIELDS, Core, Headers, OVERLAID, Slot};
+use super::headers::{CORE_FIELDS, Headers, OVERLAID, Slot};
 use super::parse::Version;
-use super::{Request, Response};
+use super::{Request, RequestParts, Response, ResponseParts};
 use crate::header_name::Id;
 use crate::{BuildError, CSeq, Header, HeaderName, Method, StatusCode, Uri, scan};
 
@@ -26,12 +27,10 @@ use crate::{BuildError, CSeq, Header, HeaderName, Method, StatusCode, Uri, scan}
 ///     .unwrap();
 /// assert!(request.to_bytes().ends_with(b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"));
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct RequestBuilder {
-    method: Method,
-    uri: (u32, u32),
-    fields: Fields,
+    parts: Box<RequestParts>,
+    draft: Draft,
 }
 
 /// Makes a [`Response`]: status line, header fields in the order given, Content-Type if there is a
@@ -49,25 +48,24 @@ pub struct RequestBuilder {
 ///     .unwrap();
 /// assert_eq!(response.headers().to_tag(), Some("a6c85cf"));
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct ResponseBuilder {
-    status: StatusCode,
-    reason: (usize, usize),
-    fields: Fields,
+    parts: Box<ResponseParts>,
+    draft: Draft,
 }
 
-/// What both builders write into.
-#[derive(Debug)]
-struct Fields {
+/// What both builders write into, small for a builder is handed on with each call.
+struct Draft {
+    /// The message up to here; the slots are in the message's parts already.
     text: BytesMut,
-    slots: SmallVec<[Slot; 32]>,
-    core: Core,
-    fields_start: usize,
-    content_type: Option<Bytes>,
-    body: Bytes,
+    body: Option<Box<Body>>,
     /// The first thing that was wrong, said when the message is built.
-    error: Option<BuildError>,
+    error: Option<Box<BuildError>>,
+}
+
+struct Body {
+    content_type: Bytes,
+    bytes: Bytes,
 }
 
 /// Room for what is commonly added to the header fields of a response.
@@ -85,11 +83,18 @@ impl RequestBuilder {
         text.put_slice(uri.as_bytes());
         let to = text.len();
         text.put_slice(b" SIP/2.0\r\n");
-        let mut fields = Fields::new(text);
+        let parts = Box::new(RequestParts {
+            method,
+            headers: Headers::new(Bytes::new(), text.len()),
+            uri: (from as u32, to as u32),
+            version: Version::SIP_2_0,
+            problem: None,
+        });
+        let mut draft = Draft::new(text);
         if uri.as_bytes().is_empty() || uri.as_bytes().iter().any(|&b| scan::is(b, scan::LWS)) {
-            fields.fail(BuildError::RequestUri);
+            draft.fail(BuildError::RequestUri);
         }
-        Self { method, uri: (from as u32, to as u32), fields }
+        Self { parts, draft }
     }
 
     /// The request.
@@ -100,10 +105,13 @@ impl RequestBuilder {
     pub fn build(mut self) -> Result<Request, BuildError> {
         // RFC 3261 §8.1.1.6: "A UAC MUST insert a Max-Forwards header field into each request it
         // originates with a value that SHOULD be 70."
-        if !self.fields.slots.iter().any(|slot| slot.id == Id::MaxForwards) {
-            self.fields.line(HeaderName::MaxForwards, |out| out.put_slice(b"70"));
+        if !self.parts.headers.contains(HeaderName::MaxForwards) {
+            self.draft.line(&mut self.parts.headers, HeaderName::MaxForwards, |out| {
+                out.put_slice(b"70");
+            });
         }
-        let headers = self.fields.finish()?;
+        self.draft.finish(&mut self.parts.headers)?;
+        let headers = &self.parts.headers;
         // RFC 3261 §8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the
         // following header fields: To, From, CSeq, Call-ID, Max-Forwards, and Via"
         for name in [HeaderName::To, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
@@ -112,15 +120,14 @@ impl RequestBuilder {
             }
         }
         match headers.cseq() {
-            Some(cseq) if cseq.is(&self.method) => {}
+            Some(cseq) if cseq.is(&self.parts.method) => {}
             Some(_) => return Err(BuildError::MethodMismatch),
             None => {
                 headers.get::<CSeq>()?;
                 return Err(BuildError::Missing(HeaderName::CSeq));
             }
         }
-        let Self { method, uri, .. } = self;
-        Ok(Request { method, headers, uri, version: Version::SIP_2_0, problem: None })
+        Ok(Request { parts: self.parts })
     }
 }
 
@@ -138,11 +145,18 @@ impl ResponseBuilder {
         text.put_slice(status.reason().as_bytes());
         let to = text.len();
         text.put_slice(b"\r\n");
-        Self { status, reason: (from, to), fields: Fields::new(text) }
+        let parts = Box::new(ResponseParts {
+            status,
+            headers: Headers::new(Bytes::new(), text.len()),
+            reason: (from as u32, to as u32),
+            version: Version::SIP_2_0,
+            problem: None,
+        });
+        Self { parts, draft: Draft::new(text) }
     }
 
     pub(super) fn to_request(request: &Request, status: StatusCode) -> Self {
-        let headers = &request.headers;
+        let headers = request.headers();
         // RFC 3261 §8.2.6.1: "When a 100 (Trying) response is generated, any Timestamp header field
         // present in the request MUST be copied into this 100 (Trying) response."
         let timestamp = status == StatusCode::TRYING;
@@ -162,29 +176,30 @@ impl ResponseBuilder {
         let room = slots.filter(|(index, slot)| copied(*index, slot.id)).map(|(_, slot)| slot.end);
         let room = room.fold(ROOM, |room, line| room.saturating_add(line as usize));
         let mut builder = Self::with_capacity(status, room);
-        builder.fields.copy(headers, copied);
+        builder.draft.copy(&mut builder.parts.headers, headers, copied);
         builder
     }
 
     /// Gives To a tag, if there is a To without one (RFC 3261 §8.2.6.2).
     pub fn to_tag(mut self, tag: &str) -> Self {
         if !scan::all(tag.as_bytes(), scan::TOKEN) {
-            self.fields.fail(BuildError::Tag);
+            self.draft.fail(BuildError::Tag);
             return self;
         }
-        self.fields.add_to_tag(tag.as_bytes());
+        self.draft.add_to_tag(&mut self.parts.headers, tag.as_bytes());
         self
     }
 
     /// Puts another reason phrase in place of the standard one.
     pub fn reason(mut self, reason: &str) -> Self {
         if reason.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
-            self.fields.fail(BuildError::LineBreak);
+            self.draft.fail(BuildError::LineBreak);
             return self;
         }
-        let (from, to) = self.reason;
-        self.fields.replace(from, to, &[reason.as_bytes()]);
-        self.reason.1 = from.saturating_add(reason.len());
+        let (from, to) = self.parts.reason;
+        let (from, to) = (from as usize, to as usize);
+        self.draft.replace(&mut self.parts.headers, from, to, reason.as_bytes());
+        self.parts.reason.1 = from.saturating_add(reason.len()) as u32;
         self
     }
 
@@ -192,11 +207,11 @@ impl ResponseBuilder {
     /// (RFC 3261 §12.1.1).
     pub fn copy(mut self, request: &super::Request, name: HeaderName<'_>) -> Self {
         if name.id() == Id::ContentLength {
-            self.fields.fail(BuildError::ContentLength);
+            self.draft.fail(BuildError::ContentLength);
             return self;
         }
-        let headers = &request.headers;
-        self.fields.copy(headers, |index, id| {
+        let headers = request.headers();
+        self.draft.copy(&mut self.parts.headers, headers, |index, id| {
             let slot = headers.slots.get(index).filter(|_| id == name.id());
             slot.is_some_and(|slot| headers.field(slot).is(name))
         });
@@ -208,11 +223,8 @@ impl ResponseBuilder {
     /// # Errors
     /// The first argument that makes no message, or a header field that stands twice and may not.
     pub fn build(mut self) -> Result<Response, BuildError> {
-        let (from, to) = self.reason;
-        let headers = self.fields.finish()?;
-        let reason = (from as u32, to as u32);
-        let version = Version::SIP_2_0;
-        Ok(Response { status: self.status, headers, reason, version, problem: None })
+        self.draft.finish(&mut self.parts.headers)?;
+        Ok(Response { parts: self.parts })
     }
 }
 
@@ -221,7 +233,7 @@ macro_rules! shared {
         impl $builder {
             /// Adds a header field.
             pub fn header<'h>(mut self, header: &impl Header<'h>) -> Self {
-                self.fields.header(header);
+                self.draft.header(&mut self.parts.headers, header);
                 self
             }
 
@@ -230,15 +242,22 @@ macro_rules! shared {
             /// A name that is no token, Content-Length, and a value with a CR or LF are errors that
             /// [`build`](Self::build) says.
             pub fn raw(mut self, name: HeaderName<'_>, value: impl AsRef<[u8]>) -> Self {
-                self.fields.raw(name, value.as_ref());
+                self.draft.raw(&mut self.parts.headers, name, value.as_ref());
                 self
             }
 
             /// Gives the message a body, and the Content-Type that says what it is.
             pub fn body(mut self, content_type: impl AsRef<[u8]>, body: impl Into<Bytes>) -> Self {
-                self.fields.content_type = Some(Bytes::copy_from_slice(content_type.as_ref()));
-                self.fields.body = body.into();
+                let content_type = Bytes::copy_from_slice(content_type.as_ref());
+                self.draft.body = Some(Box::new(Body { content_type, bytes: body.into() }));
                 self
+            }
+        }
+
+        impl core::fmt::Debug for $builder {
+            /// What is written so far.
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(f, concat!(stringify!($builder), "({})"), self.draft.text.escape_ascii())
             }
         }
     };
@@ -247,82 +266,78 @@ macro_rules! shared {
 shared!(RequestBuilder);
 shared!(ResponseBuilder);
 
-impl Fields {
+impl Draft {
     fn new(text: BytesMut) -> Self {
-        let fields_start = text.len();
-        Self {
-            text,
-            slots: SmallVec::new(),
-            core: Core::default(),
-            fields_start,
-            content_type: None,
-            body: Bytes::new(),
-            error: None,
-        }
+        Self { text, body: None, error: None }
     }
 
     #[cold]
     fn fail(&mut self, error: BuildError) {
-        self.error.get_or_insert(error);
+        self.error.get_or_insert_with(|| Box::new(error));
     }
 
-    fn header<'h, H: Header<'h>>(&mut self, header: &H) {
+    fn header<'h, H: Header<'h>>(&mut self, headers: &mut Headers, header: &H) {
         if H::NAME.id() == Id::ContentLength {
             return self.fail(BuildError::ContentLength);
         }
-        self.line(H::NAME, |out| header.write(out));
+        self.line(headers, H::NAME, |out| header.write(out));
     }
 
-    fn raw(&mut self, name: HeaderName<'_>, value: &[u8]) {
+    fn raw(&mut self, headers: &mut Headers, name: HeaderName<'_>, value: &[u8]) {
         match check_raw(name, value) {
-            Ok(()) => self.line(name, |out| out.put_slice(value)),
+            Ok(()) => self.line(headers, name, |out| out.put_slice(value)),
             Err(error) => self.fail(error),
         }
     }
 
-    fn line(&mut self, name: HeaderName<'_>, value: impl FnOnce(&mut BytesMut)) {
+    fn line(
+        &mut self,
+        headers: &mut Headers,
+        name: HeaderName<'_>,
+        value: impl FnOnce(&mut BytesMut),
+    ) {
         let slot = write_line(&mut self.text, name, value);
         let line = self.text.get(slot.start as usize..).unwrap_or_default();
-        self.core.read(self.slots.len(), &slot, line);
-        self.slots.push(slot);
+        headers.core.read(headers.slots.len(), &slot, line);
+        headers.slots.push(slot);
     }
 
     /// Copies the header fields that are wanted as they came, and what is known of them; those that
     /// stand side by side as one slice.
-    fn copy(&mut self, headers: &Headers, wanted: impl Fn(usize, Id) -> bool) {
+    fn copy(&mut self, headers: &mut Headers, from: &Headers, wanted: impl Fn(usize, Id) -> bool) {
         let (mut start, mut end) = (0, 0);
         let mut copy_at = self.text.len();
-        for (index, slot) in headers.slots.iter().enumerate() {
+        for (index, slot) in from.slots.iter().enumerate() {
             if !wanted(index, slot.id) {
                 continue;
             }
             if slot.start != end {
-                self.put_run(headers, start, end);
+                self.put_run(headers, from, start, end);
                 copy_at = self.text.len();
                 start = slot.start;
             }
             end = slot.start.saturating_add(slot.end);
             let place = (slot.start.saturating_sub(start) as usize).saturating_add(copy_at);
             let copy = Slot { start: place as u32, ..*slot };
-            self.core.copy(self.slots.len(), (index, headers), slot);
-            self.slots.push(copy);
+            headers.core.copy(headers.slots.len(), (index, from), slot);
+            headers.slots.push(copy);
         }
-        self.put_run(headers, start, end);
+        self.put_run(headers, from, start, end);
     }
 
-    fn put_run(&mut self, headers: &Headers, start: u32, end: u32) {
-        let added = headers.put_run(&mut self.text, start, end);
-        if let Some(last) = self.slots.last_mut() {
+    fn put_run(&mut self, headers: &mut Headers, from: &Headers, start: u32, end: u32) {
+        let added = from.put_run(&mut self.text, start, end);
+        if let Some(last) = headers.slots.last_mut() {
             last.end = last.end.saturating_add(added);
         }
     }
 
     /// Adds a tag to a To that has none.
-    fn add_to_tag(&mut self, tag: &[u8]) {
-        let Some(index) = self.core.first(Id::To).filter(|_| !self.core.has_to_tag()) else {
+    fn add_to_tag(&mut self, headers: &mut Headers, tag: &[u8]) {
+        let Some(index) = headers.core.first(Id::To).filter(|_| !headers.core.has_to_tag()) else {
             return;
         };
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = headers.slots.get_mut(index) else { return };
         let line = self.text.get(slot.start as usize..).unwrap_or_default();
         let line = line.get(..slot.end as usize).unwrap_or_default();
         let value = usize::from(slot.value).saturating_add(slot.value_of(line).len());
@@ -330,7 +345,7 @@ impl Fields {
         let added = TAG.len().saturating_add(tag.len());
         slot.end = slot.end.saturating_add(added as u32);
         let slot = *slot;
-        for other in self.slots.iter_mut().filter(|other| other.start as usize >= at) {
+        for other in headers.slots.iter_mut().filter(|other| other.start as usize >= at) {
             other.start = other.start.saturating_add(added as u32);
         }
         self.text.put_bytes(0, added);
@@ -341,50 +356,45 @@ impl Fields {
         }
         let line = self.text.get(slot.start as usize..).unwrap_or_default();
         let line = line.get(..slot.end as usize).unwrap_or_default();
-        self.core.add_to_tag(index, &slot, line, tag.len());
+        headers.core.add_to_tag(index, &slot, line, tag.len());
     }
 
     /// Puts `new` in place of what stands between two places, and moves the slots behind it.
-    fn replace(&mut self, from: usize, to: usize, new: &[&[u8]]) {
+    fn replace(&mut self, headers: &mut Headers, from: usize, to: usize, new: &[u8]) {
         let tail = self.text.get(to..).map(Bytes::copy_from_slice).unwrap_or_default();
         self.text.truncate(from);
-        new.iter().for_each(|part| self.text.put_slice(part));
+        self.text.put_slice(new);
         let moved = self.text.len();
         self.text.put_slice(&tail);
         let shift = |start: u32| (start as usize).saturating_sub(to).saturating_add(moved) as u32;
-        for slot in self.slots.iter_mut().filter(|slot| slot.start as usize >= to) {
+        for slot in headers.slots.iter_mut().filter(|slot| slot.start as usize >= to) {
             slot.start = shift(slot.start);
         }
-        if self.fields_start >= to {
-            self.fields_start = shift(self.fields_start as u32) as usize;
+        if headers.fields_start as usize >= to {
+            headers.fields_start = shift(headers.fields_start);
         }
     }
 
-    fn finish(&mut self) -> Result<Headers, BuildError> {
-        if let Some(content_type) = self.content_type.take() {
-            self.raw(HeaderName::ContentType, &content_type);
+    fn finish(mut self, headers: &mut Headers) -> Result<(), BuildError> {
+        let body = self.body.take();
+        if let Some(body) = &body {
+            self.raw(headers, HeaderName::ContentType, &body.content_type);
         }
+        let body = body.map(|body| body.bytes).unwrap_or_default();
         // RFC 3261 §20.14: "If no body is present in a message, then the Content-Length header
         // field value MUST be set to zero."
-        let length = self.body.len();
-        self.line(HeaderName::ContentLength, |out| put_number(out, length));
+        self.line(headers, HeaderName::ContentLength, |out| put_number(out, body.len()));
         self.text.put_slice(b"\r\n");
         let body_start = self.text.len();
-        self.text.put_slice(&self.body);
-        if let Some(error) = self.error.take() {
-            return Err(error);
+        self.text.put_slice(&body);
+        if let Some(error) = self.error {
+            return Err(*error);
         }
-        if self.slots.len() >= usize::from(u16::MAX) || self.text.len() >= OVERLAID as usize {
+        if headers.slots.len() >= usize::from(u16::MAX) || self.text.len() >= OVERLAID as usize {
             return Err(BuildError::TooLarge);
         }
-        let headers = Headers {
-            bytes: core::mem::take(&mut self.text).freeze(),
-            slots: core::mem::take(&mut self.slots),
-            fields_start: self.fields_start as u32,
-            body_start: body_start as u32,
-            core: core::mem::take(&mut self.core),
-            overlay: None,
-        };
+        headers.bytes = self.text.freeze();
+        headers.body_start = body_start as u32;
         let once = [
             HeaderName::From,
             HeaderName::To,
@@ -396,7 +406,7 @@ impl Fields {
         debug_assert!(once.iter().all(|name| name.id().index() < CORE_FIELDS));
         match once.into_iter().find(|name| headers.is_repeated(name.id())) {
             Some(name) => Err(BuildError::Repeated(name)),
-            None => Ok(headers),
+            None => Ok(()),
         }
     }
 }

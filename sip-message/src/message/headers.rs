@@ -161,6 +161,19 @@ impl core::fmt::Debug for HeaderField<'_> {
 }
 
 impl Headers {
+    /// None yet, over a buffer in which the first would begin at `fields_start`.
+    #[inline(always)]
+    pub(super) fn new(bytes: Bytes, fields_start: usize) -> Self {
+        Self {
+            bytes,
+            slots: SmallVec::new(),
+            fields_start: fields_start as u32,
+            body_start: 0,
+            core: Core::default(),
+            overlay: None,
+        }
+    }
+
     /// How many header field lines there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,10 +7,9 @@ use alloc::boxed::Box;
 
 use bytes::Bytes;
 use memchr::memchr;
-use smallvec::SmallVec;
 
-use super::headers::{Core, Headers, Slot, number};
-use super::{Message, Request, Response};
+use super::headers::{Headers, Slot, number};
+use super::{Message, Request, RequestParts, Response, ResponseParts};
 use crate::header_name::Id;
 use crate::{
     HeaderName, Limits, Method, ParseError, ParseErrorKind, Refusal, RefusalKind, StatusCode,
@@ -45,10 +44,17 @@ pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseE
             limits.message_bytes,
         ));
     }
-    let headers = read_fields(bytes, fields_start, limits, &mut problem);
     Ok(match start {
         StartLine::Request { method, uri, version, spaced } => {
             let (from, to) = uri;
+            let mut parts = Box::new(RequestParts {
+                method,
+                headers: Headers::new(bytes, fields_start),
+                uri: (from as u32, to as u32),
+                version,
+                problem: None,
+            });
+            parts.headers.read(limits, &mut problem);
             if to.saturating_sub(from) > limits.uri_bytes {
                 problem.note_first(Refusal::new(
                     StatusCode::REQUEST_URI_TOO_LONG,
@@ -59,15 +65,23 @@ pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseE
             if let Some(at) = spaced {
                 problem.note_first(space(at));
             }
-            let uri = (from as u32, to as u32);
-            Message::Request(Request { method, headers, uri, version, problem: problem.0 })
+            parts.problem = problem.0;
+            Message::Request(Request { parts })
         }
         StartLine::Response { status, reason, version, spaced } => {
+            let mut parts = Box::new(ResponseParts {
+                status,
+                headers: Headers::new(bytes, fields_start),
+                reason: (reason.0 as u32, reason.1 as u32),
+                version,
+                problem: None,
+            });
+            parts.headers.read(limits, &mut problem);
             if let Some(at) = spaced {
                 problem.note_first(space(at));
             }
-            let reason = (reason.0 as u32, reason.1 as u32);
-            Message::Response(Response { status, headers, reason, version, problem: problem.0 })
+            parts.problem = problem.0;
+            Message::Response(Response { parts })
         }
     })
 }
@@ -210,96 +224,84 @@ impl StartLine {
     }
 }
 
-/// Reads the header fields that begin at `fields_start`, and frames the body.
-#[inline]
-fn read_fields(
-    mut bytes: Bytes,
-    fields_start: usize,
-    limits: &Limits,
-    problem: &mut Problem,
-) -> Headers {
-    let text = &bytes[..];
-    let mut slots: SmallVec<[Slot; 32]> = SmallVec::new();
-    let mut core = Core::default();
-    let mut length = ContentLength::Absent;
-    let mut lines = Lines { text, at: fields_start, crs: 0 };
-    let max_fields = limits.header_fields.min(usize::from(u16::MAX).saturating_sub(1));
-    let refuse = |status, kind, at| Refusal::new(status, kind, at);
-    let body_start = loop {
-        let start = lines.at;
-        match lines.next() {
-            Line::Field(line) => {
-                if line.len() > limits.header_bytes {
-                    let status = StatusCode::MESSAGE_TOO_LARGE;
-                    problem.note(refuse(status, RefusalKind::FieldTooLong, start));
-                    continue;
+impl Headers {
+    /// Reads the header fields that begin at `fields_start`, and frames the body.
+    fn read(&mut self, limits: &Limits, problem: &mut Problem) {
+        let text = &self.bytes[..];
+        let fields_start = self.fields_start as usize;
+        let mut length = ContentLength::Absent;
+        let mut lines = Lines { text, at: fields_start, crs: 0 };
+        let max_fields = limits.header_fields.min(usize::from(u16::MAX).saturating_sub(1));
+        let refuse = |status, kind, at| Refusal::new(status, kind, at);
+        let body_start = loop {
+            let start = lines.at;
+            match lines.next() {
+                Line::Field(line) => {
+                    if line.len() > limits.header_bytes {
+                        let status = StatusCode::MESSAGE_TOO_LARGE;
+                        problem.note(refuse(status, RefusalKind::FieldTooLong, start));
+                        continue;
+                    }
+                    let Some(slot) = Slot::read(line, start as u32) else {
+                        let status = StatusCode::BAD_REQUEST;
+                        problem.note(refuse(status, RefusalKind::FieldLine, start));
+                        continue;
+                    };
+                    if self.slots.len() >= max_fields {
+                        let status = StatusCode::MESSAGE_TOO_LARGE;
+                        problem.note(refuse(status, RefusalKind::TooManyFields, start));
+                        // Where the head ends is still to be found, at one look a line.
+                        continue;
+                    }
+                    self.core.read(self.slots.len(), &slot, line);
+                    if slot.id == Id::ContentLength {
+                        length = length.and(slot.value_of(line), start);
+                    }
+                    self.slots.push(slot);
                 }
-                let Some(slot) = Slot::read(line, start as u32) else {
+                Line::HeadEnd => break lines.at,
+                Line::End => {
                     let status = StatusCode::BAD_REQUEST;
-                    problem.note(refuse(status, RefusalKind::FieldLine, start));
-                    continue;
-                };
-                if slots.len() >= max_fields {
-                    let status = StatusCode::MESSAGE_TOO_LARGE;
-                    problem.note(refuse(status, RefusalKind::TooManyFields, start));
-                    // Where the head ends is still to be found, at one look a line.
-                    continue;
+                    problem.note(refuse(status, RefusalKind::HeadNotEnded, start));
+                    break lines.at;
                 }
-                core.read(slots.len(), &slot, line);
-                if slot.id == Id::ContentLength {
-                    length = length.and(slot.value_of(line), start);
+            }
+        };
+        let head = text.get(fields_start..body_start).unwrap_or_default();
+        if memchr::memchr_iter(b'\r', head).count() != lines.crs {
+            problem.note(bare_cr(head, fields_start));
+        }
+        if body_start > limits.head_bytes {
+            let status = StatusCode::MESSAGE_TOO_LARGE;
+            problem.note(refuse(status, RefusalKind::HeadTooLarge, limits.head_bytes));
+        }
+        let present = text.len().saturating_sub(body_start);
+        // RFC 3261 §18.3: "In the case of message-oriented transports (such as UDP), if the message has
+        // a Content-Length header field, the message body is assumed to contain that many bytes."
+        let wanted = match length {
+            // RFC 3261 §18.3: "If the message has no Content-Length header field, the message body is
+            // assumed to end at the end of the transport packet."
+            ContentLength::Absent => present,
+            ContentLength::Is(wanted, at) => {
+                // RFC 3261 §18.3: "If the transport packet ends before the end of the message body,
+                // this is considered an error."
+                if wanted > present as u64 {
+                    let kind = RefusalKind::BodyTooShort;
+                    problem.note(Refusal::of(HeaderName::ContentLength, kind, at));
                 }
-                slots.push(slot);
+                usize::try_from(wanted).unwrap_or(present)
             }
-            Line::HeadEnd => break lines.at,
-            Line::End => {
-                let status = StatusCode::BAD_REQUEST;
-                problem.note(refuse(status, RefusalKind::HeadNotEnded, start));
-                break lines.at;
+            ContentLength::Bad(refusal) => {
+                problem.note(refusal);
+                present
             }
+        };
+        // RFC 3261 §18.3: "If there are additional bytes in the transport packet beyond the end of the
+        // body, they MUST be discarded."
+        if wanted < present {
+            self.bytes.truncate(body_start.saturating_add(wanted));
         }
-    };
-    let head = text.get(fields_start..body_start).unwrap_or_default();
-    if memchr::memchr_iter(b'\r', head).count() != lines.crs {
-        problem.note(bare_cr(head, fields_start));
-    }
-    if body_start > limits.head_bytes {
-        let status = StatusCode::MESSAGE_TOO_LARGE;
-        problem.note(refuse(status, RefusalKind::HeadTooLarge, limits.head_bytes));
-    }
-    let present = text.len().saturating_sub(body_start);
-    // RFC 3261 §18.3: "In the case of message-oriented transports (such as UDP), if the message has
-    // a Content-Length header field, the message body is assumed to contain that many bytes."
-    let wanted = match length {
-        // RFC 3261 §18.3: "If the message has no Content-Length header field, the message body is
-        // assumed to end at the end of the transport packet."
-        ContentLength::Absent => present,
-        ContentLength::Is(wanted, at) => {
-            // RFC 3261 §18.3: "If the transport packet ends before the end of the message body,
-            // this is considered an error."
-            if wanted > present as u64 {
-                let kind = RefusalKind::BodyTooShort;
-                problem.note(Refusal::of(HeaderName::ContentLength, kind, at));
-            }
-            usize::try_from(wanted).unwrap_or(present)
-        }
-        ContentLength::Bad(refusal) => {
-            problem.note(refusal);
-            present
-        }
-    };
-    // RFC 3261 §18.3: "If there are additional bytes in the transport packet beyond the end of the
-    // body, they MUST be discarded."
-    if wanted < present {
-        bytes.truncate(body_start.saturating_add(wanted));
-    }
-    Headers {
-        bytes,
-        slots,
-        fields_start: fields_start as u32,
-        body_start: body_start as u32,
-        core,
-        overlay: None,
+        self.body_start = body_start as u32;
     }
 }
 

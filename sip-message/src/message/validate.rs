@@ -25,24 +25,24 @@ impl Request {
     /// # Errors
     /// The first thing that is wrong. An ACK is never answered: a refused one is dropped.
     pub fn validate(&self) -> Result<(), Refusal> {
-        check_version(self.version)?;
-        if let Some(problem) = &self.problem {
+        check_version(self.parts.version)?;
+        if let Some(problem) = &self.parts.problem {
             return Err(**problem);
         }
         self.validate_uri()?;
-        self.headers.validate()?;
+        self.parts.headers.validate()?;
         // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
-        match self.headers.cseq() {
-            Some(cseq) if cseq.is(&self.method) => Ok(()),
+        match self.parts.headers.cseq() {
+            Some(cseq) if cseq.is(&self.parts.method) => Ok(()),
             _ => {
-                let at = self.headers.offset(HeaderName::CSeq);
+                let at = self.parts.headers.offset(HeaderName::CSeq);
                 Err(Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at))
             }
         }
     }
 
     fn validate_uri(&self) -> Result<(), Refusal> {
-        let start = self.uri.0 as usize;
+        let start = self.parts.uri.0 as usize;
         let bad =
             |kind, at: usize| Refusal::new(StatusCode::BAD_REQUEST, kind, start.saturating_add(at));
         match self.uri() {
@@ -69,14 +69,14 @@ impl Response {
     /// The first thing that is wrong. The response is to be discarded (RFC 3261 §18.3, §8.1.3); the
     /// status is for the log alone.
     pub fn validate(&self) -> Result<(), Refusal> {
-        check_version(self.version)?;
-        if let Some(problem) = &self.problem {
+        check_version(self.parts.version)?;
+        if let Some(problem) = &self.parts.problem {
             return Err(**problem);
         }
-        self.headers.validate()?;
-        self.headers.validate_each::<RetryAfter>()?;
-        self.headers.validate_each::<MinExpires>()?;
-        self.headers.validate_each::<Warning>()
+        self.parts.headers.validate()?;
+        self.parts.headers.validate_each::<RetryAfter>()?;
+        self.parts.headers.validate_each::<MinExpires>()?;
+        self.parts.headers.validate_each::<Warning>()
     }
 }
 
