@@ -74,12 +74,14 @@ pub use error::{BuildError, ParseError, ParseErrorKind, Refusal, RefusalKind};
 pub use header::{Header, HeaderError, HeaderErrorKind, Values, values};
 pub use header_name::HeaderName;
 pub use headers::{
-    Accept, Allow, AuthParam, AuthParams, Authorization, CSeq, CallId, Challenge, Contact,
-    ContentLength, ContentType, Credentials, Date, DigestChallenge, DigestResponse, Expires, From,
-    MaxForwards, MediaRange, MinExpires, Organization, ProxyAuthenticate, ProxyAuthorization,
-    ProxyRequire, QValue, RecordRoute, ReferTo, ReplyTo, Require, RetryAfter, Route, Server,
-    Subject, Supported, Timestamp, To, Tokens, Unsupported, UserAgent, Via, Warning, Weekday,
-    WwwAuthenticate,
+    Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthParam, AuthParams,
+    Authorization, CSeq, CallId, CallInfo, Challenge, Contact, ContentDisposition, ContentLength,
+    ContentType, Credentials, Date, DigestChallenge, DigestResponse, Element, Elements, ErrorInfo,
+    Event, Expires, From, MaxForwards, MediaRange, MinExpires, Organization, Priority,
+    ProxyAuthenticate, ProxyAuthorization, ProxyRequire, QValue, RAck, RSeq, RecordRoute, ReferTo,
+    ReferredBy, ReplyTo, Require, RetryAfter, Route, Server, SipEtag, SipIfMatch, Subject,
+    Supported, SuppressIfMatch, Timestamp, To, Tokens, Unsupported, UserAgent, Via, Warning,
+    Weekday, WwwAuthenticate,
 };
 pub use host::Host;
 pub use limits::Limits;

@@ -1,13 +1,12 @@
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
 use super::content_type::MediaParts;
-use super::{QValue, single};
+use super::{QValue, single, word_list};
 use crate::params::{Param, Params};
 use crate::scan::Cursor;
-use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
+use crate::{Header, HeaderError, HeaderName};
 
 /// Accept: the media types that may come back (RFC 3261 §20.1).
 ///
@@ -33,13 +32,7 @@ impl Accept<'_> {
     pub fn new<T: AsRef<str>>(
         ranges: impl IntoIterator<Item = T>,
     ) -> Result<Accept<'static>, HeaderError> {
-        let mut text = Vec::new();
-        for range in ranges {
-            if !text.is_empty() {
-                text.extend_from_slice(b", ");
-            }
-            text.extend_from_slice(range.as_ref().as_bytes());
-        }
+        let text = word_list::join(ranges);
         Accept::parse(&text)?;
         Ok(Accept { text: Cow::Owned(text) })
     }
@@ -98,8 +91,7 @@ impl<'a> MediaRange<'a> {
 
     /// The `q` parameter, 1 if there is none or a malformed one.
     pub fn q(&self) -> QValue {
-        let q = self.param("q").and_then(|param| param.raw_value());
-        q.and_then(QValue::parse).unwrap_or(QValue::ONE)
+        QValue::of(self.params()).unwrap_or(QValue::ONE)
     }
 
     /// Whether the media type is within the range, parameters aside.
@@ -120,12 +112,7 @@ impl<'a> MediaRange<'a> {
 
 /// The next range of a list that was parsed before.
 fn next_range<'t>(text: &'t [u8], cursor: &mut Cursor<'t>) -> Option<MediaRange<'t>> {
-    loop {
-        cursor.skip_lws();
-        if !cursor.eat(b',') {
-            break;
-        }
-    }
+    word_list::to_next(cursor);
     let parts = MediaParts::parse(cursor).ok()?;
     Some(MediaRange { text, parts })
 }
@@ -138,20 +125,7 @@ impl<'a> Header<'a> for Accept<'a> {
 
     fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
         single(Self::NAME, field, |text, cursor| {
-            loop {
-                cursor.skip_lws();
-                match cursor.peek() {
-                    None => break,
-                    Some(b',') => cursor.skip(1),
-                    Some(_) => {
-                        MediaParts::parse(cursor)?;
-                        cursor.skip_lws();
-                        if !matches!(cursor.peek(), None | Some(b',')) {
-                            return Err(cursor.fault(HeaderErrorKind::Trailing));
-                        }
-                    }
-                }
-            }
+            word_list::each(cursor, |cursor| MediaParts::parse(cursor).map(|_| ()))?;
             Ok(Self { text: Cow::Borrowed(text) })
         })
     }

@@ -1,33 +1,30 @@
 //! The headers that are one address with parameters.
-
-use core::ops::Deref;
-
-use bytes::BytesMut;
+//!
+//! `address_header!(Name, header, list, form, /// docs)`: `list` says whether commas part values.
 
 use crate::header::HeaderError;
 use crate::name_addr::Form;
-use crate::scan::Fault;
-use crate::{Header, HeaderErrorKind, HeaderName, NameAddr, Uri};
+use crate::{HeaderErrorKind, HeaderName};
 
 macro_rules! address_header {
     ($name:ident, $header:expr, $list:literal, $form:expr, $(#[$doc:meta])+) => {
         $(#[$doc])+
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name<'a>(NameAddr<'a>);
+        pub struct $name<'a>(crate::NameAddr<'a>);
 
         impl<'a> $name<'a> {
             /// `<uri>` without display name and parameters.
-            pub fn new(uri: &Uri<'_>) -> $name<'static> {
-                $name(NameAddr::new(uri))
+            pub fn new(uri: &crate::Uri<'_>) -> $name<'static> {
+                $name(crate::NameAddr::new(uri))
             }
 
             /// The address with its parameters.
-            pub fn as_name_addr(&self) -> &NameAddr<'a> {
+            pub fn as_name_addr(&self) -> &crate::NameAddr<'a> {
                 &self.0
             }
 
             /// The address with its parameters.
-            pub fn into_name_addr(self) -> NameAddr<'a> {
+            pub fn into_name_addr(self) -> crate::NameAddr<'a> {
                 self.0
             }
 
@@ -35,8 +32,11 @@ macro_rules! address_header {
             ///
             /// # Errors
             /// A CR or LF in the name cannot be written.
-            pub fn with_display_name(&self, name: &str) -> Result<$name<'static>, HeaderError> {
-                built($header, self.0.with_display_name(name)).map($name)
+            pub fn with_display_name(
+                &self,
+                name: &str,
+            ) -> Result<$name<'static>, crate::HeaderError> {
+                crate::headers::address::built($header, self.0.with_display_name(name)).map($name)
             }
 
             /// With this header parameter in place of the first of its name, or at the end.
@@ -47,8 +47,8 @@ macro_rules! address_header {
                 &self,
                 name: &str,
                 value: Option<&str>,
-            ) -> Result<$name<'static>, HeaderError> {
-                built($header, self.0.with_param(name, value)).map($name)
+            ) -> Result<$name<'static>, crate::HeaderError> {
+                crate::headers::address::built($header, self.0.with_param(name, value)).map($name)
             }
 
             /// The same with a text of its own.
@@ -62,17 +62,18 @@ macro_rules! address_header {
             }
         }
 
-        impl<'a> Deref for $name<'a> {
-            type Target = NameAddr<'a>;
+        impl<'a> core::ops::Deref for $name<'a> {
+            type Target = crate::NameAddr<'a>;
 
-            fn deref(&self) -> &NameAddr<'a> {
+            fn deref(&self) -> &crate::NameAddr<'a> {
                 &self.0
             }
         }
 
-        impl<'a> core::convert::From<NameAddr<'a>> for $name<'a> {
-            fn from(address: NameAddr<'a>) -> Self {
-                Self(if $form == Form::NameAddr { address.bracketed() } else { address })
+        impl<'a> core::convert::From<crate::NameAddr<'a>> for $name<'a> {
+            fn from(address: crate::NameAddr<'a>) -> Self {
+                let brackets = $form == crate::name_addr::Form::NameAddr;
+                Self(if brackets { address.bracketed() } else { address })
             }
         }
 
@@ -82,28 +83,25 @@ macro_rules! address_header {
             }
         }
 
-        impl<'a> Header<'a> for $name<'a> {
-            const NAME: HeaderName<'static> = $header;
+        impl<'a> crate::Header<'a> for $name<'a> {
+            const NAME: crate::HeaderName<'static> = $header;
             const LIST: bool = $list;
 
-            fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
-                let error = |fault: Fault| HeaderError::from_fault(Self::NAME, fault);
-                let (address, next) = NameAddr::parse_first(field, $form).map_err(error)?;
-                match next {
-                    Some(at) if !$list => {
-                        let at = at.saturating_sub(1);
-                        Err(error(Fault { kind: HeaderErrorKind::Trailing, at }))
-                    }
-                    next => Ok((Self(address), next)),
-                }
+            fn parse_first(
+                field: &'a [u8],
+            ) -> Result<(Self, Option<usize>), crate::HeaderError> {
+                let found = crate::NameAddr::parse_first(field, $form);
+                crate::headers::only_if_list(Self::NAME, $list, found)
+                    .map(|(address, next)| (Self(address), next))
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            fn write(&self, out: &mut bytes::BytesMut) {
                 out.extend_from_slice(self.0.as_bytes());
             }
         }
     };
 }
+pub(super) use address_header;
 
 address_header!(From, HeaderName::From, false, Form::Any,
 /// From: who initiates the request (RFC 3261 §20.20).

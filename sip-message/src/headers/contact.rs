@@ -60,7 +60,7 @@ impl<'a> Contact<'a> {
 
     /// The preference; `None` also if it is malformed.
     pub fn q(&self) -> Option<QValue> {
-        QValue::parse(self.param("q")?.raw_value()?)
+        QValue::of(self.params())
     }
 
     /// The `expires` parameter in seconds, `None` if there is none. One that is malformed or above
@@ -160,6 +160,11 @@ impl QValue {
     /// In thousandths: 0 to 1000.
     pub const fn thousandths(self) -> u16 {
         self.0
+    }
+
+    /// The `q` parameter, if it is there and well-formed.
+    pub(super) fn of(mut params: Params<'_>) -> Option<Self> {
+        Self::parse(params.find(|param| param.is("q"))?.raw_value()?)
     }
 
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {

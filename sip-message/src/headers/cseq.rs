@@ -2,7 +2,7 @@ use core::fmt;
 
 use bytes::BytesMut;
 
-use crate::scan::TOKEN;
+use crate::scan::{Cursor, Fault, TOKEN};
 use crate::{Header, HeaderError, HeaderErrorKind, HeaderName, Method};
 
 /// CSeq: the request's number within its dialog, and its method (RFC 3261 §20.16).
@@ -35,6 +35,24 @@ impl CSeq {
         Ok(Self { number, method })
     }
 
+    /// `1*DIGIT LWS Method`
+    pub(super) fn read(text: &[u8], cursor: &mut Cursor<'_>) -> Result<Self, Fault> {
+        let fault = cursor.fault(HeaderErrorKind::Number);
+        let number = cursor.number()?;
+        if number > Self::MAX {
+            return Err(fault);
+        }
+        let end = cursor.at();
+        cursor.skip_lws();
+        let fault = cursor.fault(HeaderErrorKind::Method);
+        if cursor.at() == end {
+            return Err(fault);
+        }
+        let method = cursor.some(TOKEN, HeaderErrorKind::Method)?;
+        let method = Method::from_bytes(method.of(text)).ok_or(fault)?;
+        Ok(Self { number, method })
+    }
+
     /// The number.
     pub fn number(&self) -> u32 {
         self.number
@@ -61,20 +79,7 @@ impl<'a> Header<'a> for CSeq {
             if cursor.is_end() {
                 return Err(cursor.fault(HeaderErrorKind::Empty));
             }
-            let fault = cursor.fault(HeaderErrorKind::Number);
-            let number = cursor.number()?;
-            if number > Self::MAX {
-                return Err(fault);
-            }
-            let end = cursor.at();
-            cursor.skip_lws();
-            let fault = cursor.fault(HeaderErrorKind::Method);
-            if cursor.at() == end {
-                return Err(fault);
-            }
-            let method = cursor.some(TOKEN, HeaderErrorKind::Method)?;
-            let method = Method::from_bytes(method.of(text)).ok_or(fault)?;
-            Ok(Self { number, method })
+            Self::read(text, cursor)
         })
     }
 

@@ -1,22 +1,37 @@
 //! The typed header fields, one file each or one for each kind.
 
 mod accept;
+mod accept_encoding;
+mod accept_language;
 mod address;
 mod auth;
+mod bracketed;
 mod call_id;
 mod contact;
+mod content_disposition;
 mod content_type;
 mod cseq;
 mod date;
+mod entity_tag;
+mod event;
+mod info;
 mod numbers;
 mod option_tags;
+mod rack;
+mod referred_by;
 mod retry_after;
+mod rule;
 mod text;
 mod timestamp;
+mod token;
 mod via;
 mod warning;
+mod word;
+mod word_list;
 
 pub use accept::{Accept, MediaRange};
+pub use accept_encoding::AcceptEncoding;
+pub use accept_language::AcceptLanguage;
 pub use address::{From, RecordRoute, ReferTo, ReplyTo, Route, To};
 pub use auth::{
     AuthParam, AuthParams, Authorization, Challenge, Credentials, DigestChallenge, DigestResponse,
@@ -24,16 +39,24 @@ pub use auth::{
 };
 pub use call_id::CallId;
 pub use contact::{Contact, QValue};
+pub use content_disposition::ContentDisposition;
 pub use content_type::ContentType;
 pub use cseq::CSeq;
 pub use date::{Date, Weekday};
+pub use entity_tag::{SipEtag, SipIfMatch, SuppressIfMatch};
+pub use event::{AllowEvents, Event};
+pub use info::{AlertInfo, CallInfo, ErrorInfo};
 pub use numbers::{ContentLength, Expires, MaxForwards, MinExpires};
 pub use option_tags::{Allow, ProxyRequire, Require, Supported, Tokens, Unsupported};
+pub use rack::{RAck, RSeq};
+pub use referred_by::ReferredBy;
 pub use retry_after::RetryAfter;
 pub use text::{Organization, Server, Subject, UserAgent};
 pub use timestamp::Timestamp;
+pub use token::Priority;
 pub use via::Via;
 pub use warning::Warning;
+pub use word_list::{Element, Elements};
 
 use core::fmt::{self, Write as _};
 
@@ -62,6 +85,35 @@ fn single<'a, T>(
         Ok(value) => Ok((value, None)),
         Err(Fault { kind, at }) => Err(error(Fault { kind, at: at.saturating_add(lead) })),
     }
+}
+
+/// The first value of a field, and where the next one begins: `read` gets the text without the white
+/// space before it, and leaves the cursor at the end of the value. Unless the field is a `list`, no
+/// second value may follow.
+fn first_of<'a, T>(
+    header: HeaderName<'static>,
+    list: bool,
+    field: &'a [u8],
+    read: impl FnOnce(&'a [u8], &mut Cursor<'a>) -> Result<T, Fault>,
+) -> Result<(T, Option<usize>), HeaderError> {
+    only_if_list(header, list, crate::scan::first_value(field, read))
+}
+
+/// A value that was read from a field of which the next one begins where it says: unless the field
+/// is a `list`, none may.
+fn only_if_list<T>(
+    header: HeaderName<'static>,
+    list: bool,
+    found: Result<(T, Option<usize>), Fault>,
+) -> Result<(T, Option<usize>), HeaderError> {
+    let found = match found {
+        // Not 0: a comma stands before the next value.
+        Ok((_, Some(next))) if !list => {
+            Err(Fault { kind: HeaderErrorKind::Trailing, at: next.saturating_sub(1) })
+        }
+        found => found,
+    };
+    found.map_err(|fault| HeaderError::from_fault(header, fault))
 }
 
 /// Writes what `value` displays.

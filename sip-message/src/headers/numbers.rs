@@ -1,11 +1,6 @@
 //! The headers that are one number.
-
-use core::fmt;
-
-use bytes::BytesMut;
-
-use super::{single, write_display};
-use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
+//!
+//! `number_header!(Name, int, /// docs)`: `int` is the type of the number, `u32` or smaller.
 
 macro_rules! number_header {
     ($name:ident, $int:ty, $(#[$doc:meta])+) => {
@@ -13,32 +8,35 @@ macro_rules! number_header {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub $int);
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 self.0.fmt(f)
             }
         }
 
-        impl<'a> Header<'a> for $name {
-            const NAME: HeaderName<'static> = HeaderName::$name;
+        impl<'a> crate::Header<'a> for $name {
+            const NAME: crate::HeaderName<'static> = crate::HeaderName::$name;
             const LIST: bool = false;
 
-            fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
-                single(Self::NAME, field, |_, cursor| {
+            fn parse_first(
+                field: &'a [u8],
+            ) -> Result<(Self, Option<usize>), crate::HeaderError> {
+                crate::headers::single(Self::NAME, field, |_, cursor| {
                     if cursor.is_end() {
-                        return Err(cursor.fault(HeaderErrorKind::Empty));
+                        return Err(cursor.fault(crate::HeaderErrorKind::Empty));
                     }
-                    let fault = cursor.fault(HeaderErrorKind::Number);
+                    let fault = cursor.fault(crate::HeaderErrorKind::Number);
                     <$int>::try_from(cursor.number()?).map(Self).map_err(|_| fault)
                 })
             }
 
-            fn write(&self, out: &mut BytesMut) {
-                write_display(self, out);
+            fn write(&self, out: &mut bytes::BytesMut) {
+                crate::headers::write_display(self, out);
             }
         }
     };
 }
+pub(super) use number_header;
 
 number_header!(MaxForwards, u8,
 /// Max-Forwards: how many more hops the request may take, 0 to 255 (RFC 3261 §20.22).

@@ -1,15 +1,15 @@
-//! The headers that list tokens: option tags and methods. One value stands for a whole line.
+//! The headers that list tokens: option tags, methods and their like. One value stands for a whole
+//! line.
+//!
+//! `token_list_header!(Name, same, /// docs)`: `same` compares tokens, [`EXACTLY`] or
+//! [`IN_ANY_CASE`].
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use bytes::BytesMut;
-
-use super::single;
 use crate::scan::{self, Cursor, TOKEN};
-use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
+use crate::{HeaderError, HeaderErrorKind, HeaderName};
 
-macro_rules! token_header {
+macro_rules! token_list_header {
     ($name:ident, $same:expr, $(#[$doc:meta])+) => {
         $(#[$doc])+
         ///
@@ -17,7 +17,7 @@ macro_rules! token_header {
         /// are passed over.
         #[derive(Clone)]
         pub struct $name<'a> {
-            text: Cow<'a, [u8]>,
+            text: alloc::borrow::Cow<'a, [u8]>,
         }
 
         impl $name<'_> {
@@ -27,14 +27,15 @@ macro_rules! token_header {
             /// Each must be a token.
             pub fn new<T: AsRef<str>>(
                 tokens: impl IntoIterator<Item = T>,
-            ) -> Result<$name<'static>, HeaderError> {
-                let text = write_tokens(HeaderName::$name, tokens)?;
-                Ok($name { text: Cow::Owned(text) })
+            ) -> Result<$name<'static>, crate::HeaderError> {
+                let name = crate::HeaderName::$name;
+                let text = crate::headers::option_tags::write_tokens(name, tokens)?;
+                Ok($name { text: alloc::borrow::Cow::Owned(text) })
             }
 
             /// The tokens in order.
-            pub fn iter(&self) -> Tokens<'_> {
-                Tokens { cursor: Cursor::new(&self.text).ok(), text: &self.text }
+            pub fn iter(&self) -> crate::headers::Tokens<'_> {
+                crate::headers::Tokens::new(&self.text)
             }
 
             /// Whether `token` is among them.
@@ -50,7 +51,7 @@ macro_rules! token_header {
 
             /// The same with a text of its own.
             pub fn into_owned(self) -> $name<'static> {
-                $name { text: Cow::Owned(self.text.into_owned()) }
+                $name { text: alloc::borrow::Cow::Owned(self.text.into_owned()) }
             }
 
             /// A copy with a text of its own.
@@ -61,39 +62,42 @@ macro_rules! token_header {
 
         crate::header::text_traits!($name);
 
-        impl<'a> Header<'a> for $name<'a> {
-            const NAME: HeaderName<'static> = HeaderName::$name;
+        impl<'a> crate::Header<'a> for $name<'a> {
+            const NAME: crate::HeaderName<'static> = crate::HeaderName::$name;
             const LIST: bool = false;
 
-            fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
-                single(Self::NAME, field, |text, cursor| {
+            fn parse_first(
+                field: &'a [u8],
+            ) -> Result<(Self, Option<usize>), crate::HeaderError> {
+                crate::headers::single(Self::NAME, field, |text, cursor| {
                     loop {
                         cursor.skip_lws();
-                        cursor.take(TOKEN);
+                        cursor.take(crate::scan::TOKEN);
                         cursor.skip_lws();
                         if !cursor.eat(b',') {
                             break;
                         }
                     }
                     if !cursor.is_end() {
-                        return Err(cursor.fault(HeaderErrorKind::Token));
+                        return Err(cursor.fault(crate::HeaderErrorKind::Token));
                     }
-                    Ok(Self { text: Cow::Borrowed(text) })
+                    Ok(Self { text: alloc::borrow::Cow::Borrowed(text) })
                 })
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            fn write(&self, out: &mut bytes::BytesMut) {
                 out.extend_from_slice(&self.text);
             }
         }
     };
 }
+pub(super) use token_list_header;
 
 /// Method names are told apart by case, option tags are not.
-const EXACTLY: fn(&str, &str) -> bool = |a, b| a == b;
-const IN_ANY_CASE: fn(&str, &str) -> bool = str::eq_ignore_ascii_case;
+pub(super) const EXACTLY: fn(&str, &str) -> bool = |a, b| a == b;
+pub(super) const IN_ANY_CASE: fn(&str, &str) -> bool = str::eq_ignore_ascii_case;
 
-token_header!(Allow, EXACTLY,
+token_list_header!(Allow, EXACTLY,
 /// Allow: the methods that its sender supports (RFC 3261 §20.5).
 ///
 /// ```
@@ -103,7 +107,7 @@ token_header!(Allow, EXACTLY,
 /// ```
 );
 
-token_header!(Supported, IN_ANY_CASE,
+token_list_header!(Supported, IN_ANY_CASE,
 /// Supported: the extensions that its sender supports; may be empty (RFC 3261 §20.37).
 ///
 /// ```
@@ -113,7 +117,7 @@ token_header!(Supported, IN_ANY_CASE,
 /// ```
 );
 
-token_header!(Require, IN_ANY_CASE,
+token_list_header!(Require, IN_ANY_CASE,
 /// Require: the extensions that the UAS must support (RFC 3261 §20.32).
 ///
 /// ```
@@ -123,7 +127,7 @@ token_header!(Require, IN_ANY_CASE,
 /// ```
 );
 
-token_header!(ProxyRequire, IN_ANY_CASE,
+token_list_header!(ProxyRequire, IN_ANY_CASE,
 /// Proxy-Require: the extensions that each proxy must support (RFC 3261 §20.29).
 ///
 /// ```
@@ -133,7 +137,7 @@ token_header!(ProxyRequire, IN_ANY_CASE,
 /// ```
 );
 
-token_header!(Unsupported, IN_ANY_CASE,
+token_list_header!(Unsupported, IN_ANY_CASE,
 /// Unsupported: the extensions that a 420 refuses (RFC 3261 §20.40).
 ///
 /// ```
@@ -148,6 +152,13 @@ token_header!(Unsupported, IN_ANY_CASE,
 pub struct Tokens<'a> {
     text: &'a [u8],
     cursor: Option<Cursor<'a>>,
+}
+
+impl<'a> Tokens<'a> {
+    /// Of a text that was parsed before.
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, cursor: Cursor::new(text).ok() }
+    }
 }
 
 impl<'a> Iterator for Tokens<'a> {
@@ -168,7 +179,8 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-fn write_tokens<T: AsRef<str>>(
+/// `tokens` with commas between them.
+pub(super) fn write_tokens<T: AsRef<str>>(
     header: HeaderName<'static>,
     tokens: impl IntoIterator<Item = T>,
 ) -> Result<Vec<u8>, HeaderError> {

@@ -17,6 +17,8 @@ use crate::HeaderErrorKind::{
 use crate::*;
 
 mod all;
+mod body;
+mod uris;
 
 /// The value that `text` is.
 fn good<'a, H: Header<'a>>(text: &'a str) -> H {

@@ -1,21 +1,20 @@
 //! The headers that are text for people.
+//!
+//! `text_header!(Name, /// docs)`.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::BytesMut;
-
-use super::single;
-use crate::scan;
-use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
+use crate::HeaderErrorKind;
+use crate::scan::{self, Fault};
 
 macro_rules! text_header {
     ($name:ident, $(#[$doc:meta])+) => {
         $(#[$doc])+
         #[derive(Clone)]
         pub struct $name<'a> {
-            text: Cow<'a, [u8]>,
+            text: alloc::borrow::Cow<'a, [u8]>,
         }
 
         impl $name<'_> {
@@ -23,22 +22,16 @@ macro_rules! text_header {
             ///
             /// # Errors
             /// Control characters, CR and LF among them, cannot be written, nor more than 65,535 bytes.
-            pub fn new(text: &str) -> Result<$name<'_>, HeaderError> {
-                if text.len() > scan::MAX_TEXT {
-                    let (kind, at) = (HeaderErrorKind::TooLong, scan::MAX_TEXT);
-                    return Err(HeaderError::new(HeaderName::$name, kind, at));
-                }
-                match text.bytes().position(|b| b.is_ascii_control() && b != b'\t') {
-                    Some(at) => {
-                        Err(HeaderError::new(HeaderName::$name, HeaderErrorKind::Character, at))
-                    }
-                    None => Ok($name { text: Cow::Borrowed(scan::trim(text.as_bytes()).0) }),
-                }
+            pub fn new(text: &str) -> Result<$name<'_>, crate::HeaderError> {
+                crate::headers::text::check(text)
+                    .map_err(|f| crate::HeaderError::from_fault(crate::HeaderName::$name, f))?;
+                let text = crate::scan::trim(text.as_bytes()).0;
+                Ok($name { text: alloc::borrow::Cow::Borrowed(text) })
             }
 
             /// The text, each fold as one space. Bytes that are no UTF-8 are replaced.
-            pub fn text(&self) -> Cow<'_, str> {
-                unfold(&self.text)
+            pub fn text(&self) -> alloc::borrow::Cow<'_, str> {
+                crate::headers::text::unfold(&self.text)
             }
 
             /// As it is written.
@@ -48,24 +41,26 @@ macro_rules! text_header {
 
             /// The same with a text of its own.
             pub fn into_owned(self) -> $name<'static> {
-                $name { text: Cow::Owned(self.text.into_owned()) }
+                $name { text: alloc::borrow::Cow::Owned(self.text.into_owned()) }
             }
         }
 
         crate::header::text_traits!($name);
 
-        impl<'a> Header<'a> for $name<'a> {
-            const NAME: HeaderName<'static> = HeaderName::$name;
+        impl<'a> crate::Header<'a> for $name<'a> {
+            const NAME: crate::HeaderName<'static> = crate::HeaderName::$name;
             const LIST: bool = false;
 
-            fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
-                single(Self::NAME, field, |text, cursor| {
+            fn parse_first(
+                field: &'a [u8],
+            ) -> Result<(Self, Option<usize>), crate::HeaderError> {
+                crate::headers::single(Self::NAME, field, |text, cursor| {
                     cursor.skip(text.len());
-                    Ok(Self { text: Cow::Borrowed(text) })
+                    Ok(Self { text: alloc::borrow::Cow::Borrowed(text) })
                 })
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            fn write(&self, out: &mut bytes::BytesMut) {
                 out.extend_from_slice(&self.text);
             }
         }
@@ -112,9 +107,20 @@ text_header!(Organization,
 /// ```
 );
 
+/// Whether `text` can be written.
+pub(super) fn check(text: &str) -> Result<(), Fault> {
+    if text.len() > scan::MAX_TEXT {
+        return Err(Fault { kind: HeaderErrorKind::TooLong, at: scan::MAX_TEXT });
+    }
+    match text.bytes().position(|b| b.is_ascii_control() && b != b'\t') {
+        Some(at) => Err(Fault { kind: HeaderErrorKind::Character, at }),
+        None => Ok(()),
+    }
+}
+
 // RFC 3261 §25.1: "It is expected that the folding LWS will be replaced with a single SP before
 // interpretation"
-fn unfold(text: &[u8]) -> Cow<'_, str> {
+pub(super) fn unfold(text: &[u8]) -> Cow<'_, str> {
     if memchr::memchr2(b'\r', b'\n', text).is_none() {
         return String::from_utf8_lossy(text);
     }

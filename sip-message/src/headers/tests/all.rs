@@ -37,10 +37,12 @@ macro_rules! promises {
 
 pub(super) fn check(text: &[u8]) {
     promises!(text;
-        Accept, Allow, Authorization, CSeq, CallId, Contact, ContentLength, ContentType, Date,
-        Expires, From, MaxForwards, MinExpires, Organization, ProxyAuthenticate,
-        ProxyAuthorization, ProxyRequire, RecordRoute, ReferTo, ReplyTo, Require, RetryAfter,
-        Route, Server, Subject, Supported, Timestamp, To, Unsupported, UserAgent, Via, Warning,
+        Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, Authorization,
+        CSeq, CallId, CallInfo, Contact, ContentDisposition, ContentLength, ContentType, Date,
+        ErrorInfo, Event, Expires, From, MaxForwards, MinExpires, Organization, Priority,
+        ProxyAuthenticate, ProxyAuthorization, ProxyRequire, RAck, RSeq, RecordRoute, ReferTo,
+        ReferredBy, ReplyTo, Require, RetryAfter, Route, Server, SipEtag, SipIfMatch, Subject,
+        Supported, SuppressIfMatch, Timestamp, To, Unsupported, UserAgent, Via, Warning,
         WwwAuthenticate,
     );
 }
