@@ -94,4 +94,7 @@ pub use name_addr::NameAddr;
 pub use params::{Param, Params};
 pub use status::StatusCode;
 pub use transport::{Transport, UnknownTransport};
-pub use uri::{Scheme, Uri, UriError, UriErrorKind, UriParam, UriParams};
+pub use uri::{
+    Gruu, Mailbox, PhoneContext, Scheme, ServiceUrn, TelephoneSubscriber, Uri, UriError,
+    UriErrorKind, UriParam, UriParams,
+};

@@ -39,14 +39,20 @@ impl Uri<'_> {
     /// # Errors
     /// For URIs other than `sip` and `sips`, and what grows too long.
     pub fn with_user(&self, user: &str) -> Result<Uri<'static>, UriError> {
-        let mut draft = Draft::of(self)?;
-        draft.user.clear();
+        let mut raw = Vec::new();
         // RFC 3261 §19.1.2: "Excluded US-ASCII characters (RFC 2396 [5]), such as space and
         // control characters and characters used as URI delimiters, also MUST be escaped."
-        escape::encode(&mut draft.user, user, USER_BUILT);
+        escape::encode(&mut raw, user, USER_BUILT);
+        self.with_raw_user(raw)
+    }
+
+    /// With this user part, which has its escapes.
+    pub(super) fn with_raw_user(&self, user: Vec<u8>) -> Result<Uri<'static>, UriError> {
+        let mut draft = Draft::of(self)?;
         if user.is_empty() {
             draft.password = None;
         }
+        draft.user = user;
         draft.build()
     }
 
@@ -218,7 +224,7 @@ fn hosted(scheme: &str, host: &str, port: Option<u16>) -> Result<Uri<'static>, U
 }
 
 /// A host as it is given, but an IPv6 address in its brackets.
-fn write_host(out: &mut Vec<u8>, host: &str) -> Result<(), UriError> {
+pub(super) fn write_host(out: &mut Vec<u8>, host: &str) -> Result<(), UriError> {
     match Host::parse(host).ok_or(UriError::new(UriErrorKind::Host, out.len()))? {
         Host::V6(_) if !host.starts_with('[') => {
             out.push(b'[');
@@ -248,7 +254,7 @@ fn write_item(out: &mut Vec<u8>, separator: u8, name: &str, value: Option<&str>,
     }
 }
 
-fn raw_item(out: &mut Vec<u8>, separator: u8, param: super::UriParam<'_>) {
+pub(super) fn raw_item(out: &mut Vec<u8>, separator: u8, param: super::UriParam<'_>) {
     out.push(separator);
     out.extend_from_slice(param.raw_name);
     if let Some(value) = param.raw_value {

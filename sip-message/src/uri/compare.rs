@@ -1,6 +1,6 @@
 //! Comparison of URIs by RFC 3261 §19.1.4.
 
-use super::{Uri, UriParam, escape};
+use super::{Scheme, Uri, UriParam, escape};
 use crate::scan;
 
 /// The most parameters, and the most headers, that are compared by the rules.
@@ -9,8 +9,9 @@ const MAX_COMPARED: usize = 32;
 impl Uri<'_> {
     /// Whether the two are equivalent by RFC 3261 §19.1.4.
     ///
-    /// `sip` and `sips` URIs are compared by the rules of that section, all others byte by byte but
-    /// for the case of the scheme. Not transitive, as the RFC says.
+    /// `sip` and `sips` URIs are compared by the rules of that section (not transitive, as it says),
+    /// `tel` URIs by RFC 3966 §4, URNs by RFC 8141 §3.1 and what their namespaces add, `im` and
+    /// `pres` URIs by mailbox, all others byte by byte but for the case of the scheme.
     ///
     /// ```
     /// use sip_message::Uri;
@@ -36,7 +37,7 @@ impl Uri<'_> {
         }
         if !self.is_sip() {
             return self.scheme_str().eq_ignore_ascii_case(other.scheme_str())
-                && self.opaque() == other.opaque();
+                && (self.opaque() == other.opaque() || self.is_alike(other));
         }
         // RFC 3261 §19.1.4: "Comparison of the userinfo of SIP and SIPS URIs is case-
         // sensitive."
@@ -50,6 +51,22 @@ impl Uri<'_> {
             && other.params_cover(self)
             && self.headers_cover(other)
             && other.headers_cover(self)
+    }
+
+    /// Whether two URIs of the same scheme, other than `sip` and `sips`, are alike by the rules of
+    /// that scheme.
+    fn is_alike(&self, other: &Uri<'_>) -> bool {
+        match self.scheme() {
+            Scheme::Tel => {
+                matches!((self.telephone_subscriber(), other.telephone_subscriber()),
+                    (Ok(Some(a)), Ok(Some(b))) if a == b)
+            }
+            Scheme::Im | Scheme::Pres => {
+                matches!((self.mailbox(), other.mailbox()), (Ok(Some(a)), Ok(Some(b))) if a == b)
+            }
+            Scheme::Urn => same_urn(self.opaque().as_bytes(), other.opaque().as_bytes()),
+            _ => false,
+        }
     }
 
     fn scheme_str(&self) -> &str {
@@ -88,6 +105,32 @@ fn same_name(a: &UriParam<'_>, b: &UriParam<'_>) -> bool {
     escape::eq_ignore_case(a.raw_name, b.raw_name)
 }
 
+/// Whether two URNs, without their scheme, are equivalent (RFC 8141 §3.1).
+fn same_urn(a: &[u8], b: &[u8]) -> bool {
+    let (Some((namespace, a)), Some((other, b))) = (urn_parts(a), urn_parts(b)) else {
+        return false;
+    };
+    if !namespace.eq_ignore_ascii_case(other) {
+        return false;
+    }
+    // RFC 5031 §3 for services; RFC 9562 §4 for UUIDs, which name the instances of GRUUs.
+    let any_case = [&b"service"[..], b"uuid"];
+    if any_case.iter().any(|insensitive| namespace.eq_ignore_ascii_case(insensitive)) {
+        return a.eq_ignore_ascii_case(b);
+    }
+    // RFC 8141 §3.1: "Percent-encoded characters MUST NOT be decoded"
+    escape::bytes(a).eq(escape::bytes(b))
+}
+
+/// The namespace of a URN and what it names there.
+fn urn_parts(urn: &[u8]) -> Option<(&[u8], &[u8])> {
+    // RFC 8141 §3.1: "If an r-component, q-component, or f-component (or any combination thereof)
+    // is included in a URN, it MUST be ignored for purposes of determining URN-equivalence."
+    let end = memchr::memchr2(b'?', b'#', urn).unwrap_or(urn.len());
+    let name = urn.get(..end)?;
+    name.split_at_checked(memchr::memchr(b':', name)?)
+}
+
 fn same_option<T>(a: Option<T>, b: Option<T>, same: impl Fn(T, T) -> bool) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => same(a, b),
@@ -103,12 +146,12 @@ fn same_header_value(a: &UriParam<'_>, b: &UriParam<'_>) -> bool {
 }
 
 /// Whether two texts are alike but for needless escapes.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     a == b || significant(a).eq(significant(b))
 }
 
 /// The same without regard to case.
-fn same_in_any_case(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same_in_any_case(a: &[u8], b: &[u8]) -> bool {
     let lower = |(byte, escaped): (u8, bool)| (byte.to_ascii_lowercase(), escaped);
     significant(a).map(lower).eq(significant(b).map(lower))
 }
@@ -123,4 +166,9 @@ fn significant(text: &[u8]) -> impl Iterator<Item = (u8, bool)> + '_ {
 /// `reserved` of RFC 3261 §25.1.
 fn is_reserved(byte: u8) -> bool {
     b";/?:@&=+$,".contains(&byte)
+}
+
+/// `unreserved` of RFC 3261 §25.1: what need not be escaped anywhere.
+pub(super) fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte)
 }

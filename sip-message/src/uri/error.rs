@@ -51,6 +51,10 @@ pub enum UriErrorKind {
     Parameter,
     /// A header without a name or without `=`, or a byte that may not stand in one.
     Header,
+    /// Not a telephone number (RFC 3966 §3).
+    Number,
+    /// Not a service URN (RFC 5031 §3).
+    Urn,
     /// A byte that may not stand here, such as white space.
     Character,
     /// The URI's scheme does not have such a part (building only).
@@ -68,6 +72,8 @@ impl fmt::Display for UriErrorKind {
             Self::Port => "not a port",
             Self::Parameter => "a malformed parameter",
             Self::Header => "a malformed header",
+            Self::Number => "not a telephone number",
+            Self::Urn => "not a service URN",
             Self::Character => "this byte may not stand here",
             Self::NotSip => "only sip and sips URIs have this part",
         })

@@ -49,13 +49,21 @@ pub(crate) fn eq_ignore_case(a: &[u8], b: &[u8]) -> bool {
 
 /// Writes `text` with everything escaped that is not of `class`.
 pub(crate) fn encode(out: &mut Vec<u8>, text: &str, class: u16) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in text.as_bytes() {
-        if scan::is(byte, class) {
-            out.push(byte);
-        } else {
-            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0x0F)]);
-        }
+        if scan::is(byte, class) { out.push(byte) } else { push(out, byte) }
     }
+}
+
+/// The same for a text that has escapes already: these stay.
+pub(crate) fn encode_rest(out: &mut Vec<u8>, text: &[u8], class: u16) {
+    for (byte, escaped) in bytes(text) {
+        if scan::is(byte, class) && !escaped { out.push(byte) } else { push(out, byte) }
+    }
+}
+
+/// Writes the escape that stands for `byte`.
+pub(crate) fn push(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0x0F)]);
 }

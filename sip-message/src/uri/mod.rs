@@ -1,10 +1,14 @@
-//! URIs: SIP and SIPS in full (RFC 3261 §19.1), `tel` and all others as text with a scheme.
+//! URIs: SIP and SIPS in full (RFC 3261 §19.1); all others as text with a scheme, with views of
+//! what `tel`, `urn:service`, `im` and `pres` say.
 
 mod build;
 mod compare;
 mod error;
 pub(crate) mod escape;
+mod mailbox;
 mod parse;
+mod service;
+mod telephone;
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -13,8 +17,11 @@ use core::net::IpAddr;
 use core::str::FromStr;
 
 pub use error::{UriError, UriErrorKind};
+pub use mailbox::Mailbox;
 use parse::SchemeKind;
 pub(crate) use parse::UriParts;
+pub use service::ServiceUrn;
+pub use telephone::{PhoneContext, TelephoneSubscriber};
 
 use crate::scan::{self, Span};
 use crate::{Host, Transport};
@@ -23,7 +30,9 @@ use crate::{Host, Transport};
 ///
 /// Parsing is one pass and allocates nothing; the text is kept as it came and printed so. A URI of
 /// a scheme other than `sip` and `sips` is kept whole: it has a scheme, an [`opaque`](Self::opaque)
-/// part, for `tel` also parameters, and nothing else.
+/// part, for `tel` also parameters, and nothing else. What some of them hold is read when it is
+/// asked for: [`telephone_subscriber`](Self::telephone_subscriber), [`service`](Self::service),
+/// [`mailbox`](Self::mailbox).
 ///
 /// ```
 /// use sip_message::{Transport, Uri};
@@ -52,6 +61,12 @@ pub enum Scheme<'a> {
     Sips,
     /// `tel` (RFC 3966).
     Tel,
+    /// `urn` (RFC 8141), such as `urn:service:sos`.
+    Urn,
+    /// `im` (RFC 3860).
+    Im,
+    /// `pres` (RFC 3859).
+    Pres,
     /// Any other, as it is written.
     Other(&'a str),
 }
@@ -92,7 +107,13 @@ impl<'a> Uri<'a> {
             SchemeKind::Sips => Scheme::Sips,
             SchemeKind::Tel => Scheme::Tel,
             SchemeKind::Other => {
-                Scheme::Other(Span { start: 0, end: self.parts.colon }.str(&self.text))
+                let text = Span { start: 0, end: self.parts.colon }.str(&self.text);
+                match text.as_bytes() {
+                    urn if scan::same(urn, b"urn") => Scheme::Urn,
+                    im if scan::same(im, b"im") => Scheme::Im,
+                    pres if scan::same(pres, b"pres") => Scheme::Pres,
+                    _ => Scheme::Other(text),
+                }
             }
         }
     }
@@ -184,6 +205,42 @@ impl<'a> Uri<'a> {
         self.param("method")?.value_decoded()
     }
 
+    /// The `gr` parameter, which makes the URI a GRUU (RFC 5627 §9).
+    pub fn gruu(&self) -> Option<Gruu<'_>> {
+        self.param("gr").map(|gr| gr.value_decoded().map_or(Gruu::Temporary, Gruu::Public))
+    }
+
+    /// Whether the URI carries the `ob` parameter of SIP outbound (RFC 5626 §11.2).
+    pub fn ob(&self) -> bool {
+        self.param("ob").is_some()
+    }
+
+    /// The push notification service, `pn-provider` (RFC 8599 §8.7): outer `None` if there is no
+    /// such parameter, inner `None` if it has no value.
+    pub fn pn_provider(&self) -> Option<Option<Cow<'_, str>>> {
+        Some(self.param("pn-provider")?.value_decoded())
+    }
+
+    /// What the push notification service needs besides, `pn-param` (RFC 8599 §8.7).
+    pub fn pn_param(&self) -> Option<Cow<'_, str>> {
+        self.param("pn-param")?.value_decoded()
+    }
+
+    /// Whom the push notification service is to wake, `pn-prid` (RFC 8599 §8.7).
+    pub fn pn_prid(&self) -> Option<Cow<'_, str>> {
+        self.param("pn-prid")?.value_decoded()
+    }
+
+    /// What a mid-dialog request finds its binding by, `pn-purr` (RFC 8599 §8.7).
+    pub fn pn_purr(&self) -> Option<Cow<'_, str>> {
+        self.param("pn-purr")?.value_decoded()
+    }
+
+    /// The first header of that name, compared without regard to case and escapes.
+    pub fn header(&self, name: &str) -> Option<UriParam<'_>> {
+        self.headers().find(|header| header.is(name))
+    }
+
     /// The headers in order: what follows `?`.
     pub fn headers(&self) -> UriParams<'_> {
         UriParams { rest: self.parts.headers.of(&self.text), separator: b'&' }
@@ -213,6 +270,16 @@ impl<'a> Uri<'a> {
     pub fn ip(&self) -> Option<IpAddr> {
         self.host()?.ip()
     }
+}
+
+/// What the `gr` parameter of a [`Uri`] says (RFC 5627 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gruu<'a> {
+    /// With a value: a public GRUU, the value naming the instance; without it, the URI is the
+    /// address-of-record.
+    Public(Cow<'a, str>),
+    /// Without a value: a temporary GRUU, whose user part tells nothing.
+    Temporary,
 }
 
 /// A parameter or a header of a URI.

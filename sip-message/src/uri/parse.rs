@@ -174,9 +174,9 @@ impl UriParts {
         if user.is_empty() {
             return Err(error(cursor, UriErrorKind::User));
         }
-        escapes(text, user)?;
+        check_escapes(text, user)?;
         if let Some(password) = password {
-            escapes(text, password)?;
+            check_escapes(text, password)?;
         }
         self.user = Some(user);
         self.password = password;
@@ -213,7 +213,7 @@ impl UriParts {
             cursor.take(class);
         }
         let span = Span { end: cursor.at() as u16, ..begun };
-        escapes(text, span)?;
+        check_escapes(text, span)?;
         Ok(span.end)
     }
 }
@@ -238,7 +238,7 @@ fn scheme(cursor: &mut Cursor<'_>) -> Result<SchemeKind, UriError> {
 }
 
 /// Each `%` must begin an escape.
-fn escapes(text: &[u8], span: Span) -> Result<(), UriError> {
+pub(super) fn check_escapes(text: &[u8], span: Span) -> Result<(), UriError> {
     let part = span.of(text);
     for at in memchr::memchr_iter(b'%', part) {
         match part.get(at..) {

@@ -1,3 +1,5 @@
+mod schemes;
+
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
@@ -133,7 +135,11 @@ fn other_schemes_are_kept_whole() {
         ("isbn:2983792873", Scheme::Other("isbn"), "2983792873"),
         ("http://www.example.com", Scheme::Other("http"), "//www.example.com"),
         ("name:John_Smith", Scheme::Other("name"), "John_Smith"),
-        ("urn:service:sos", Scheme::Other("urn"), "service:sos"),
+        ("urn:service:sos", Scheme::Urn, "service:sos"),
+        ("URN:uuid:f81d4fae", Scheme::Urn, "uuid:f81d4fae"),
+        ("im:fred@example.com", Scheme::Im, "fred@example.com"),
+        ("Pres:fred@example.com", Scheme::Pres, "fred@example.com"),
+        ("image:fred", Scheme::Other("image"), "fred"),
         ("sipx:a@b", Scheme::Other("sipx"), "a@b"),
     ] {
         let uri = uri(text);
@@ -183,7 +189,14 @@ fn bad_uris_are_refused_with_kind_and_place() {
         ("sip:user@example.com; lr", Parameter, 21),
         (" sip:t.watson@example.org ", Scheme, 0),
         ("sip:t.watson@example.org ", Character, 24),
-        // RFC 5118 §4.2
+        // RFC 5118 §4.2; a zone (RFC 4007 §11) means nothing on another host, and the grammar of
+        // RFC 5954 §4.1 has none.
+        ("sip:[fe80::1%eth0]", Host, 4),
+        ("sip:[fe80::1%25eth0]", Host, 4),
+        ("sip:a@[::ffff:192.0.2.300]", Host, 6),
+        ("sip:[]", Host, 4),
+        ("sip:[192.0.2.1]", Host, 4),
+        ("sip:b%61r.com", Character, 5),
         ("sip:2001:db8::10", Port, 9),
         ("sip:[2001:db8::10", Host, 4),
         ("sip:[not-an-address]", Host, 4),
@@ -244,8 +257,13 @@ fn equivalent_uris_of_the_section() {
             "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
         ],
         &["sip:carol@chicago.com", "sip:carol@chicago.com;security=off"],
-        // Beyond the section's own: the same address written in two ways; other schemes.
+        // RFC 5954 §4.2 adds these.
+        &["sip:bob@[::ffff:192.0.2.128]", "sip:bob@[::ffff:c000:280]"],
+        &["sip:bob@[2001:db8::9:1]", "sip:bob@[2001:db8::9:01]"],
+        &["sip:bob@[0:0:0:0:0:FFFF:129.144.52.38]", "sip:bob@[::FFFF:129.144.52.38]"],
+        // Beyond the section's own.
         &["sip:[2001:db8::1]", "sip:[2001:DB8:0:0::1]"],
+        &["sip:a@b?x=%61%3a", "sip:a@b?X=a%3A"],
         &["ISBN:2983792873", "isbn:2983792873"],
     ] {
         for a in set {
@@ -281,6 +299,8 @@ fn different_uris_of_the_section() {
         ("sip:a%3Bb@biloxi.com", "sip:a;b@biloxi.com"),
         ("sip:a@b?x=1&x=1", "sip:a@b?x=1"),
         ("sip:a@b?x=1&x=1&x=2", "sip:a@b?x=1&x=2&x=2"),
+        ("sip:carol@chicago.com?Subject=a", "sip:carol@chicago.com?Subject=b"),
+        ("ISBN:a", "isbn:A"),
         ("tel:1", "isbn:1"),
         ("tel:1", "tel:2"),
     ] {
@@ -344,6 +364,30 @@ fn what_cannot_be_built_is_refused() {
     assert_eq!(kind(base.with_password(Some("x"))), Err(UriErrorKind::User));
     assert_eq!(kind(base.with_user(&"a".repeat(70_000))), Err(UriErrorKind::TooLong));
     assert_eq!(kind(uri("tel:1").with_user("a")), Err(UriErrorKind::NotSip));
+}
+
+#[test]
+fn parameters_of_extensions() {
+    // RFC 5627 §3.1.1, §3.1.2; RFC 5626 §9.1; RFC 8599 §4.1.5
+    let public = uri("sip:callee@example.com;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
+    let instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    assert_eq!(public.gruu(), Some(Gruu::Public(instance.into())));
+    assert_eq!(uri("sip:tgruu.7hs@example.com;gr").gruu(), Some(Gruu::Temporary));
+    assert_eq!((uri("sip:a@b").gruu(), uri("sip:a@b").ob()), (None, false));
+    assert!(uri("sip:a@b;transport=tcp;OB").ob());
+    let push = uri(
+        "sip:alice@alicemobile.example.com;pn-provider=acme;pn-param=acme-param;pn-prid=ZTY4ZDJlMzODE1NmUgKi0K;pn-purr=a%3Bb",
+    );
+    assert_eq!(push.pn_provider(), Some(Some("acme".into())));
+    assert_eq!(push.pn_param().as_deref(), Some("acme-param"));
+    assert_eq!(push.pn_prid().as_deref(), Some("ZTY4ZDJlMzODE1NmUgKi0K"));
+    assert_eq!(push.pn_purr().as_deref(), Some("a;b"));
+    assert_eq!(uri("sip:a@b;pn-provider").pn_provider(), Some(None));
+    assert_eq!((uri("sip:a@b").pn_provider(), uri("sip:a@b").pn_prid()), (None, None));
+    let replaces = uri("sip:a@b?Replaces=1%40x%3Bto-tag%3D7&Subject=hi");
+    let value = replaces.header("replaces").and_then(|header| header.value_decoded());
+    assert_eq!(value.as_deref(), Some("1@x;to-tag=7"));
+    assert_eq!(replaces.header("Priority"), None);
 }
 
 /// Texts near to URIs: pieces of them in any order.
