@@ -94,28 +94,18 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         desk.console.event(format_args!("listening on {} {}", local.transport, local.addr));
     }
     desk.console.line(format_args!("ready"));
+    let mut accepting = tokio::spawn(accept(Arc::clone(&desk), ua.clone()));
     let mut second = tokio::time::interval(Duration::from_millis(250));
     loop {
         tokio::select! {
-            incoming = ua.incoming() => match incoming {
-                Some(Incoming::Invitation(invitation)) => {
-                    tokio::spawn(take(Arc::clone(&desk), invitation));
-                }
-                Some(Incoming::Request(request)) => {
-                    desk.counts.requests.fetch_add(1, Ordering::Relaxed);
-                    let (method, length) = (request.method(), request.body().len());
-                    desk.console.event(format_args!("{method} ({length} bytes): 200"));
-                    request.reply(StatusCode::OK).await?;
-                }
-                Some(_) => {}
-                None => return Err("the user agent stopped".into()),
-            },
             _ = report.recv() => print_live(&desk, &ua).await?,
             _ = second.tick() => desk.console.progress(|| desk.counts.to_string()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = &mut accepting => return Err("the user agent stopped".into()),
         }
     }
+    accepting.abort();
     let live = ua.live().await?;
     let in_time = ua.shutdown().await;
     desk.console.line(format_args!("{}", desk.counts));
@@ -124,6 +114,25 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     desk.console.line(format_args!("{}", Live(live)));
     Ok(())
+}
+
+/// Takes what comes in, each call in a task of its own.
+async fn accept(desk: Arc<Desk>, ua: UserAgent) {
+    while let Some(incoming) = ua.incoming().await {
+        match incoming {
+            Incoming::Invitation(invitation) => {
+                tokio::spawn(take(Arc::clone(&desk), invitation));
+            }
+            Incoming::Request(request) => {
+                desk.counts.requests.fetch_add(1, Ordering::Relaxed);
+                let (method, length) = (request.method(), request.body().len());
+                desk.console.event(format_args!("{method} ({length} bytes): 200"));
+                // An error means that the user agent has stopped, as the next turn finds.
+                let _ = request.reply(StatusCode::OK).await;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One call, from its INVITE to its end.

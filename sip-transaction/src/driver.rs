@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use sip_transport::{Destination, Input, Sockets, Tap, Tapped, Transmit};
+use sip_transport::{Destination, Input, ReadySet, Sockets, Tap, Tapped, Transmit};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -75,6 +75,14 @@ impl<U: TransactionUser> Application for std::marker::PhantomData<U> {
 /// Commands taken in one turn.
 const COMMANDS: usize = 64;
 
+/// The sources of a shard in its [`ReadySet`].
+const SOCKETS: usize = 0;
+const LOOKUPS: usize = 1;
+const INBOX: usize = 2;
+const STOP: usize = 3;
+const CLOCK: usize = 4;
+const SOURCES: usize = 5;
+
 /// Turns before other tasks of the runtime have theirs.
 const TURNS: usize = 32;
 
@@ -84,6 +92,7 @@ const TURNS: usize = 32;
 /// application [is done](Application::is_done).
 pub struct Shard<A: Application> {
     endpoint: Endpoint<A::User>,
+    sources: ReadySet,
     sockets: Sockets,
     application: A,
     commands: mpsc::Receiver<A::Command>,
@@ -128,6 +137,7 @@ impl<A: Application> Shard<A> {
         let (stop_sender, stop) = mpsc::channel(1);
         Self {
             endpoint,
+            sources: ReadySet::new(SOURCES),
             sockets,
             application,
             commands,
@@ -181,11 +191,19 @@ impl<A: Application> Shard<A> {
 
     /// Takes something from every side; whether there was anything. If not, the waker is registered
     /// with all of them.
-    fn gather(&mut self, cx: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> bool {
-        let mut any = self.sockets.poll_recv(cx, &mut self.inputs).is_ready();
-        any |= self.lookups.poll(cx, &mut self.inputs);
+    fn gather(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> bool {
+        self.sources.begin(cx);
+        // In any case: it also writes what was sent.
+        self.sources.mark(SOCKETS);
+        let inputs = &mut self.inputs;
+        let mut any =
+            self.sources.poll(SOCKETS, |cx| self.sockets.poll_recv(cx, inputs)).is_ready();
+        any |= self.sources.poll(LOOKUPS, |cx| self.lookups.poll(cx, inputs)).is_ready();
         if !self.closed {
-            match self.commands.poll_recv_many(cx, &mut self.taken, COMMANDS) {
+            let (commands, taken) = (&mut self.commands, &mut self.taken);
+            let polled =
+                self.sources.poll(INBOX, |cx| commands.poll_recv_many(cx, taken, COMMANDS));
+            match polled {
                 Poll::Ready(0) => {
                     self.close(None);
                     any = true;
@@ -195,12 +213,13 @@ impl<A: Application> Shard<A> {
             }
         }
         if self.deadline.is_none()
-            && let Poll::Ready(Some(limit)) = self.stop.poll_recv(cx)
+            && let Poll::Ready(Some(limit)) = self.sources.poll(STOP, |cx| self.stop.poll_recv(cx))
         {
             self.close(now().checked_add(limit));
             any = true;
         }
-        if self.armed.is_some() && sleep.poll(cx).is_ready() {
+        if self.armed.is_some() && self.sources.poll(CLOCK, |cx| sleep.as_mut().poll(cx)).is_ready()
+        {
             self.armed = None;
             any = true;
         }
@@ -262,7 +281,10 @@ impl<A: Application> Shard<A> {
                 }
                 self.sockets.send(transmit);
             }
-            Output::Resolve { id, name, port, .. } => self.lookups.start(id, name, port),
+            Output::Resolve { id, name, port, .. } => {
+                self.lookups.start(id, name, port);
+                self.sources.mark(LOOKUPS);
+            }
             Output::Close(connection) => self.sockets.close(connection),
         }
     }
@@ -282,6 +304,7 @@ impl<A: Application> Shard<A> {
         };
         if self.armed.is_none_or(|armed| due < armed) {
             sleep.reset(due.into());
+            self.sources.mark(CLOCK);
             self.armed = Some(due);
         }
     }

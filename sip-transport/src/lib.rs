@@ -56,6 +56,8 @@ mod listen;
 mod locals;
 mod mtu;
 #[cfg(feature = "tokio")]
+mod ready;
+#[cfg(feature = "tokio")]
 mod sockets;
 mod tap;
 mod via;
@@ -67,6 +69,8 @@ pub use flow::{ConnectionId, Destination, Flow, Input, ListenerId, Target, Trans
 pub use listen::{ListenAddr, ListenAddrError};
 pub use locals::{Local, Locals};
 pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
+#[cfg(feature = "tokio")]
+pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
 pub use sockets::Sockets;
 pub use tap::{Tap, Tapped};

@@ -49,8 +49,9 @@ impl Lookups {
         });
     }
 
-    /// Appends the answers that came; whether there were any.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> bool {
+    /// Appends the answers that came. Pending, with the waker registered if a lookup is under way,
+    /// when there were none.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
         let before = inputs.len();
         let resolved = |Answer { id, result }| Input::Resolved { id, result };
         inputs.extend(self.refused.drain(..).map(resolved));
@@ -60,7 +61,7 @@ impl Lookups {
             self.under_way -= 1;
             inputs.push(resolved(answer));
         }
-        inputs.len() > before
+        if inputs.len() > before { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use crate::{
     Config, ConnectionId, Destination, Flow, Input, ListenAddr, ListenerId, Local, Locals,
-    MAX_DATAGRAM, Target, Transmit, TransportError,
+    MAX_DATAGRAM, ReadySet, Target, Transmit, TransportError,
 };
 use connection::{Origin, Report, Signals, Task, Terms};
 use table::{Connection, Outgoing, Table};
@@ -50,6 +50,8 @@ const PONG: &[u8] = b"\r\n";
 #[derive(Debug)]
 pub struct Sockets {
     listeners: Vec<Listener>,
+    /// The listeners by their index, then the reports.
+    sources: ReadySet,
     locals: Locals,
     config: Config,
     terms: Arc<Terms>,
@@ -82,6 +84,7 @@ impl Sockets {
         let (reports_sender, reports) = mpsc::channel(config.inbound_queue.max(1));
         let (listeners, locals) = bind_all(addrs, &config)?;
         Ok(Self {
+            sources: ReadySet::new(listeners.len() + 1),
             listeners,
             locals,
             terms: Arc::new(Terms {
@@ -117,8 +120,9 @@ impl Sockets {
         let before = inputs.len();
         loop {
             self.table.flush();
-            let mut progress = self.poll_listeners(cx, inputs);
-            progress |= self.poll_reports(cx, inputs);
+            self.sources.begin(cx);
+            let mut progress = self.poll_listeners(inputs);
+            progress |= self.poll_reports(inputs);
             inputs.append(&mut self.arisen);
             if inputs.len() > before {
                 return Poll::Ready(());
@@ -163,7 +167,13 @@ impl Sockets {
         let result = match listener {
             Some(Listener::Udp(udp)) => {
                 let Target { remote, ttl, .. } = target;
-                udp.send(Datagram { remote, payload, ttl, token }, limit)
+                let sent = udp.send(Datagram { remote, payload, ttl, token }, limit);
+                if udp.has_queued()
+                    && let Some(id) = id
+                {
+                    self.sources.mark(usize::from(id.index()));
+                }
+                sent
             }
             _ => Err(TransportError::NoListener),
         };
@@ -271,7 +281,7 @@ impl Sockets {
     }
 
     /// Whether any listener had anything.
-    fn poll_listeners(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> bool {
+    fn poll_listeners(&mut self, inputs: &mut Vec<Input>) -> bool {
         let batch = self.config.receive_batch.max(1);
         let mut progress = false;
         for index in 0..self.listeners.len() {
@@ -279,15 +289,15 @@ impl Sockets {
             match self.listeners.get_mut(index) {
                 Some(Listener::Udp(udp)) => {
                     let failed = &mut self.arisen;
-                    udp.flush(cx, |Datagram { remote, token, .. }, error| {
+                    let failed = |Datagram { remote, token, .. }, error| {
                         if token != 0 {
                             let target =
                                 Target::new(Transport::Udp, remote).with_listener(listener);
                             failed.push(Input::SendFailed { token, target, error });
                         }
-                    });
+                    };
                     let limit = self.config.message_limits.message_bytes;
-                    let received = udp.poll_recv(cx, &mut self.buffer, batch, |remote, bytes| {
+                    let take = |remote, bytes: &[u8]| {
                         // What is too large is dropped, and so is an empty datagram or a bare line
                         // end, which some send to keep a NAT binding.
                         if bytes.len() > limit || bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
@@ -298,12 +308,16 @@ impl Sockets {
                         let flow = Flow { transport, listener, connection: None, remote };
                         let payload = Bytes::copy_from_slice(bytes);
                         inputs.push(Input::Datagram { flow, payload });
+                    };
+                    let received = self.sources.poll(index, |cx| {
+                        udp.flush(cx, failed);
+                        udp.poll_recv(cx, &mut self.buffer, batch, take)
                     });
                     progress |= received.is_ready();
                 }
                 Some(Listener::Tcp { .. }) => {
                     for _ in 0..batch {
-                        let Some((stream, remote)) = self.poll_accept(cx, index) else { break };
+                        let Poll::Ready((stream, remote)) = self.accept(index) else { break };
                         self.accepted(listener, stream, remote);
                         progress = true;
                     }
@@ -314,34 +328,12 @@ impl Sockets {
         progress
     }
 
-    /// One connection that waits to be accepted, or none with the waker registered.
-    fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-        index: usize,
-    ) -> Option<(TcpStream, SocketAddr)> {
-        let Some(Listener::Tcp { listener, pause }) = self.listeners.get_mut(index) else {
-            return None;
-        };
-        loop {
-            if let Some(sleep) = pause {
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return None;
-                }
-                *pause = None;
+    fn accept(&mut self, index: usize) -> Poll<(TcpStream, SocketAddr)> {
+        match self.listeners.get_mut(index) {
+            Some(Listener::Tcp { listener, pause }) => {
+                self.sources.poll(index, |cx| poll_accept(cx, listener, pause))
             }
-            match listener.poll_accept(cx) {
-                Poll::Pending => return None,
-                Poll::Ready(Ok(accepted)) => return Some(accepted),
-                // That connection is gone already; the next one may be there.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Most likely the process has no descriptor left. The connections wait in the
-                // system's backlog till some are closed; nothing is gained by asking at once.
-                Poll::Ready(Err(error)) => {
-                    tracing::warn!(%error, "cannot accept connections for the moment");
-                    *pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
-                }
-            }
+            _ => Poll::Pending,
         }
     }
 
@@ -359,9 +351,12 @@ impl Sockets {
     }
 
     /// Whether any connection had anything to report.
-    fn poll_reports(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> bool {
+    fn poll_reports(&mut self, inputs: &mut Vec<Input>) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
-        let progress = self.reports.poll_recv_many(cx, &mut taken, REPORTS).is_ready();
+        let reports = self.listeners.len();
+        let polled =
+            self.sources.poll(reports, |cx| self.reports.poll_recv_many(cx, &mut taken, REPORTS));
+        let progress = polled.is_ready();
         for report in taken.drain(..) {
             self.take_report(report, inputs);
         }
@@ -437,6 +432,31 @@ impl Sockets {
         }
         if was_open {
             inputs.push(Input::Closed { flow, error });
+        }
+    }
+}
+
+/// One connection that waits to be accepted.
+fn poll_accept(
+    cx: &mut Context<'_>,
+    listener: &TcpListener,
+    pause: &mut Option<Pin<Box<Sleep>>>,
+) -> Poll<(TcpStream, SocketAddr)> {
+    loop {
+        if let Some(sleep) = pause {
+            ready!(sleep.as_mut().poll(cx));
+            *pause = None;
+        }
+        match ready!(listener.poll_accept(cx)) {
+            Ok(accepted) => return Poll::Ready(accepted),
+            // That connection is gone already; the next one may be there.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Most likely the process has no descriptor left. The connections wait in the system's
+            // backlog till some are closed; nothing is gained by asking at once.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections for the moment");
+                *pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+            }
         }
     }
 }

@@ -120,6 +120,11 @@ impl Udp {
         Ok(())
     }
 
+    /// Whether something waits for room in the system's buffer.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Sends what is queued as far as the system takes it, and registers the waker for the rest.
     pub(super) fn flush(
         &mut self,
