@@ -13,12 +13,7 @@ impl Wake for Count {
 }
 
 /// The sources that are asked in one turn; each keeps its waker and has nothing.
-fn turn(
-    set: &mut ReadySet,
-    task: &Waker,
-    sources: usize,
-    kept: &mut [Option<Waker>],
-) -> Vec<usize> {
+fn turn(set: &mut ReadySet, task: &Waker, kept: &mut [Option<Waker>]) -> Vec<usize> {
     set.begin(&Context::from_waker(task));
     let mut asked = Vec::new();
     for (source, kept) in kept.iter_mut().enumerate() {
