@@ -75,13 +75,15 @@ pub use header::{Header, HeaderError, HeaderErrorKind, Values, values};
 pub use header_name::HeaderName;
 pub use headers::{
     Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthParam, AuthParams,
-    Authorization, CSeq, CallId, CallInfo, Challenge, Contact, ContentDisposition, ContentLength,
-    ContentType, Credentials, Date, DigestChallenge, DigestResponse, Element, Elements, ErrorInfo,
-    Event, Expires, From, MaxForwards, MediaRange, MinExpires, Organization, Priority,
-    ProxyAuthenticate, ProxyAuthorization, ProxyRequire, QValue, RAck, RSeq, RecordRoute, ReferTo,
-    ReferredBy, ReplyTo, Require, RetryAfter, Route, Server, SipEtag, SipIfMatch, Subject,
-    Supported, SuppressIfMatch, Timestamp, To, Tokens, Unsupported, UserAgent, Via, Warning,
-    Weekday, WwwAuthenticate,
+    AuthenticationInfo, Authorization, CSeq, CallId, CallInfo, Challenge, Contact,
+    ContentDisposition, ContentEncoding, ContentLanguage, ContentLength, ContentType, Credentials,
+    Date, DigestChallenge, DigestInfo, DigestResponse, Element, Elements, ErrorInfo, Event,
+    Expires, FlowTimer, From, InReplyTo, Join, MaxBreadth, MaxForwards, MediaRange, MimeVersion,
+    MinExpires, MinSe, Organization, Path, Priority, ProxyAuthenticate, ProxyAuthorization,
+    ProxyRequire, QValue, RAck, RSeq, RecordRoute, ReferEventsAt, ReferSub, ReferTo, ReferredBy,
+    Refresher, Replaces, ReplyTo, Require, RetryAfter, Route, Server, ServiceRoute, SessionExpires,
+    SipEtag, SipIfMatch, Subject, SubscriptionState, Supported, SuppressIfMatch, TargetDialog,
+    Timestamp, To, Tokens, Unsupported, UserAgent, Via, Warning, Weekday, WwwAuthenticate,
 };
 pub use host::Host;
 pub use limits::Limits;

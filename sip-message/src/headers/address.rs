@@ -165,6 +165,28 @@ address_header!(RecordRoute, HeaderName::RecordRoute, true, Form::NameAddr,
 /// ```
 );
 
+address_header!(Path, HeaderName::Path, true, Form::NameAddr,
+/// One Path value: a proxy that requests to a registered contact are to pass (RFC 3327 §4).
+///
+/// ```
+/// use sip_message::{Header, Path};
+/// assert!(Path::parse(b"<sip:P1.EXAMPLEVISITED.COM;lr>")?.uri().lr());
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
+address_header!(ServiceRoute, HeaderName::ServiceRoute, true, Form::NameAddr,
+/// One Service-Route value: a proxy that requests of a registered user are to pass
+/// (RFC 3608 §4).
+///
+/// ```
+/// use sip_message::{Header, ServiceRoute};
+/// let route = ServiceRoute::parse(b"<sip:HSP.HOME.EXAMPLE.COM;lr>")?;
+/// assert_eq!(route.uri().host_str(), Some("HSP.HOME.EXAMPLE.COM"));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
 macro_rules! tagged {
     ($name:ident, $header:expr) => {
         impl $name<'_> {

@@ -55,8 +55,7 @@ impl<'a> Scheme<'a> {
     }
 
     fn params(&self) -> AuthParams<'_> {
-        let text = self.params.of(&self.text);
-        AuthParams { text, cursor: Cursor::new(text).ok() }
+        AuthParams::new(self.params.of(&self.text))
     }
 
     fn into_owned(self) -> Scheme<'static> {
@@ -66,7 +65,7 @@ impl<'a> Scheme<'a> {
 
 /// The next `name EQUAL ( token / quoted-string )` of a list; empty elements are passed over. `None`
 /// at the end, or at something that is no list of parameters.
-fn next_param(cursor: &mut Cursor<'_>) -> Result<Option<(Span, Span)>, Fault> {
+pub(super) fn next_param(cursor: &mut Cursor<'_>) -> Result<Option<(Span, Span)>, Fault> {
     loop {
         cursor.skip_lws();
         if !cursor.eat(b',') {
@@ -95,18 +94,25 @@ fn next_param(cursor: &mut Cursor<'_>) -> Result<Option<(Span, Span)>, Fault> {
     Ok(Some((name, value)))
 }
 
-/// The parameters of a challenge or of credentials, in order.
+/// The parameters of a challenge, of credentials or of an Authentication-Info, in order.
 #[derive(Clone, Debug)]
 pub struct AuthParams<'a> {
     text: &'a [u8],
     cursor: Option<Cursor<'a>>,
 }
 
-/// A parameter of a challenge or of credentials.
+/// A parameter of a challenge, of credentials or of an Authentication-Info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthParam<'a> {
     name: &'a [u8],
     value: &'a [u8],
+}
+
+impl<'a> AuthParams<'a> {
+    /// Of a text that was parsed before.
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, cursor: Cursor::new(text).ok() }
+    }
 }
 
 impl<'a> Iterator for AuthParams<'a> {
@@ -146,6 +152,13 @@ impl<'a> AuthParam<'a> {
             [b'"', inner @ .., b'"'] => inner,
             value => value,
         }
+    }
+
+    /// The number that an `nc` is, if it is 8 hexadecimal digits.
+    pub(super) fn nonce_count(&self) -> Option<u32> {
+        let digits = scan::ascii(self.unquoted());
+        let well_formed = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if well_formed { u32::from_str_radix(digits, 16).ok() } else { None }
     }
 }
 
@@ -276,7 +289,7 @@ impl Challenge<'_> {
     /// # Errors
     /// CR and LF in a text; an algorithm or a `qop` that is no token.
     pub fn digest(challenge: &DigestChallenge<'_>) -> Result<Challenge<'static>, HeaderError> {
-        let mut draft = Draft::new(HeaderName::WwwAuthenticate);
+        let mut draft = Draft::new(HeaderName::WwwAuthenticate, "Digest ");
         draft.quoted("realm", challenge.realm)?;
         if let Some(domain) = challenge.domain {
             draft.quoted("domain", domain)?;
@@ -328,7 +341,7 @@ impl Credentials<'_> {
     /// # Errors
     /// CR and LF in a text; an algorithm or a `qop` that is no token.
     pub fn digest(response: &DigestResponse<'_>) -> Result<Credentials<'static>, HeaderError> {
-        let mut draft = Draft::new(HeaderName::Authorization);
+        let mut draft = Draft::new(HeaderName::Authorization, "Digest ");
         draft.quoted("username", response.username)?;
         draft.quoted("realm", response.realm)?;
         draft.quoted("nonce", response.nonce)?;
@@ -347,10 +360,7 @@ impl Credentials<'_> {
             draft.token("qop", qop)?;
         }
         if let Some(nc) = response.nc {
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{nc:08x}");
-            draft.token("nc", &text)?;
+            draft.nonce_count(nc)?;
         }
         draft.build().map(Credentials)
     }
@@ -382,9 +392,7 @@ impl Credentials<'_> {
 
     /// `nc`: how many times the nonce was used; `None` also if it is not 8 hexadecimal digits.
     pub fn nc(&self) -> Option<u32> {
-        let nc = scan::ascii(self.param("nc")?.unquoted());
-        let digits = nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit());
-        if digits { u32::from_str_radix(nc, 16).ok() } else { None }
+        self.param("nc")?.nonce_count()
     }
 }
 
@@ -432,16 +440,17 @@ pub struct DigestResponse<'a> {
     pub nc: Option<u32>,
 }
 
-/// `Digest` and parameters, in the making.
-struct Draft {
+/// Parameters in the making.
+pub(super) struct Draft {
     header: HeaderName<'static>,
     text: Vec<u8>,
     any: bool,
 }
 
 impl Draft {
-    fn new(header: HeaderName<'static>) -> Self {
-        Self { header, text: b"Digest ".to_vec(), any: false }
+    /// Parameters after these words.
+    pub(super) fn new(header: HeaderName<'static>, start: &str) -> Self {
+        Self { header, text: start.as_bytes().to_vec(), any: false }
     }
 
     fn name(&mut self, name: &str) {
@@ -453,12 +462,12 @@ impl Draft {
         self.text.push(b'=');
     }
 
-    fn quoted(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
+    pub(super) fn quoted(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
         self.name(name);
         write_quoted(&mut self.text, value).map_err(|f| HeaderError::from_fault(self.header, f))
     }
 
-    fn token(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
+    pub(super) fn token(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
         self.name(name);
         if !scan::all(value.as_bytes(), TOKEN) {
             return Err(self.error(HeaderErrorKind::Token));
@@ -467,8 +476,19 @@ impl Draft {
         Ok(())
     }
 
+    pub(super) fn nonce_count(&mut self, nc: u32) -> Result<(), HeaderError> {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{nc:08x}");
+        self.token("nc", &text)
+    }
+
     fn error(&self, kind: HeaderErrorKind) -> HeaderError {
         HeaderError::new(self.header, kind, self.text.len())
+    }
+
+    pub(super) fn into_text(self) -> Vec<u8> {
+        self.text
     }
 
     fn build(self) -> Result<Scheme<'static>, HeaderError> {

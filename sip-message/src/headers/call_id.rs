@@ -3,7 +3,7 @@ use alloc::borrow::Cow;
 use bytes::BytesMut;
 
 use super::single;
-use crate::scan::{self, VISIBLE};
+use crate::scan::{self, Cursor, Fault, Span, VISIBLE};
 use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
 
 /// Call-ID: the name of a call, or of a client's registrations (RFC 3261 §20.8).
@@ -54,6 +54,27 @@ impl CallId<'_> {
     pub fn to_static(&self) -> CallId<'static> {
         self.clone().into_owned()
     }
+}
+
+/// Takes a Call-ID where more may follow: up to the `;` or `,`, which `word` of RFC 3261 §25.1 does
+/// not have.
+pub(super) fn take(cursor: &mut Cursor<'_>) -> Result<Span, Fault> {
+    let start = cursor.at();
+    let rest = cursor.rest();
+    let ends = |byte: u8| matches!(byte, b';' | b',') || !scan::is(byte, VISIBLE);
+    let len = rest.iter().position(|&byte| ends(byte)).unwrap_or(rest.len());
+    if len == 0 {
+        return Err(cursor.fault(HeaderErrorKind::Character));
+    }
+    cursor.skip(len);
+    Ok(Span::new(start, cursor.at()))
+}
+
+/// Whether `text` is all of a Call-ID as [`take`] takes it.
+pub(super) fn check(text: &str) -> Result<(), Fault> {
+    let mut cursor = Cursor::new(text.as_bytes())?;
+    take(&mut cursor)?;
+    if cursor.is_end() { Ok(()) } else { Err(cursor.fault(HeaderErrorKind::Character)) }
 }
 
 crate::header::text_traits!(CallId);

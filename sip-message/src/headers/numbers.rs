@@ -76,3 +76,24 @@ number_header!(MinExpires, u32,
 /// # Ok::<(), sip_message::HeaderError>(())
 /// ```
 );
+
+number_header!(FlowTimer, u32,
+/// Flow-Timer: after how many seconds without a keep-alive the server takes a flow for dead
+/// (RFC 5626 §11.3).
+///
+/// ```
+/// use sip_message::{FlowTimer, Header};
+/// assert_eq!(FlowTimer::parse(b"126")?, FlowTimer(126));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
+number_header!(MaxBreadth, u32,
+/// Max-Breadth: how many branches of the request may run at a time (RFC 5393 §5.3.1).
+///
+/// ```
+/// use sip_message::{Header, MaxBreadth};
+/// assert_eq!(MaxBreadth::parse(b"60")?, MaxBreadth(60));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);

@@ -147,6 +147,27 @@ token_list_header!(Unsupported, IN_ANY_CASE,
 /// ```
 );
 
+token_list_header!(ContentEncoding, IN_ANY_CASE,
+/// Content-Encoding: the codings that were applied to the body, in the order in which they were
+/// (RFC 3261 §20.12).
+///
+/// ```
+/// use sip_message::{ContentEncoding, Header};
+/// assert!(ContentEncoding::parse(b"gzip")?.contains("GZip"));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
+token_list_header!(ContentLanguage, IN_ANY_CASE,
+/// Content-Language: the language tags of the body (RFC 3261 §20.13).
+///
+/// ```
+/// use sip_message::{ContentLanguage, Header};
+/// assert_eq!(ContentLanguage::parse(b"fr")?.iter().next(), Some("fr"));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
 /// The tokens of a list, in order.
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {

@@ -68,7 +68,9 @@ pub(super) fn params(text: &[u8], cursor: &mut Cursor<'_>, rules: &[Rule]) -> Re
         }
     })?;
     let missing = |(place, rule): (usize, &Rule)| rule.required && seen & bit(place) == 0;
-    if rules.iter().enumerate().any(missing) {
+    // Where something else follows, that is what is wrong.
+    let ends = matches!(cursor.peek(), None | Some(b','));
+    if ends && rules.iter().enumerate().any(missing) {
         return Err(Fault { kind: HeaderErrorKind::Parameter, at: span.end.into() });
     }
     Ok(span)

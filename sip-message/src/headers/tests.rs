@@ -18,6 +18,9 @@ use crate::*;
 
 mod all;
 mod body;
+mod calls;
+mod dialogs;
+mod events;
 mod uris;
 
 /// The value that `text` is.
@@ -730,6 +733,10 @@ fn near_values() -> impl Strategy<Value = Vec<u8>> {
         b">",
         b"sip:a@b",
         b"tag=1",
+        b"to-tag=1;from-tag=2",
+        b"<http://a>",
+        b"true",
+        b"handling=x",
         b"branch=z",
         b"rport",
         b"*",

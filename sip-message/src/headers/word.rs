@@ -28,6 +28,7 @@ macro_rules! word_header {
             }
 
             /// This word, without parameters.
+            #[allow(dead_code, reason = "some words are built otherwise")]
             fn from_word(word: &str) -> Result<$name<'static>, crate::HeaderError> {
                 let this = Self::from_vec(word.as_bytes().to_vec())?;
                 if this.word().len() == word.len() {

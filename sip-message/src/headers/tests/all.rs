@@ -37,12 +37,14 @@ macro_rules! promises {
 
 pub(super) fn check(text: &[u8]) {
     promises!(text;
-        Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, Authorization,
-        CSeq, CallId, CallInfo, Contact, ContentDisposition, ContentLength, ContentType, Date,
-        ErrorInfo, Event, Expires, From, MaxForwards, MinExpires, Organization, Priority,
-        ProxyAuthenticate, ProxyAuthorization, ProxyRequire, RAck, RSeq, RecordRoute, ReferTo,
-        ReferredBy, ReplyTo, Require, RetryAfter, Route, Server, SipEtag, SipIfMatch, Subject,
-        Supported, SuppressIfMatch, Timestamp, To, Unsupported, UserAgent, Via, Warning,
-        WwwAuthenticate,
+        Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthenticationInfo,
+        Authorization, CSeq, CallId, CallInfo, Contact, ContentDisposition, ContentEncoding,
+        ContentLanguage, ContentLength, ContentType, Date, ErrorInfo, Event, Expires, FlowTimer,
+        From, InReplyTo, Join, MaxBreadth, MaxForwards, MimeVersion, MinExpires, MinSe,
+        Organization, Path, Priority, ProxyAuthenticate, ProxyAuthorization, ProxyRequire, RAck,
+        RSeq, RecordRoute, ReferEventsAt, ReferSub, ReferTo, ReferredBy, Replaces, ReplyTo,
+        Require, RetryAfter, Route, Server, ServiceRoute, SessionExpires, SipEtag, SipIfMatch,
+        Subject, SubscriptionState, Supported, SuppressIfMatch, TargetDialog, Timestamp, To,
+        Unsupported, UserAgent, Via, Warning, WwwAuthenticate,
     );
 }

@@ -108,3 +108,31 @@ fn content_disposition() {
         ("session\r\nX: y", Trailing, 7),
     ]);
 }
+
+#[test]
+fn content_codings_and_languages() {
+    // RFC 3261 §20.12, §20.13
+    let codings: ContentEncoding<'_> = good("deflate, GZIP");
+    assert_eq!(codings.iter().collect::<Vec<_>>(), ["deflate", "GZIP"]);
+    assert!(codings.contains("gzip") && !codings.contains("tar"));
+    assert_eq!(ContentEncoding::new(["gzip"]).map(|c| c.to_string()), Ok("gzip".into()));
+    assert!(good::<ContentLanguage<'_>>("fr, mi").contains("FR"));
+    bad::<ContentEncoding<'_>>(&[("gzip;q=1", Token, 4)]);
+    bad::<ContentLanguage<'_>>(&[("fr mi", Token, 3)]);
+}
+
+#[test]
+fn mime_version() {
+    assert_eq!(good::<MimeVersion>(" 1.0 "), MimeVersion::V1_0);
+    let version: MimeVersion = good("12.034");
+    assert_eq!((version.major, version.minor, version.to_string()), (12, 34, "12.34".into()));
+    bad::<MimeVersion>(&[
+        ("", Empty, 0),
+        ("1", Number, 1),
+        ("1.", Number, 2),
+        (".0", Number, 0),
+        ("1. 0", Number, 2),
+        ("1.0.0", Trailing, 3),
+        ("4294967296.0", Number, 0),
+    ]);
+}
