@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{Message, Method, Refusal, Request, Response};
+use sip_message::{Message, Method, ParseErrorKind, Refusal, Request, Response};
 use sip_transport::{Flow, Input, Locals};
 
 use crate::{Config, ConfigError, Output, Stats, TransactionUser, Transactions};
@@ -119,7 +119,7 @@ impl<U: TransactionUser> Endpoint<U> {
         }
     }
 
-    /// Takes in a message; whether it was SIP.
+    /// Takes in a message; whether it was SIP, if only a response of a status that is none.
     fn receive(&mut self, now: Instant, flow: Flow, payload: Bytes) -> bool {
         match Message::parse(payload.clone(), &self.transactions.config().message) {
             Ok(Message::Request(request)) => self.receive_request(now, flow, request, payload),
@@ -127,7 +127,9 @@ impl<U: TransactionUser> Endpoint<U> {
             Err(error) => {
                 tracing::debug!(%error, remote = %flow.remote, "dropped what is not SIP");
                 self.transactions.stats_mut().dropped_malformed += 1;
-                return false;
+                // RFC 4475 §3.1.2.19: "This response has a response code larger than 699.  An element
+                // receiving this response should simply drop it."
+                return error.kind() == ParseErrorKind::StatusCode;
             }
         }
         true

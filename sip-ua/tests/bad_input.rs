@@ -79,6 +79,17 @@ fn fields(count: usize, each: &str) -> String {
 
 /// What is neither answered over UDP nor over TCP.
 fn rubbish() -> Vec<Row> {
+    vec![
+        ("a word", b"hello\r\n\r\n".to_vec(), Nothing),
+        ("another protocol", b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n".to_vec(), Nothing),
+        ("bytes of no text", [0xff, 0xfe, 0x80, b'\n'].repeat(300), Nothing),
+        ("zeros", vec![0; 64].into_iter().chain(*b"\r\n\r\n").collect(), Nothing),
+        ("a version and no more", b"SIP/2.0\r\n\r\n".to_vec(), Nothing),
+    ]
+}
+
+/// What is SIP, well framed, and owed an answer or silence whatever it came by.
+fn unacceptable() -> Vec<Row> {
     let response = |status: &str| {
         format!(
             "SIP/2.0 {status}\r\nVia: SIP/2.0/{{via}};branch=z9hG4bK-{{n}}\r\n\
@@ -88,19 +99,9 @@ fn rubbish() -> Vec<Row> {
         .into_bytes()
     };
     vec![
-        ("a word", b"hello\r\n\r\n".to_vec(), Nothing),
-        ("another protocol", b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n".to_vec(), Nothing),
-        ("bytes of no text", [0xff, 0xfe, 0x80, b'\n'].repeat(300), Nothing),
-        ("zeros", vec![0; 64].into_iter().chain(*b"\r\n\r\n").collect(), Nothing),
+        // RFC 4475 §3.1.2.19: "An element receiving this response should simply drop it."
         ("a status code of four digits", response("2000 OK"), Nothing),
         ("a status code that is none", response("999 What"), Nothing),
-        ("a version and no more", b"SIP/2.0\r\n\r\n".to_vec(), Nothing),
-    ]
-}
-
-/// What is SIP, well framed, and owed an answer or silence whatever it came by.
-fn unacceptable() -> Vec<Row> {
-    vec![
         // RFC 3261 §8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the
         // following header fields: To, From, CSeq, Call-ID, Max-Forwards, and Via"
         ("no To", without("OPTIONS", "To"), BAD_REQUEST),

@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::headers::Slot;
 use super::parse::{ContentLength, StartLine};
 use crate::header_name::Id;
-use crate::{HeaderName, Limits, Refusal, RefusalKind, StatusCode};
+use crate::{HeaderName, Limits, ParseErrorKind, Refusal, RefusalKind, StatusCode};
 
 /// What stands next on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,11 @@ impl StreamFramer {
         let mut length = length;
         if line == 0 {
             let start = text.strip_suffix(b"\n").unwrap_or(text);
-            if StartLine::read(start.strip_suffix(b"\r").unwrap_or(start)).is_err() {
+            let read = StartLine::read(start.strip_suffix(b"\r").unwrap_or(start));
+            // A response of no status is framed, to be dropped alone:
+            // RFC 4475 §3.1.2.19: "This response has a response code larger than 699.  An element
+            // receiving this response should simply drop it."
+            if let Err((ParseErrorKind::StartLine, _)) = read {
                 let kind = RefusalKind::StartLine;
                 let refusal = Refusal::new(StatusCode::BAD_REQUEST, kind, 0);
                 return Err(FrameError { refusal, head_len: 0 });

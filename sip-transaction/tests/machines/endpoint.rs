@@ -41,6 +41,9 @@ fn what_is_not_sip_closes_a_connection() {
         "that connection"
     );
     assert_eq!(run.endpoint.stats().dropped_malformed, 1);
+    // A response whose status is none is dropped alone: the next message may be good.
+    assert_eq!(run.takes(input(Transport::Tcp, "SIP/2.0 4294967301 ?\r\nl: 0\r\n\r\n")), NOTHING);
+    assert_eq!(run.endpoint.stats().dropped_malformed, 2);
 }
 
 #[test]

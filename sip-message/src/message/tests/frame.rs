@@ -86,12 +86,16 @@ fn a_stream_without_a_usable_content_length_cannot_be_framed() {
 
 #[test]
 fn what_is_no_sip_is_refused_at_its_first_line() {
-    for stream in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\n", "SIP/2.0 9999 x\r\n"]
-    {
+    for stream in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\n", "SIP/2.0\r\n"] {
         let error = error(stream);
         assert_eq!(error.refusal().kind(), RefusalKind::StartLine);
         assert_eq!(error.head_len(), 0);
     }
+    // A response of a status that is none is one message more to drop.
+    let stream = OK.replacen("200 OK", "9999 x", 1) + OK;
+    let message = |len| Frame::Message { len };
+    let expected = vec![message(OK.len()), message(OK.len())];
+    assert_eq!(frames(stream.as_bytes(), 7), (expected, None));
 }
 
 #[test]
