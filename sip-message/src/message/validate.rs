@@ -9,7 +9,7 @@ use super::parse::Version;
 use super::{Request, Response};
 use crate::header_name::Id;
 use crate::{
-    CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards,
+    CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards, Method,
     MinExpires, RecordRoute, Refusal, RefusalKind, RetryAfter, Route, StatusCode, To, UriErrorKind,
     Via, Warning,
 };
@@ -27,17 +27,30 @@ impl Request {
     pub fn validate(&self) -> Result<(), Refusal> {
         check_version(self.parts.version)?;
         if let Some(problem) = &self.parts.problem {
-            return Err(**problem);
+            return Err(self.parts.headers.first_of(problem, || {
+                self.validate_uri()?;
+                self.parts.headers.validate()
+            }));
         }
         self.validate_uri()?;
         self.parts.headers.validate()?;
         // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
         match self.parts.headers.cseq() {
             Some(cseq) if cseq.is(&self.parts.method) => Ok(()),
-            _ => {
-                let at = self.parts.headers.offset(HeaderName::CSeq);
-                Err(Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at))
-            }
+            _ => Err(self.method_mismatch()),
+        }
+    }
+
+    #[cold]
+    fn method_mismatch(&self) -> Refusal {
+        let at = self.parts.headers.offset(HeaderName::CSeq);
+        let refusal = Refusal::of(HeaderName::CSeq, RefusalKind::MethodMismatch, at);
+        match self.parts.method {
+            // RFC 4475 §3.1.2.18: "Any element receiving this response should respond with a 501
+            // Not Implemented.  A 400 Bad Request is also acceptable, but choosing a 501
+            // (particularly at proxies) has better future-proof characteristics."
+            Method::Other(_) => Refusal { status: StatusCode::NOT_IMPLEMENTED, ..refusal },
+            _ => refusal,
         }
     }
 
@@ -71,7 +84,7 @@ impl Response {
     pub fn validate(&self) -> Result<(), Refusal> {
         check_version(self.parts.version)?;
         if let Some(problem) = &self.parts.problem {
-            return Err(**problem);
+            return Err(self.parts.headers.first_of(problem, || self.parts.headers.validate()));
         }
         self.parts.headers.validate()?;
         self.parts.headers.validate_each::<RetryAfter>()?;
@@ -116,6 +129,16 @@ impl Headers {
         // remain unchanged when the message is forwarded. For instance, an element would not reject
         // a request because of a malformed Date header field."
         self.validate_each::<Expires>()
+    }
+
+    /// What reading the message found wrong, or what `check` finds wrong before that.
+    #[cold]
+    fn first_of(&self, problem: &Refusal, check: impl FnOnce() -> Result<(), Refusal>) -> Refusal {
+        // A start line that could not be told apart makes no Request-URI worth a look.
+        if problem.offset < self.fields_start as usize {
+            return *problem;
+        }
+        check().err().filter(|found| found.offset < problem.offset).unwrap_or(*problem)
     }
 
     /// There must be one of this name, and it must be right.
