@@ -12,10 +12,6 @@ use crate::{ClientKey, Key, ServerKey, Transactions};
 /// nothing about it comes after that.
 #[derive(Debug)]
 #[non_exhaustive]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "nearly every event carries a message: a box would cost an allocation each, and save nothing"
-)]
 pub enum Event {
     /// A new request, neither an ACK nor a CANCEL. The user owes a response.
     Request {

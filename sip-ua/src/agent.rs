@@ -279,7 +279,6 @@ impl Agent {
 }
 
 /// What a client transaction has to say.
-#[allow(clippy::large_enum_variant, reason = "it lives for the length of a call and is moved once")]
 enum Outcome {
     Response(Response),
     Timeout,

@@ -80,7 +80,7 @@ pub(crate) enum Input<'a> {
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Send this REGISTER in a client transaction (Via is still missing).
-    Send(Box<Request>),
+    Send(Request),
     /// Arm the one timer, in place of what it was armed with.
     Arm(Duration),
     /// Disarm the timer.
@@ -522,7 +522,7 @@ impl Registration {
                 self.authenticator.authorize(&mut request, &self.config.credentials, || {
                     (0..4).fold(0, |bits, _| (bits << 16) | u64::from(draw(0..=0xffff)))
                 });
-                out.push(Action::Send(Box::new(request)));
+                out.push(Action::Send(request));
             }
             Err(error) => {
                 self.state = State::Over;

@@ -53,7 +53,7 @@ enum Machine {
 /// A request that waits for the address of its next hop.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    request: Box<Request>,
+    request: Request,
     /// None for an ACK.
     transaction: Option<ClientKey>,
     transport: Transport,
@@ -248,13 +248,13 @@ impl Transactions {
                 match lookup.transaction {
                     None => {
                         // Its listener was found just now; an ACK that is lost is asked for again.
-                        self.send_statelessly(*lookup.request, target).ok();
+                        self.send_statelessly(lookup.request, target).ok();
                     }
                     Some(client) => {
                         if let Some(client) = self.clients.get_mut(client.0) {
                             client.target = target;
                         }
-                        if let Err(error) = self.send_first(now, client, *lookup.request) {
+                        if let Err(error) = self.send_first(now, client, lookup.request) {
                             self.fail_client(client, error);
                         }
                     }
@@ -546,7 +546,6 @@ impl Transactions {
         let lifetime = Interval::Lifetime.list(&self.config);
         let expiry = Expiry::Lookup(self.lookups.next_key());
         let running = self.timers.arm_nth(now, lifetime, expiry);
-        let request = Box::new(request);
         let key = self.lookups.insert(Lookup { request, transaction, transport, port, running });
         let id = u64::from(key.generation) << 32 | u64::from(key.slot);
         self.outputs.push_back(Output::Resolve { id, name, port, transport });

@@ -529,7 +529,6 @@ impl Server {
 
 /// What an input brought along, for the actions that it caused.
 #[derive(Debug, Default)]
-#[allow(clippy::large_enum_variant, reason = "on the stack alone")]
 enum Given {
     #[default]
     Nothing,

@@ -44,7 +44,7 @@ pub enum AgentEvent {
         /// Which of them.
         key: RequestKey,
         /// The final response, whatever its status.
-        result: Result<Box<Response>, RequestFailure>,
+        result: Result<Response, RequestFailure>,
     },
     /// A registration moved on.
     Registration {
@@ -64,19 +64,19 @@ pub enum CallUpdate {
         /// Which of the callees, if the call was forked.
         early: EarlyId,
         /// The response; it may hold a session description (early media).
-        response: Box<Response>,
+        response: Response,
     },
     /// Another provisional response from 101 to 199.
     Progress {
         /// Which of the callees, if the call was forked.
         early: EarlyId,
         /// The response; it may hold a session description (early media).
-        response: Box<Response>,
+        response: Response,
     },
     /// The callee accepted.
     Answered {
         /// The 2xx.
-        response: Box<Response>,
+        response: Response,
         /// Its body is an offer, for our INVITE had none: the ACK waits for the application's answer by
         /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
         answer_owed: bool,
@@ -84,7 +84,7 @@ pub enum CallUpdate {
     /// The caller acknowledged our 2xx.
     Confirmed {
         /// The ACK if it has a body: an answer, if the offer was in our 2xx.
-        ack: Option<Box<Request>>,
+        ack: Option<Request>,
     },
     /// The peer wants to change the session. Answer with
     /// [`Agent::answer_reinvite`](crate::Agent::answer_reinvite); without it the agent refuses by 500 after
@@ -98,7 +98,7 @@ pub enum CallUpdate {
     /// The peer accepted our re-INVITE.
     ReinviteAnswered {
         /// The 2xx.
-        response: Box<Response>,
+        response: Response,
         /// Its body is an offer, for our re-INVITE had none: the ACK waits for the application's answer by
         /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
         answer_owed: bool,

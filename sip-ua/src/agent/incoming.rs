@@ -342,7 +342,7 @@ impl Agent {
                 return self.bye_and_end(now, tx, key, reason);
             }
         }
-        let ack = (!request.body().is_empty()).then(|| Box::new(request));
+        let ack = (!request.body().is_empty()).then_some(request);
         self.update(key, CallUpdate::Confirmed { ack });
     }
 

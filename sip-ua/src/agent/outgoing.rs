@@ -155,7 +155,6 @@ impl Agent {
         }
         let early = self.early_dialog(key, &response);
         // RFC 3261 §8.1.3.2: "A UAC MUST be able to process 100 and 183 responses."
-        let response = Box::new(response);
         self.update(
             key,
             match response.status() {
@@ -261,7 +260,6 @@ impl Agent {
             if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key) {
                 caller.owed = Some(timer);
             }
-            let response = Box::new(response);
             return self.update(key, CallUpdate::Answered { response, answer_owed: true });
         }
         // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
@@ -282,7 +280,6 @@ impl Agent {
                 call.session.ack_sent(cseq);
                 call.dialog = Some(dialog);
                 call.phase = Phase::Established;
-                let response = Box::new(response);
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
             }
             // RFC 3261 §15: "If the INVITE results in 2xx final response(s)

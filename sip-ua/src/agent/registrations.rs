@@ -177,7 +177,7 @@ impl Agent {
                 let Some(registering) = self.registrations.get_mut(key) else { return };
                 match action {
                     Action::Send(request) => {
-                        if !self.send_register(now, tx, key, *request) {
+                        if !self.send_register(now, tx, key, request) {
                             next = Some(Input::TransportError);
                         }
                     }

@@ -66,7 +66,7 @@ pub(crate) struct Theirs {
 
 enum TheirState {
     Unanswered { timer: TimerKey },
-    Accepted { response: Box<Response>, repeat: Repeat2xx, timer: TimerKey },
+    Accepted { response: Response, repeat: Repeat2xx, timer: TimerKey },
     Refused,
 }
 
@@ -266,7 +266,6 @@ impl Agent {
             exchange.acknowledged(ack);
             call.session.ack_sent(number);
         }
-        let response = Box::new(response);
         self.update(key, CallUpdate::ReinviteAnswered { response, answer_owed });
     }
 
@@ -502,7 +501,7 @@ impl Agent {
             }
             let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
             let timer = tx.arm(now, first, TimerKind::TheirReinvite.token(key));
-            theirs.state = TheirState::Accepted { response: Box::new(response), repeat, timer };
+            theirs.state = TheirState::Accepted { response, repeat, timer };
         }
         Ok(())
     }
@@ -528,7 +527,7 @@ impl Agent {
             TheirState::Accepted { response, repeat, timer } => match repeat.fired() {
                 RepeatStep::Again { next } => {
                     *timer = tx.arm(now, next, TimerKind::TheirReinvite.token(key));
-                    let _ = tx.respond(now, theirs.server, (**response).clone());
+                    let _ = tx.respond(now, theirs.server, response.clone());
                 }
                 // RFC 3261 §14.2: "If a UAS generates a 2xx response and never receives an ACK, it
                 // SHOULD generate a BYE to terminate the dialog."

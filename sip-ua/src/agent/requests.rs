@@ -179,7 +179,7 @@ impl Agent {
         {
             dialog.refresh(response);
         }
-        self.events.push_back(AgentEvent::Response { key, result: result.map(Box::new) });
+        self.events.push_back(AgentEvent::Response { key, result });
         // RFC 3261 §12.2.1.2: "If the response for a request within a dialog is a 481
         // (Call/Transaction Does Not Exist) or a 408 (Request Timeout), the UAC
         // SHOULD terminate the dialog.  A UAC SHOULD also terminate a dialog if

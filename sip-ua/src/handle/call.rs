@@ -22,19 +22,19 @@ pub enum CallEvent {
         /// Which of the callees, if a proxy forked the call.
         early: EarlyId,
         /// The response; with a body it brings early media.
-        response: Box<Response>,
+        response: Response,
     },
     /// Another provisional response, 101 to 199 (183, say).
     Progress {
         /// Which of the callees, if a proxy forked the call.
         early: EarlyId,
         /// The response; with a body it brings early media.
-        response: Box<Response>,
+        response: Response,
     },
     /// The callee accepted; its body is the answer to our offer, or its offer.
     Answered {
         /// The 2xx. It is acknowledged already, unless an answer is owed.
-        response: Box<Response>,
+        response: Response,
         /// The call was placed without an offer, so that the callee makes one: it waits for
         /// [`CallControl::answer`]. Without that the call ends after
         /// [`AgentConfig::answer_guard`](crate::AgentConfig::answer_guard).
@@ -43,7 +43,7 @@ pub enum CallEvent {
     /// The caller acknowledged that we accepted: now both know.
     Confirmed {
         /// The ACK if it has a body: the answer, where the offer was ours.
-        ack: Option<Box<Request>>,
+        ack: Option<Request>,
     },
     /// The peer wants to change the session: hold, resume, another codec.
     Reinvited(Reinvitation),
@@ -164,7 +164,7 @@ impl CallControl {
     /// [`AgentError::State`](crate::AgentError::State) while the call is not established, and
     /// [`AgentError::Busy`](crate::AgentError::Busy) while another re-INVITE is in progress, one of the peer
     /// that we answered or refused and whose ACK has not come included.
-    pub async fn reinvite(&self, offer: impl Into<Bytes>) -> Result<Box<Response>, RequestError> {
+    pub async fn reinvite(&self, offer: impl Into<Bytes>) -> Result<Response, RequestError> {
         let body = sdp(offer);
         let call = self.call.key;
         self.ask(|answer| Command::Reinvite { call, body, answer }).await
@@ -200,7 +200,7 @@ impl CallControl {
         method: Method,
         body: Option<Body>,
         headers: &[(&str, &str)],
-    ) -> Result<Box<Response>, RequestError> {
+    ) -> Result<Response, RequestError> {
         let request = Box::new(RequestParts { method, body, headers: fields(headers) });
         let call = self.call.key;
         self.ask(|answer| Command::Send { call, request, answer }).await
@@ -211,7 +211,7 @@ impl CallControl {
     /// # Errors
     ///
     /// As for [`send`](Self::send).
-    pub async fn message(&self, text: impl Into<String>) -> Result<Box<Response>, RequestError> {
+    pub async fn message(&self, text: impl Into<String>) -> Result<Response, RequestError> {
         self.send(Method::Message, Some(Body::text(text)), &[]).await
     }
 
@@ -265,7 +265,7 @@ impl CallControl {
     async fn ask(
         &self,
         command: impl FnOnce(super::command::Answer) -> Command,
-    ) -> Result<Box<Response>, RequestError> {
+    ) -> Result<Response, RequestError> {
         if let Some(reason) = self.end_reason() {
             return Err(RequestError::Ended(reason));
         }

@@ -16,7 +16,7 @@ use crate::{Account, AgentError, Body, CallKey, OutgoingCall, RegistrationKey, R
 pub(super) type Fields = Vec<(String, String)>;
 
 /// The outcome of a request, for the task that waits for it.
-pub(super) type Answer = oneshot::Sender<Result<Box<Response>, SendFailure>>;
+pub(super) type Answer = oneshot::Sender<Result<Response, SendFailure>>;
 
 /// A command that waits for room.
 pub(super) type Wait = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send>>;

@@ -140,7 +140,7 @@ impl RequestBuilder {
     /// # Errors
     ///
     /// [`RequestError`] says why no response came.
-    pub async fn send(self) -> Result<Box<Response>, RequestError> {
+    pub async fn send(self) -> Result<Response, RequestError> {
         let Self { line, account, to, parts: request } = self;
         let answer = line.ask(|answer| Command::Request { account, to, request, answer }).await?;
         Ok(answer?)

@@ -64,7 +64,7 @@ async fn change(one: &mut Call, other: &mut Call, sdp: &'static str) {
 }
 
 /// Busy means that the ACK to the change before this one is still on its way.
-async fn reinvite(call: &Call, sdp: &'static str) -> Box<Response> {
+async fn reinvite(call: &Call, sdp: &'static str) -> Response {
     loop {
         match call.reinvite(sdp).await {
             Err(RequestError::Refused(AgentError::Busy)) => tokio::task::yield_now().await,
