@@ -143,8 +143,8 @@ pub(crate) fn fmt_bytes(text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result 
     Ok(())
 }
 
-/// Display, Debug and equality of a type that is its `text`.
-macro_rules! text_traits {
+/// Display and Debug of a type that is its `text`.
+macro_rules! text_display {
     ($name:ident) => {
         impl core::fmt::Display for $name<'_> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -157,6 +157,14 @@ macro_rules! text_traits {
                 write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
+    };
+}
+pub(crate) use text_display;
+
+/// Display, Debug and equality of a type that is its `text`.
+macro_rules! text_traits {
+    ($name:ident) => {
+        crate::header::text_display!($name);
 
         impl PartialEq for $name<'_> {
             fn eq(&self, other: &$name<'_>) -> bool {
@@ -209,6 +217,10 @@ pub enum HeaderErrorKind {
     Date,
     /// A comment that does not end.
     Comment,
+    /// Not 32 lower-case hexadecimal digits.
+    Uuid,
+    /// Not Base64.
+    Base64,
     /// Something after the end of the value.
     Trailing,
 }
@@ -236,6 +248,8 @@ impl fmt::Display for HeaderErrorKind {
             Self::MediaType => "not a media type",
             Self::Date => "not an RFC 1123 date in GMT",
             Self::Comment => "the comment does not end",
+            Self::Uuid => "not 32 lower-case hexadecimal digits",
+            Self::Base64 => "Base64 is due here",
             Self::Trailing => "more follows where the value should end",
         })
     }

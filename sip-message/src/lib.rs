@@ -74,16 +74,24 @@ pub use error::{BuildError, ParseError, ParseErrorKind, Refusal, RefusalKind};
 pub use header::{Header, HeaderError, HeaderErrorKind, Values, values};
 pub use header_name::HeaderName;
 pub use headers::{
-    Accept, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthParam, AuthParams,
-    AuthenticationInfo, Authorization, CSeq, CallId, CallInfo, Challenge, Contact,
-    ContentDisposition, ContentEncoding, ContentLanguage, ContentLength, ContentType, Credentials,
-    Date, DigestChallenge, DigestInfo, DigestResponse, Element, Elements, ErrorInfo, Event,
-    Expires, FlowTimer, From, InReplyTo, Join, MaxBreadth, MaxForwards, MediaRange, MimeVersion,
-    MinExpires, MinSe, Organization, Path, Priority, ProxyAuthenticate, ProxyAuthorization,
-    ProxyRequire, QValue, RAck, RSeq, RecordRoute, ReferEventsAt, ReferSub, ReferTo, ReferredBy,
-    Refresher, Replaces, ReplyTo, Require, RetryAfter, Route, Server, ServiceRoute, SessionExpires,
-    SipEtag, SipIfMatch, Subject, SubscriptionState, Supported, SuppressIfMatch, TargetDialog,
-    Timestamp, To, Tokens, Unsupported, UserAgent, Via, Warning, Weekday, WwwAuthenticate,
+    Accept, AcceptContact, AcceptEncoding, AcceptLanguage, AcceptResourcePriority, AlertInfo,
+    Allow, AllowEvents, AnswerMode, AuthParam, AuthParams, AuthenticationInfo, Authorization, CSeq,
+    CallId, CallInfo, Challenge, Contact, ContentDisposition, ContentEncoding, ContentLanguage,
+    ContentLength, ContentType, Credentials, Date, DigestChallenge, DigestInfo, DigestResponse,
+    Disposition, Diversion, Element, Elements, ErrorInfo, Event, Expires, Feature, FeatureCaps,
+    FeatureKind, FeatureValue, FeatureValues, FlowTimer, From, Geolocation, GeolocationError,
+    GeolocationRouting, HistoryIndex, HistoryInfo, Identity, InReplyTo, InfoPackage, IsupLocation,
+    Join, MaxBreadth, MaxForwards, MediaRange, MimeVersion, MinExpires, MinSe, Organization,
+    PAccessNetworkInfo, PAssertedIdentity, PAssociatedUri, PCalledPartyId,
+    PChargingFunctionAddresses, PChargingVector, PEarlyMedia, PPreferredIdentity,
+    PPrivateNetworkIndication, PServedUser, PVisitedNetworkId, Path, Priority, PrivAnswerMode,
+    Privacy, ProxyAuthenticate, ProxyAuthorization, ProxyRequire, QValue, RAck, RSeq, Reason,
+    RecordRoute, RecvInfo, ReferEventsAt, ReferSub, ReferTo, ReferredBy, Refresher, RejectContact,
+    Replaces, ReplyTo, RequestDisposition, Require, ResourcePriority, RetryAfter, Route,
+    SecurityClient, SecurityServer, SecurityVerify, Server, ServiceRoute, SessionCase,
+    SessionExpires, SessionId, SipEtag, SipIfMatch, Subject, SubscriptionState, Supported,
+    SuppressIfMatch, TargetDialog, Timestamp, To, Tokens, Unsupported, UserAgent, UserToUser, Via,
+    Warning, Weekday, WwwAuthenticate,
 };
 pub use host::Host;
 pub use limits::Limits;

@@ -46,12 +46,19 @@ impl<'a> Param<'a> {
 pub struct Params<'a> {
     text: &'a [u8],
     cursor: Option<Cursor<'a>>,
+    /// Whether the next one has no semicolon before it.
+    bare: bool,
 }
 
 impl<'a> Params<'a> {
     /// Of a text that was parsed before.
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, cursor: Cursor::new(text).ok() }
+        Self { text, cursor: Cursor::new(text).ok(), bare: false }
+    }
+
+    /// Of a text that was parsed before and that begins with a parameter.
+    pub(crate) fn bare(text: &'a [u8]) -> Self {
+        Self { bare: true, ..Self::new(text) }
     }
 }
 
@@ -59,7 +66,11 @@ impl<'a> Iterator for Params<'a> {
     type Item = Param<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let raw = self.cursor.as_mut()?.param().ok()??;
+        let cursor = self.cursor.as_mut()?;
+        let raw = match core::mem::take(&mut self.bare) {
+            true => cursor.bare_param().ok()?,
+            false => cursor.param().ok()??,
+        };
         Some(Param::new(self.text, raw))
     }
 }
@@ -145,13 +156,32 @@ pub(crate) fn with_param(
 ) -> Result<Vec<u8>, Fault> {
     let mut added = Vec::new();
     write_param(&mut added, name, value)?;
+    place_param(text, params, name, &added)
+}
+
+/// The same with the value in quotes whatever it is, where the grammar wants a quoted string.
+pub(crate) fn with_quoted_param(
+    text: &[u8],
+    params: Span,
+    name: &str,
+    value: &str,
+) -> Result<Vec<u8>, Fault> {
+    let mut added = Vec::new();
+    write_param(&mut added, name, None)?;
+    added.push(b'=');
+    write_quoted(&mut added, value)?;
+    place_param(text, params, name, &added)
+}
+
+/// `text` with `added` in place of the first parameter of that name, or after the last.
+fn place_param(text: &[u8], params: Span, name: &str, added: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(text.len().saturating_add(added.len()).saturating_add(1));
     let mut cursor = Cursor::new(text)?;
     cursor.skip(params.start.into());
     while let Some(param) = cursor.param()? {
         if param.name.of(text).eq_ignore_ascii_case(name.as_bytes()) {
             out.extend_from_slice(text.get(..param.name.start.into()).unwrap_or_default());
-            out.extend_from_slice(&added);
+            out.extend_from_slice(added);
             out.extend_from_slice(text.get(param.end..).unwrap_or_default());
             return Ok(out);
         }
@@ -159,7 +189,7 @@ pub(crate) fn with_param(
     let end = usize::from(params.end);
     out.extend_from_slice(text.get(..end).unwrap_or_default());
     out.push(b';');
-    out.extend_from_slice(&added);
+    out.extend_from_slice(added);
     out.extend_from_slice(text.get(end..).unwrap_or_default());
     Ok(out)
 }

@@ -342,17 +342,23 @@ impl<'a> Cursor<'a> {
             return Ok(None);
         }
         self.skip_lws();
+        self.bare_param().map(Some)
+    }
+
+    /// A parameter without its semicolon, `name [EQUAL value]`.
+    #[inline]
+    pub(crate) fn bare_param(&mut self) -> Result<RawParam, Fault> {
         let name = self.some(TOKEN, HeaderErrorKind::Parameter)?;
         self.skip_lws();
         if !self.eat(b'=') {
-            return Ok(Some(RawParam { name, value: None, end: name.end.into() }));
+            return Ok(RawParam { name, value: None, end: name.end.into() });
         }
         self.skip_lws();
         let value = match self.peek() {
             Some(b'"') => self.quoted()?,
             _ => self.take(VALUE),
         };
-        Ok(Some(RawParam { name, value: Some(value), end: self.at() }))
+        Ok(RawParam { name, value: Some(value), end: self.at() })
     }
 
     /// All that is left must be parameters; what they span, and each handed to `see`.

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::scan::{self, Cursor, TOKEN};
+use crate::scan::{self, Cursor, Fault, TOKEN};
 use crate::{HeaderError, HeaderErrorKind, HeaderName};
 
 macro_rules! token_list_header {
@@ -70,17 +70,7 @@ macro_rules! token_list_header {
                 field: &'a [u8],
             ) -> Result<(Self, Option<usize>), crate::HeaderError> {
                 crate::headers::single(Self::NAME, field, |text, cursor| {
-                    loop {
-                        cursor.skip_lws();
-                        cursor.take(crate::scan::TOKEN);
-                        cursor.skip_lws();
-                        if !cursor.eat(b',') {
-                            break;
-                        }
-                    }
-                    if !cursor.is_end() {
-                        return Err(cursor.fault(crate::HeaderErrorKind::Token));
-                    }
+                    crate::headers::option_tags::read_tokens(cursor)?;
                     Ok(Self { text: alloc::borrow::Cow::Borrowed(text) })
                 })
             }
@@ -193,11 +183,25 @@ impl<'a> Iterator for Tokens<'a> {
             if !token.is_empty() {
                 return Some(token.str(self.text));
             }
-            if !cursor.eat(b',') {
+            // Privacy parts its tokens by semicolons.
+            if !cursor.eat(b',') && !cursor.eat(b';') {
                 return None;
             }
         }
     }
+}
+
+/// Tokens to the end of the field, any of them missing.
+pub(super) fn read_tokens(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    loop {
+        cursor.skip_lws();
+        cursor.take(TOKEN);
+        cursor.skip_lws();
+        if !cursor.eat(b',') {
+            break;
+        }
+    }
+    if cursor.is_end() { Ok(()) } else { Err(cursor.fault(HeaderErrorKind::Token)) }
 }
 
 /// `tokens` with commas between them.

@@ -11,8 +11,8 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 
 use crate::HeaderErrorKind::{
-    self, Character, Comment, DuplicateParameter, Empty, MediaType, Number, Parameter, Port,
-    Protocol, QuotedString, Token, Trailing,
+    self, AngleBrackets, Character, Comment, DisplayName, DuplicateParameter, Empty, MediaType,
+    Number, Parameter, Port, Protocol, QuotedString, Token, Trailing,
 };
 use crate::*;
 
@@ -21,6 +21,10 @@ mod body;
 mod calls;
 mod dialogs;
 mod events;
+mod identity;
+mod location;
+mod p_headers;
+mod preferences;
 mod uris;
 
 /// The value that `text` is.

@@ -21,6 +21,7 @@ macro_rules! word_header {
             params: crate::scan::Span,
         }
 
+        #[allow(dead_code, reason = "what each header makes its own of")]
         impl $name<'_> {
             /// The word as it is written.
             fn word(&self) -> &str {
@@ -45,7 +46,9 @@ macro_rules! word_header {
                 let $name { word, params, .. } = crate::Header::parse(&text)?;
                 Ok($name { text: alloc::borrow::Cow::Owned(text), word, params })
             }
+        }
 
+        impl $name<'_> {
             /// The parameters in order.
             pub fn params(&self) -> crate::Params<'_> {
                 crate::Params::new(self.params.of(&self.text))

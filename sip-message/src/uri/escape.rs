@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use crate::scan;
 
-/// The byte that `%` and these two digits stand for.
-fn unescape(high: u8, low: u8) -> Option<u8> {
+/// The byte that these two hexadecimal digits stand for.
+pub(crate) fn unescape(high: u8, low: u8) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }

@@ -1,0 +1,19 @@
+use super::caller_preferences::{feature_set, star};
+use super::feature::{Feature, features};
+use super::word::word_header;
+use crate::scan::Span;
+use crate::{HeaderError, HeaderErrorKind, params};
+
+word_header!(FeatureCaps, true, star, &[],
+/// One Feature-Caps value: what an entity in the path of a dialog, a registration or a transaction
+/// supports (RFC 6809 §6.2).
+///
+/// ```
+/// use sip_message::{FeatureCaps, Header};
+/// let caps = FeatureCaps::parse(b"*;+g.3gpp.atcf=\"<sip:atcf.example.com>\";+sip.x")?;
+/// assert_eq!(caps.feature("+sip.x").map(|feature| feature.values().count()), Some(1));
+/// # Ok::<(), sip_message::HeaderError>(())
+/// ```
+);
+
+feature_set!(FeatureCaps);
