@@ -217,6 +217,8 @@ pub enum BuildError {
     RequestUri,
     /// A tag that is no token.
     Tag,
+    /// A `multipart` body without a part.
+    NoPart,
     /// More than 65,534 header fields, or 2 GiB.
     TooLarge,
 }
@@ -233,6 +235,7 @@ impl fmt::Display for BuildError {
             Self::ContentLength => f.write_str("Content-Length is written by the message itself"),
             Self::RequestUri => f.write_str("no Request-URI: empty, or white space in it"),
             Self::Tag => f.write_str("a tag must be a token"),
+            Self::NoPart => f.write_str("a multipart body without a part"),
             Self::TooLarge => f.write_str("too large for a message"),
         }
     }

@@ -43,18 +43,21 @@
 //! | find messages on a stream | [`StreamFramer`] |
 //! | read or build a header field | [`Header`] and the types that implement it |
 //! | read, build or compare a URI | [`Uri`] |
+//! | take a body apart, or put one together | [`Content`], [`MultipartBuilder`] |
+//! | send a part of a message | [`SipFrag`], [`Response::fragment`] |
 //! | bound what a peer may send | [`Limits`] |
 //!
 //! The crate is `no_std` with `alloc`. The feature `std`, on by default, changes no API: it lets
 //! `memchr` choose its instructions at run time.
 #![forbid(unsafe_code)]
 #![no_std]
-#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod body;
 mod error;
 mod header;
 mod header_name;
@@ -70,6 +73,9 @@ mod status;
 mod transport;
 mod uri;
 
+pub use body::{
+    BodyError, BodyErrorKind, Content, MultipartBuilder, PartBuilder, Parts, TransferEncoding,
+};
 pub use error::{BuildError, ParseError, ParseErrorKind, Refusal, RefusalKind};
 pub use header::{Header, HeaderError, HeaderErrorKind, Values, values};
 pub use header_name::HeaderName;
@@ -96,8 +102,8 @@ pub use headers::{
 pub use host::Host;
 pub use limits::Limits;
 pub use message::{
-    CSeqRef, Frame, FrameError, HeaderField, Headers, KeepAlive, Message, Request, RequestBuilder,
-    Response, ResponseBuilder, StreamFramer,
+    CSeqRef, FragmentBuilder, Frame, FrameError, HeaderField, Headers, KeepAlive, Message, Request,
+    RequestBuilder, Response, ResponseBuilder, SipFrag, StreamFramer,
 };
 pub use method::{InvalidMethod, Method};
 pub use name_addr::NameAddr;

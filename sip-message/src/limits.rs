@@ -27,6 +27,11 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of the Request-URI; default 4,096. Beyond it: 414 (RFC 3261 §21.4.12).
     pub uri_bytes: usize,
+    /// Parts of a body, nested ones with them, that [`Content::find`](crate::Content::find) and its
+    /// like look at; default 64. Beyond it: 513.
+    pub body_parts: usize,
+    /// How deep the parts of a body may be nested for them; default 8. Beyond it: 513.
+    pub body_depth: usize,
 }
 
 impl Default for Limits {
@@ -37,6 +42,8 @@ impl Default for Limits {
             header_fields: 256,
             header_bytes: 8_192,
             uri_bytes: 4_096,
+            body_parts: 64,
+            body_depth: 8,
         }
     }
 }
@@ -74,6 +81,20 @@ impl Limits {
     #[must_use]
     pub fn uri_bytes(mut self, bytes: usize) -> Self {
         self.uri_bytes = bytes;
+        self
+    }
+
+    /// With another [`body_parts`](Self::body_parts).
+    #[must_use]
+    pub fn body_parts(mut self, parts: usize) -> Self {
+        self.body_parts = parts;
+        self
+    }
+
+    /// With another [`body_depth`](Self::body_depth).
+    #[must_use]
+    pub fn body_depth(mut self, depth: usize) -> Self {
+        self.body_depth = depth;
         self
     }
 }

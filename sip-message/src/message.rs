@@ -5,11 +5,14 @@ use alloc::boxed::Box;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
-    Header, HeaderError, HeaderName, Limits, Method, ParseError, Refusal, StatusCode, Uri, UriError,
+    Content, Header, HeaderError, HeaderName, Limits, Method, ParseError, Refusal, StatusCode, Uri,
+    UriError,
 };
 
 mod build;
 mod edit;
+mod fields;
+mod fragment;
 mod frame;
 mod headers;
 mod parse;
@@ -18,6 +21,9 @@ mod tests;
 mod validate;
 
 pub use build::{RequestBuilder, ResponseBuilder};
+pub(crate) use edit::check_raw;
+pub(crate) use fields::{Fields, write_field};
+pub use fragment::{FragmentBuilder, SipFrag};
 pub use frame::{Frame, FrameError, KeepAlive, StreamFramer};
 pub use headers::{CSeqRef, HeaderField, Headers};
 use parse::Version;
@@ -88,6 +94,12 @@ impl Message {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.headers().body()
+    }
+
+    /// The body with what the header fields say of it: its parts, its session description.
+    #[must_use]
+    pub fn content(&self) -> Content<'_> {
+        self.headers().content()
     }
 
     /// See [`Request::validate`] and [`Response::validate`].
@@ -290,6 +302,12 @@ macro_rules! shared {
             #[must_use]
             pub fn body(&self) -> &[u8] {
                 self.parts.headers.body()
+            }
+
+            /// The body with what the header fields say of it: its parts, its session description.
+            #[must_use]
+            pub fn content(&self) -> Content<'_> {
+                self.parts.headers.content()
             }
 
             /// The body, sharing the message's buffer. What lives long should copy it instead, for

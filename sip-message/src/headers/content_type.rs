@@ -120,6 +120,13 @@ impl MediaParts {
 
 crate::header::text_traits!(ContentType);
 
+/// As it is written: what a message builder takes beside a body.
+impl AsRef<[u8]> for ContentType<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
 impl<'a> Header<'a> for ContentType<'a> {
     const NAME: HeaderName<'static> = HeaderName::ContentType;
     const LIST: bool = false;

@@ -64,7 +64,7 @@ pub(super) fn write_line(
 }
 
 /// A name and a value that can be written as they are.
-pub(super) fn check_raw(name: HeaderName<'_>, value: &[u8]) -> Result<(), BuildError> {
+pub(crate) fn check_raw(name: HeaderName<'_>, value: &[u8]) -> Result<(), BuildError> {
     let text = name.as_str().as_bytes();
     if name.id() == Id::ContentLength || Id::lookup(text) == Id::ContentLength {
         return Err(BuildError::ContentLength);
@@ -182,7 +182,7 @@ impl Headers {
         }
     }
 
-    pub(super) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         match self.overlay.as_ref().and_then(|overlay| overlay.body.as_ref()) {
             Some(body) => body,
             None => self.bytes.get(self.body_start as usize..).unwrap_or_default(),

@@ -122,6 +122,11 @@ pub struct HeaderField<'a> {
 }
 
 impl<'a> HeaderField<'a> {
+    /// The field that a line is, which stands at `start`; `None` if it is none.
+    pub(super) fn read(line: &'a [u8], start: u32) -> Option<Self> {
+        Slot::read(line, start).map(|slot| Self { line, slot })
+    }
+
     /// The name: a standard one whether it stands in full or in compact form.
     #[must_use]
     pub fn name(&self) -> HeaderName<'a> {
@@ -351,8 +356,14 @@ impl Headers {
     }
 }
 
+impl core::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 impl HeaderField<'_> {
-    pub(super) fn is(&self, name: HeaderName<'_>) -> bool {
+    pub(crate) fn is(&self, name: HeaderName<'_>) -> bool {
         match name {
             HeaderName::Other(other) => {
                 self.slot.id == Id::OTHER

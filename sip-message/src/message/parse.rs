@@ -87,7 +87,7 @@ pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseE
 }
 
 /// The first thing found wrong; most messages have none.
-pub(super) struct Problem(Option<Box<Refusal>>);
+pub(super) struct Problem(pub(super) Option<Box<Refusal>>);
 
 impl Problem {
     #[cold]
@@ -226,11 +226,11 @@ impl StartLine {
 
 impl Headers {
     /// Reads the header fields that begin at `fields_start`, and frames the body.
-    fn read(&mut self, limits: &Limits, problem: &mut Problem) {
+    pub(super) fn read(&mut self, limits: &Limits, problem: &mut Problem) {
         let text = &self.bytes[..];
         let fields_start = self.fields_start as usize;
         let mut length = ContentLength::Absent;
-        let mut lines = Lines { text, at: fields_start, crs: 0 };
+        let mut lines = Lines::new(text, fields_start);
         let max_fields = limits.header_fields.min(usize::from(u16::MAX).saturating_sub(1));
         let refuse = |status, kind, at| Refusal::new(status, kind, at);
         let body_start = loop {
@@ -344,14 +344,14 @@ impl ContentLength {
 }
 
 /// The lines of a head, continuation lines joined to what they continue.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     text: &'a [u8],
     at: usize,
     /// The CRs that belong to line ends.
     crs: usize,
 }
 
-enum Line<'a> {
+pub(super) enum Line<'a> {
     /// A header field's line, its line end included.
     Field(&'a [u8]),
     /// The empty line.
@@ -361,12 +361,27 @@ enum Line<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// From a place in `text` on.
+    pub(super) fn new(text: &'a [u8], at: usize) -> Self {
+        Self { text, at, crs: 0 }
+    }
+
+    /// Where the next line begins.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
     // RFC 3261 §7: "The start-line, each message-header line, and the empty line MUST be terminated
     // by a carriage-return line-feed sequence (CRLF)."
     //
     // A bare LF is read as one too, as HTTP allows (RFC 9112 §2.2) and others do; a bare CR is not.
     #[inline]
-    fn next(&mut self) -> Line<'a> {
+    pub(super) fn next(&mut self) -> Line<'a> {
         let start = self.at;
         let rest = match self.text.get(start..) {
             Some([b'\r', b'\n', ..]) => {

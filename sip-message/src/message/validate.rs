@@ -6,7 +6,7 @@
 
 use super::headers::Headers;
 use super::parse::Version;
-use super::{Request, Response};
+use super::{Message, Request, Response};
 use crate::header_name::Id;
 use crate::{
     CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards, Method,
@@ -93,6 +93,23 @@ impl Response {
     }
 }
 
+impl Message {
+    /// Checks the start line; what else reading the message found wrong.
+    pub(super) fn check_start_line(&self) -> Result<Option<&Refusal>, Refusal> {
+        match self {
+            Self::Request(request) => {
+                check_version(request.parts.version)?;
+                request.validate_uri()?;
+                Ok(request.parts.problem.as_deref())
+            }
+            Self::Response(response) => {
+                check_version(response.parts.version)?;
+                Ok(response.parts.problem.as_deref())
+            }
+        }
+    }
+}
+
 // RFC 3261 §21.5.6: "The server does not support, or refuses to support, the SIP protocol version
 // that was used in the request."
 fn check_version(version: Version) -> Result<(), Refusal> {
@@ -159,7 +176,7 @@ impl Headers {
     // RFC 3261 §7.3.1: "Multiple header field rows with the same field-name MAY be present in a
     // message if and only if the entire field-value for that header field is defined as a
     // comma-separated list (that is, if follows the grammar defined in Section 7.3)."
-    fn once(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
+    pub(super) fn once(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
         if !self.is_repeated(name.id()) {
             return Ok(());
         }
@@ -168,7 +185,7 @@ impl Headers {
     }
 
     /// Whatever there is of this name must be right.
-    fn validate_each<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
+    pub(super) fn validate_each<'a, H: Header<'a>>(&'a self) -> Result<(), Refusal> {
         let sound = usize::from(self.is_sound(H::NAME.id()));
         for field in self.all(H::NAME).skip(sound) {
             let (value, mut at) = (field.value(), 0usize);
@@ -192,7 +209,7 @@ impl Headers {
         Ok(())
     }
 
-    fn offset(&self, name: HeaderName<'static>) -> usize {
+    pub(super) fn offset(&self, name: HeaderName<'static>) -> usize {
         self.find(name).map_or(0, |field| field.offset())
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod edit;
+mod fragment;
 mod frame;
 mod parse;
 mod validate;
