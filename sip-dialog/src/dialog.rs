@@ -199,9 +199,7 @@ impl Dialog {
 
         Ok(Dialog {
             identity: Identity::new(id, &to, &from),
-            // RFC 3261 §12.1.1: "The remote target MUST be set to the URI
-            // from the Contact header field of the request."
-            remote_target: target(request.get::<Contact>())
+            remote_target: target_of_caller(request, &from)
                 .ok_or(DialogError::Missing(HeaderName::Contact))?,
             // RFC 3261 §12.1.1: "The route set MUST be set to the list of URIs in the Record-Route
             // header field from the request, taken in order and preserving all URI
@@ -521,6 +519,20 @@ impl Dialog {
             + self.remote_target.as_str().len()
             + self.routes.as_ref().map_or(0, |routes| size_of::<RouteSet>() + routes.heap_bytes())
     }
+}
+
+/// Where the sender of a request that makes a dialog is reached.
+fn target_of_caller(request: &Request, from: &From<'_>) -> Option<Uri<'static>> {
+    // A caller that knows no tags is one of RFC 2543, where Contact was optional:
+    // RFC 2543 §4.2.4: "If the INVITE request contained a Contact header, the callee SHOULD
+    // send a BYE request to that address rather than the From address."
+    if from.tag().is_none() && !request.headers().contains(HeaderName::Contact) {
+        let uri = from.uri();
+        return uri.is_sip().then(|| fit_for_request_line(&uri));
+    }
+    // RFC 3261 §12.1.1: "The remote target MUST be set to the URI
+    // from the Contact header field of the request."
+    target(request.get::<Contact>())
 }
 
 /// The URI of the first Contact, if it is one that a dialog can use. Others are as good as none.

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use hashbrown::HashTable;
-use sip_message::{Request, Response, StatusCode};
-use sip_transport::{Flow, Locals, Target, Transmit, TransportError};
+use sip_message::{HeaderName, Request, Response, StatusCode};
+use sip_transport::{Destination, Flow, Locals, Target, Transmit, TransportError};
 use tracing::Span;
 
 use crate::machine::Interval;
@@ -229,8 +229,14 @@ impl Transactions {
     }
 
     fn respond_statelessly(&mut self, response: &Response, flow: &Flow) {
-        let Some(via) = response.headers().top_via() else { return };
-        let (destination, fallback) = sip_transport::response_target(&via, flow);
+        let (destination, fallback) = match response.headers().top_via() {
+            Some(via) => sip_transport::response_target(&via, flow),
+            // RFC 4475 §3.1.2.1: "An element receiving this request should respond with a 400 Bad
+            // Request error."
+            // What its Via says nobody can tell; where it came from we know.
+            None if is_recognised(response) => (Destination::Flow(*flow), None),
+            None => return,
+        };
         self.stats.responses_sent += 1;
         let payload = response.to_bytes();
         let transmit = Transmit { destination, fallback, payload, token: 0 };
@@ -251,6 +257,13 @@ impl Transactions {
         let spare = if eases_the_load { self.config.transactions / 8 + 1 } else { 0 };
         self.len() < self.config.transactions + spare
     }
+}
+
+/// Whether a response whose Via is malformed can be of use to who gets it.
+fn is_recognised(response: &Response) -> bool {
+    [HeaderName::Via, HeaderName::CallId, HeaderName::CSeq]
+        .into_iter()
+        .all(|name| response.headers().contains(name))
 }
 
 /// A span over the life of a transaction, for those who trace. It costs a word while nobody does.

@@ -114,6 +114,9 @@ fn unacceptable() -> Vec<Row> {
         ("Max-Forwards of a kind", with("OPTIONS", "Forwards: 70", "Forwards: lots"), BAD_REQUEST),
         // Nobody could tell whom to answer.
         ("no Via", without("OPTIONS", "Via"), Nothing),
+        // RFC 4475 §3.1.2.1: "An element receiving this request should respond with a 400 Bad
+        // Request error."
+        ("a Via that is none", with("OPTIONS", ";branch", ";;,branch"), BAD_REQUEST),
         ("two To", with("OPTIONS", "To:", "To: <sip:eve@127.0.0.1>\r\nTo:"), BAD_REQUEST),
         ("two Call-IDs", with("INVITE", "Call-ID:", "i: x\r\nCall-ID:"), BAD_REQUEST),
         ("a CSeq of another method", with("OPTIONS", "1 OPTIONS", "1 INVITE"), BAD_REQUEST),

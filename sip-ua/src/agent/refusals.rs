@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use sip_dialog::{DialogKey, Found, Rejection};
-use sip_message::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
+use sip_message::{Accept, HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
 use sip_transport::Flow;
 
@@ -16,7 +16,7 @@ use super::{Agent, Served, ServerUse};
 enum Unfit {
     /// §8.2.1: 405, with Allow.
     Method,
-    /// §21.5.2: 501.
+    /// §21.5.2: 501, with Allow.
     UnknownMethod,
     /// §8.2.2.1: 416.
     Scheme,
@@ -26,6 +26,8 @@ enum Unfit {
     MediaType,
     /// §8.2.3: 415, with Accept-Encoding.
     Encoding,
+    /// §21.4.7: 406.
+    NoAcceptableAnswer,
 }
 
 impl Agent {
@@ -58,8 +60,8 @@ impl Agent {
             Ok(Some(merged)) => self.served(server).merged = Some(merged),
             Err(rejection) => return self.refuse(now, tx, server, &request, rejection),
         }
-        if let Err(unfit) = self.check_extensions(&request).and_then(|()| self.check_body(&request))
-        {
+        let checked = self.check_extensions(&request).and_then(|()| self.check_body(&request));
+        if let Err(unfit) = checked.and_then(|()| check_accept(&request)) {
             return self.refuse_unfit(now, tx, server, &request, unfit);
         }
         match self.dialogs.find(&request) {
@@ -205,7 +207,11 @@ impl Agent {
             Unfit::Method => self
                 .response(request, StatusCode::METHOD_NOT_ALLOWED, &tag)
                 .raw(HeaderName::Allow, self.capabilities.allow.as_bytes()),
-            Unfit::UnknownMethod => self.response(request, StatusCode::NOT_IMPLEMENTED, &tag),
+            // RFC 4475 §3.1.1.2: "Endpoints will generate a 501 listing the methods they
+            // understand in an Allow header field."
+            Unfit::UnknownMethod => self
+                .response(request, StatusCode::NOT_IMPLEMENTED, &tag)
+                .raw(HeaderName::Allow, self.capabilities.allow.as_bytes()),
             Unfit::Scheme => self.response(request, StatusCode::UNSUPPORTED_URI_SCHEME, &tag),
             Unfit::Extension(tags) => self
                 .response(request, StatusCode::BAD_EXTENSION, &tag)
@@ -223,6 +229,11 @@ impl Agent {
             Unfit::Encoding => self
                 .response(request, StatusCode::UNSUPPORTED_MEDIA_TYPE, &tag)
                 .raw(HeaderName::AcceptEncoding, b"identity"),
+            // RFC 4475 §3.3.15: "with a Warning/399 indicating that a response cannot be
+            // formulated in the formats offered in the Accept header field"
+            Unfit::NoAcceptableAnswer => self
+                .response(request, StatusCode::NOT_ACCEPTABLE, &tag)
+                .raw(HeaderName::Warning, b"399 ua \"Sessions are answered in application/sdp\""),
         };
         self.respond(now, tx, server, request, builder);
     }
@@ -346,6 +357,24 @@ fn check_scheme(request: &Request) -> Result<(), Unfit> {
         Ok(uri) if uri.is_sip() => Ok(()),
         _ => Err(Unfit::Scheme),
     }
+}
+
+/// Whether an INVITE can be answered in what its sender understands.
+// RFC 3261 §21.4.7: "The resource identified by the request is only capable of generating
+// response entities that have content characteristics not acceptable
+// according to the Accept header field sent in the request."
+// RFC 3261 §20.1: "if no Accept header
+// field is present, the server SHOULD assume a default value of
+// application/sdp"
+fn check_accept(request: &Request) -> Result<(), Unfit> {
+    if *request.method() != Method::Invite || !request.headers().contains(HeaderName::Accept) {
+        return Ok(());
+    }
+    let mut lines = request.get_all::<Accept>();
+    // RFC 3261 §8.2.2: "A UAS SHOULD ignore any malformed
+    // header fields that are not necessary for processing requests."
+    let fits = lines.any(|line| line.map_or(true, |accept| accept.accepts("application", "sdp")));
+    if fits { Ok(()) } else { Err(Unfit::NoAcceptableAnswer) }
 }
 
 /// Whether a character may stand in a `token` (RFC 3261 §25.1).

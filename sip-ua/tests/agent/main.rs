@@ -18,3 +18,4 @@ mod incoming;
 mod offers;
 mod registrations;
 mod requests;
+mod torture;
