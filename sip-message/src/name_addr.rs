@@ -187,10 +187,11 @@ impl<'a> NameAddr<'a> {
         if plain { NameAddr::new(&self.uri()).with_params_of(&self).unwrap_or(self) } else { self }
     }
 
-    fn with_params_of(self, other: &NameAddr<'_>) -> Option<NameAddr<'static>> {
+    /// With the header parameters of `other` after its own.
+    pub(crate) fn with_params_of(self, other: &NameAddr<'_>) -> Result<NameAddr<'static>, Fault> {
         let mut text = self.text.into_owned();
         text.extend_from_slice(other.parts.params.of(&other.text));
-        NameAddr::from_vec(text, Form::NameAddr).ok()
+        NameAddr::from_vec(text, Form::NameAddr)
     }
 
     /// As it is written.

@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::HeaderErrorKind;
 use crate::scan::{self, Cursor, Fault, RawParam, Span, TOKEN};
+use crate::{Feature, HeaderErrorKind};
 
 /// A parameter of a header field value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,12 @@ impl<'a> Params<'a> {
     /// Of a text that was parsed before and that begins with a parameter.
     pub(crate) fn bare(text: &'a [u8]) -> Self {
         Self { bare: true, ..Self::new(text) }
+    }
+
+    /// The feature parameters among those that are left (RFC 3840 §9): what a user agent can do, in
+    /// a Contact; what it should, in an Accept-Contact; what is on the path, in a Feature-Caps.
+    pub fn features(self) -> impl Iterator<Item = Feature<'a>> {
+        self.filter_map(Feature::new)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which of a callee's user agents the caller wants to reach (RFC 3841).
 
-use super::feature::{Feature, features};
+use super::feature::{self, Feature};
 use super::rule::Rule;
 use super::word::word_header;
 use crate::scan::{Cursor, Fault, Span};
@@ -27,41 +27,30 @@ macro_rules! feature_set {
                 params: Span { start: 1, end: 1 },
             };
 
-            /// The features in order.
-            pub fn features(&self) -> impl Iterator<Item = Feature<'_>> {
-                features(self.params())
-            }
-
-            /// The first feature with this tag, as it is written in a message.
+            /// The first feature of that name, as it is written in a message.
             pub fn feature(&self, name: &str) -> Option<Feature<'_>> {
-                self.param(name).and_then(Feature::of)
+                self.params().features().find(|feature| feature.is(name))
             }
 
-            /// With this feature in place of the first of its tag, or at the end; its value, if it
-            /// has one, in quotes.
+            /// With this feature, its values in quotes and parted by commas; without values, as
+            /// booleans are written.
             ///
             /// # Errors
-            /// The tag must be a base tag of RFC 3840 §9 or begin with `+`, and be a token; the
-            /// value must be without CR and LF.
+            /// The name must be a base tag of RFC 3840 §9 or begin with `+` and a letter; each value
+            /// must be a token or a number such as `#>=5`, with or without a `!` before it.
             pub fn with_feature(
                 &self,
                 name: &str,
-                value: Option<&str>,
+                values: &[&str],
             ) -> Result<$name<'static>, HeaderError> {
                 let header = <$name<'_> as crate::Header>::NAME;
-                let text = match value {
-                    Some(value) => params::with_quoted_param(&self.text, self.params, name, value),
+                let list = feature::list(name, values)
+                    .map_err(|kind| HeaderError::new(header, kind, self.params.end.into()))?;
+                let text = match list {
+                    Some(list) => params::with_quoted_param(&self.text, self.params, name, &list),
                     None => params::with_param(&self.text, self.params, name, None),
                 };
-                let this =
-                    Self::from_vec(text.map_err(|fault| HeaderError::from_fault(header, fault))?)?;
-                match this.feature(name) {
-                    Some(_) => Ok(this),
-                    None => {
-                        let at = this.params.start.into();
-                        Err(HeaderError::new(header, HeaderErrorKind::Parameter, at))
-                    }
-                }
+                Self::from_vec(text.map_err(|fault| HeaderError::from_fault(header, fault))?)
             }
         }
     };

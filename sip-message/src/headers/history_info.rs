@@ -117,9 +117,10 @@ impl<'a> HistoryInfo<'a> {
         if let Some(name) = self.display_name() {
             address = built(HeaderName::HistoryInfo, address.with_display_name(&name))?;
         }
-        self.params().try_fold(HistoryInfo(address), |entry, param| {
-            entry.with_param(param.name(), param.value().as_deref())
-        })
+        let address = address.with_params_of(&self.0);
+        address
+            .map(HistoryInfo)
+            .map_err(|fault| HeaderError::from_fault(HeaderName::HistoryInfo, fault))
     }
 
     /// Where the entry is in the tree of the request's history; `None` also if it is malformed.

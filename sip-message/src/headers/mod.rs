@@ -81,7 +81,7 @@ pub use dialog_reference::{Join, Replaces, TargetDialog};
 pub use diversion::Diversion;
 pub use entity_tag::{SipEtag, SipIfMatch, SuppressIfMatch};
 pub use event::{AllowEvents, Event};
-pub use feature::{Feature, FeatureKind, FeatureValue, FeatureValues};
+pub use feature::{Feature, FeatureKind, FeatureValue};
 pub use feature_caps::FeatureCaps;
 pub use geolocation::{Geolocation, GeolocationError, GeolocationRouting};
 pub use history_info::{HistoryIndex, HistoryInfo};
