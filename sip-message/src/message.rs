@@ -16,6 +16,7 @@ mod fragment;
 mod frame;
 mod headers;
 mod parse;
+mod routing;
 #[cfg(test)]
 mod tests;
 mod validate;

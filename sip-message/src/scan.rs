@@ -151,6 +151,32 @@ pub(crate) fn after(text: &[u8], class: u16) -> &[u8] {
     rest
 }
 
+/// How many bytes stand before the first control character, which CR and LF are.
+#[inline]
+pub(crate) fn until_control(text: &[u8]) -> usize {
+    // Sixteen bytes at a look, which is one comparison of vectors.
+    let (blocks, rest) = text.as_chunks::<16>();
+    let mut at = 0usize;
+    for block in blocks {
+        if block.iter().fold(false, |found, &byte| found | (byte < b' ')) {
+            return at.wrapping_add(first_control(u128::from_le_bytes(*block)));
+        }
+        at = at.wrapping_add(16);
+    }
+    at.wrapping_add(rest.iter().position(|&byte| byte < b' ').unwrap_or(rest.len()))
+}
+
+/// Which of sixteen bytes, the first the lowest, is the first control character.
+#[inline]
+fn first_control(bytes: u128) -> usize {
+    const SPACES: u128 = u128::from_ne_bytes([b' '; 16]);
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    // A byte below a space borrows, which sets its high bit; so may the bytes above it, but they
+    // are not asked.
+    let below = bytes.wrapping_sub(SPACES) & !bytes & HIGH;
+    below.trailing_zeros() as usize / 8
+}
+
 /// The text of a span that the grammar holds to ASCII (or that was checked to be UTF-8).
 #[inline]
 pub(crate) fn ascii(bytes: &[u8]) -> &str {

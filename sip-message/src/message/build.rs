@@ -5,8 +5,9 @@ use alloc::boxed::Box;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::edit::{check_raw, put_number, write_line};
-use super::headers::{CORE_FIELDS, Headers, OVERLAID, Slot};
+use super::headers::{HeaderField, Headers, OVERLAID, Slot};
 use super::parse::Version;
+use super::routing::CORE_FIELDS;
 use super::{Request, RequestParts, Response, ResponseParts};
 use crate::header_name::Id;
 use crate::{BuildError, CSeq, Header, HeaderName, Method, StatusCode, Uri, scan};
@@ -297,8 +298,7 @@ impl Draft {
         value: impl FnOnce(&mut BytesMut),
     ) {
         let slot = write_line(&mut self.text, name, value);
-        let line = self.text.get(slot.start as usize..).unwrap_or_default();
-        headers.core.read(headers.slots.len(), &slot, line);
+        headers.core.note(headers.slots.len(), slot.id);
         headers.slots.push(slot);
     }
 
@@ -319,7 +319,7 @@ impl Draft {
             end = slot.start.saturating_add(slot.end);
             let place = (slot.start.saturating_sub(start) as usize).saturating_add(copy_at);
             let copy = Slot { start: place as u32, ..*slot };
-            headers.core.copy(headers.slots.len(), (index, from), slot);
+            headers.core.copy(headers.slots.len(), slot.id, (index, &from.core));
             headers.slots.push(copy);
         }
         self.put_run(headers, from, start, end);
@@ -334,13 +334,13 @@ impl Draft {
 
     /// Adds a tag to a To that has none.
     fn add_to_tag(&mut self, headers: &mut Headers, tag: &[u8]) {
-        let Some(index) = headers.core.first(Id::To).filter(|_| !headers.core.has_to_tag()) else {
-            return;
-        };
+        let Some(index) = headers.core.first(Id::To) else { return };
         let Some(slot) = headers.slots.get_mut(index) else { return };
-        let line = self.text.get(slot.start as usize..).unwrap_or_default();
-        let line = line.get(..slot.end as usize).unwrap_or_default();
-        let value = usize::from(slot.value).saturating_add(slot.value_of(line).len());
+        let to = HeaderField::new(&self.text, *slot);
+        if headers.core.tag(&to).len != 0 {
+            return;
+        }
+        let value = usize::from(slot.value).saturating_add(to.value().len());
         let at = (slot.start as usize).saturating_add(value);
         let added = TAG.len().saturating_add(tag.len());
         slot.end = slot.end.saturating_add(added as u32);
@@ -354,9 +354,7 @@ impl Draft {
             let new = TAG.iter().chain(tag);
             tail.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
         }
-        let line = self.text.get(slot.start as usize..).unwrap_or_default();
-        let line = line.get(..slot.end as usize).unwrap_or_default();
-        headers.core.add_to_tag(index, &slot, line, tag.len());
+        headers.core.add_to_tag(&HeaderField::new(&self.text, slot), tag.len());
     }
 
     /// Puts `new` in place of what stands between two places, and moves the slots behind it.
@@ -404,7 +402,7 @@ impl Draft {
             HeaderName::ContentType,
         ];
         debug_assert!(once.iter().all(|name| name.id().index() < CORE_FIELDS));
-        match once.into_iter().find(|name| headers.is_repeated(name.id())) {
+        match once.into_iter().find(|name| headers.core.is_repeated(name.id())) {
             Some(name) => Err(BuildError::Repeated(name)),
             None => Ok(()),
         }

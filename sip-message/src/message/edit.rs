@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::headers::{CORE_FIELDS, Headers, OVERLAID, Slot};
+use super::headers::{Headers, OVERLAID, Slot};
 use crate::header_name::Id;
 use crate::{BuildError, Header, HeaderName, scan};
 
@@ -265,41 +265,20 @@ impl Headers {
 
     fn insert(&mut self, at: usize, slot: Slot) {
         self.slots.insert(at.min(self.slots.len()), slot);
-        self.core.inserted(at);
-        self.reread(slot.id, at);
+        self.core.changed(slot.id, &self.slots);
     }
 
     fn replace(&mut self, at: usize, slot: Slot) {
         if let Some(old) = self.slots.get_mut(at) {
             *old = slot;
-            self.reread(slot.id, at);
+            self.core.changed(slot.id, &self.slots);
         }
     }
 
     fn remove_at(&mut self, at: usize) {
         self.overlay_mut();
         let slot = self.slots.remove(at);
-        if self.core.first(slot.id) == Some(at) {
-            self.core.forget(slot.id);
-        }
-        self.core.removed(at);
-        self.reread(slot.id, at);
-    }
-
-    /// Reads a core field anew of which the slot at `at` is new, changed or gone.
-    fn reread(&mut self, id: Id, at: usize) {
-        if id.index() >= CORE_FIELDS {
-            return;
-        }
-        let from = self.core.first(id).unwrap_or(at).min(at);
-        let mut core = self.core.clone();
-        core.forget(id);
-        for (index, slot) in self.slots.iter().enumerate().skip(from) {
-            if slot.id == id {
-                core.read(index, slot, self.field(slot).line());
-            }
-        }
-        self.core = core;
+        self.core.changed(slot.id, &self.slots);
     }
 }
 

@@ -1,5 +1,4 @@
-//! The header fields of a message: slots over one buffer, in wire order, with the routing core
-//! read once.
+//! The header fields of a message: slots over one buffer, in wire order.
 
 use alloc::boxed::Box;
 
@@ -7,16 +6,17 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::edit::Overlay;
+use super::routing::{CORE_FIELDS, Core, Part};
 use crate::header_name::Id;
-use crate::{Header, HeaderError, HeaderName, Method, NameAddr, Via, scan};
+use crate::{Header, HeaderError, HeaderName, Method, Via, scan};
 
 /// The header fields of a message, in the order in which they came.
 ///
 /// Unknown fields, the case of names, compact forms, folds and the order among equal names are all
-/// kept: what is not edited is printed as it came. The *routing core* (top Via, From, To, Call-ID,
-/// CSeq, Max-Forwards, Content-Length) is read once when the message is parsed or built, so that
-/// its accessors cost little; every other field is read when it is asked for, by
-/// [`get`](Self::get).
+/// kept: what is not edited is printed as it came. No value is read before it is asked for, by
+/// [`get`](Self::get) or by name. What [`branch`](Self::branch), the tags, [`cseq`](Self::cseq)
+/// and [`call_id`](Self::call_id) say is kept when it was read once, by them or when the message
+/// was validated.
 ///
 /// ```
 /// use sip_message::{Contact, HeaderName, Limits, Message};
@@ -59,37 +59,6 @@ pub(super) struct Slot {
 /// The bit of [`Slot::start`] that says in which buffer the slot is.
 pub(super) const OVERLAID: u32 = 1 << 31;
 
-/// The header fields that [`Core`] keeps places for: the first of the name table.
-pub(super) const CORE_FIELDS: usize = 16;
-/// The place of a header field that is not there.
-const NONE: u16 = u16::MAX;
-
-/// What the routing core says, read once.
-#[derive(Debug, Clone)]
-pub(super) struct Core {
-    /// The index of the first slot of each core field.
-    first: [u16; CORE_FIELDS],
-    /// A bit for each core field that stands more than once.
-    repeated: u16,
-    /// A bit for each core field whose first line was read in full and is one well-formed value:
-    /// nobody need look again.
-    sound: u16,
-    /// 256 if there is none that can be read.
-    max_forwards: u16,
-    branch: Part,
-    from_tag: Part,
-    to_tag: Part,
-    cseq_method: Part,
-    cseq_number: u32,
-}
-
-/// A part of a slot's line, relative to its start; of length 0 if there is none.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Part {
-    at: u16,
-    pub(super) len: u16,
-}
-
 /// The number and the method of a CSeq header field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CSeqRef<'a> {
@@ -118,13 +87,21 @@ impl CSeqRef<'_> {
 #[derive(Clone, Copy)]
 pub struct HeaderField<'a> {
     line: &'a [u8],
-    slot: Slot,
+    pub(super) slot: Slot,
 }
 
 impl<'a> HeaderField<'a> {
     /// The field that a line is, which stands at `start`; `None` if it is none.
     pub(super) fn read(line: &'a [u8], start: u32) -> Option<Self> {
         Slot::read(line, start).map(|slot| Self { line, slot })
+    }
+
+    /// The field that the slot is of, whose buffer is `text`.
+    #[inline]
+    pub(super) fn new(text: &'a [u8], slot: Slot) -> Self {
+        let start = (slot.start & !OVERLAID) as usize;
+        let line = text.get(start..start.saturating_add(slot.end as usize));
+        Self { line: line.unwrap_or_default(), slot }
     }
 
     /// The name: a standard one whether it stands in full or in compact form.
@@ -143,6 +120,13 @@ impl<'a> HeaderField<'a> {
     #[must_use]
     pub fn value(&self) -> &'a [u8] {
         self.slot.value_of(self.line)
+    }
+
+    /// A part of the line; `None` if it is empty.
+    pub(super) fn part(&self, part: Part) -> Option<&'a str> {
+        let start = usize::from(part.at);
+        let bytes = self.line.get(start..)?.get(..usize::from(part.len))?;
+        core::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
     }
 
     /// The whole line as it came, its line end included.
@@ -174,7 +158,7 @@ impl Headers {
             slots: SmallVec::new(),
             fields_start: fields_start as u32,
             body_start: 0,
-            core: Core::default(),
+            core: Core::new(),
             overlay: None,
         }
     }
@@ -238,40 +222,43 @@ impl Headers {
     /// The Call-ID (RFC 3261 §20.8); `None` if there is none, or if it is not one word.
     #[must_use]
     pub fn call_id(&self) -> Option<&str> {
-        let value = self.core_field(Id::CallId)?.value();
-        let visible = self.is_sound(Id::CallId) || scan::all(value, scan::VISIBLE);
-        visible.then(|| scan::ascii(value))
+        let field = self.core_field(Id::CallId)?;
+        self.core.call_id(&field).then(|| scan::ascii(field.value()))
     }
 
     /// The CSeq (RFC 3261 §20.16); `None` if there is none, or none that can be read.
     #[must_use]
     pub fn cseq(&self) -> Option<CSeqRef<'_>> {
-        let method = self.core_part(Id::CSeq, self.core.cseq_method)?;
-        Some(CSeqRef { number: self.core.cseq_number, method })
+        let field = self.core_field(Id::CSeq)?;
+        let (number, method) = self.core.cseq(&field)?;
+        Some(CSeqRef { number, method: field.part(method)? })
     }
 
     /// The tag of From (RFC 3261 §19.3).
     #[must_use]
     pub fn from_tag(&self) -> Option<&str> {
-        self.core_part(Id::From, self.core.from_tag)
+        let field = self.core_field(Id::From)?;
+        field.part(self.core.tag(&field))
     }
 
     /// The tag of To (RFC 3261 §19.3).
     #[must_use]
     pub fn to_tag(&self) -> Option<&str> {
-        self.core_part(Id::To, self.core.to_tag)
+        let field = self.core_field(Id::To)?;
+        field.part(self.core.tag(&field))
     }
 
     /// The branch of the topmost Via (RFC 3261 §20.42).
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
-        self.core_part(Id::Via, self.core.branch)
+        let field = self.core_field(Id::Via)?;
+        field.part(self.core.branch(&field))
     }
 
     /// Max-Forwards (RFC 3261 §20.22); `None` if there is none, or none of 0 to 255.
     #[must_use]
     pub fn max_forwards(&self) -> Option<u8> {
-        u8::try_from(self.core.max_forwards).ok()
+        number(self.core_field(Id::MaxForwards)?.value())?.try_into().ok()
     }
 
     /// The topmost Via; `None` if there is none, or none that can be read.
@@ -304,34 +291,33 @@ impl Headers {
     #[inline]
     pub(super) fn position(&self, name: HeaderName<'_>) -> Option<usize> {
         let id = name.id();
-        if let Some(&first) = self.core.first.get(id.index()) {
-            return (first != NONE).then_some(usize::from(first));
+        if id.index() < CORE_FIELDS {
+            self.core.first(id)
+        } else {
+            self.position_of_other(id, name)
         }
-        self.position_of_other(id, name)
     }
 
     fn position_of_other(&self, id: Id, name: HeaderName<'_>) -> Option<usize> {
         self.slots.iter().position(|slot| slot.id == id && self.field(slot).is(name))
     }
 
+    #[inline]
     pub(super) fn core_field(&self, id: Id) -> Option<HeaderField<'_>> {
-        let first = *self.core.first.get(id.index())?;
-        self.slots.get(usize::from(first)).map(|slot| self.field(slot))
+        self.slots.get(self.core.first(id)?).map(|slot| self.field(slot))
     }
 
-    /// Whether the first line of a core field is known to be one well-formed value.
+    /// Whether the first line of a field is known to be one well-formed value.
     pub(super) fn is_sound(&self, id: Id) -> bool {
-        self.core.sound & bit(id) != 0
+        if id == Id::MaxForwards {
+            return self.max_forwards().is_some();
+        }
+        self.core_field(id).is_some_and(|field| self.core.is_sound(&field))
     }
 
     /// Whether this is known to be a core field that stands no more than once.
     fn is_once(&self, id: Id) -> bool {
-        id.index() < CORE_FIELDS && !self.is_repeated(id)
-    }
-
-    /// Whether a core field stands more than once.
-    pub(super) fn is_repeated(&self, id: Id) -> bool {
-        self.core.repeated & bit(id) != 0
+        id.index() < CORE_FIELDS && !self.core.is_repeated(id)
     }
 
     #[inline]
@@ -341,18 +327,7 @@ impl Headers {
             (_, Some(overlay)) => &overlay.text[..],
             (_, None) => &[],
         };
-        let start = (slot.start & !OVERLAID) as usize;
-        let line = text.get(start..start.saturating_add(slot.end as usize));
-        HeaderField { line: line.unwrap_or_default(), slot: *slot }
-    }
-
-    fn core_part(&self, id: Id, part: Part) -> Option<&str> {
-        if part.len == 0 {
-            return None;
-        }
-        let start = usize::from(part.at);
-        let bytes = self.core_field(id)?.line.get(start..)?.get(..usize::from(part.len))?;
-        core::str::from_utf8(bytes).ok()
+        HeaderField::new(text, *slot)
     }
 }
 
@@ -382,37 +357,43 @@ impl Slot {
     #[inline]
     pub(super) fn read(line: &[u8], start: u32) -> Option<Self> {
         let colon = find_colon(line)?;
-        let (mut name, mut rest) = line.split_at_checked(colon)?;
-        // RFC 3261 §7.3.1: "The formal grammar for a message-header specified in Section 25 allows
-        // for an arbitrary amount of whitespace on either side of the colon"
-        while let [shorter @ .., b' ' | b'\t'] = name {
-            name = shorter;
-        }
-        let id = Id::lookup(name);
-        // A name of the table is a token.
-        if id == Id::OTHER && !scan::all(name, scan::TOKEN) {
-            return None;
-        }
-        let mut value = colon;
-        while let [_, shorter @ ..] = rest {
-            rest = shorter;
-            value = value.wrapping_add(1);
-            if !rest.first().is_some_and(|&first| scan::is(first, scan::LWS)) {
-                break;
-            }
-        }
-        // An empty value is right behind its colon.
-        if rest.is_empty() {
-            value = colon.wrapping_add(1);
-        }
+        let (name, rest) = line.split_at_checked(colon)?;
+        let (id, name_len) = match Id::lookup(name) {
+            Id::OTHER => Self::other_name(name)?,
+            id => (id, name.len()),
+        };
+        // Mostly one space stands before the value.
+        let space = match rest {
+            [_, b' ', first, ..] if !scan::is(*first, scan::LWS) => 2,
+            [_, after @ ..] => match after.iter().position(|&byte| !scan::is(byte, scan::LWS)) {
+                Some(space) => space.wrapping_add(1),
+                // An empty value is right behind its colon.
+                None => 1,
+            },
+            [] => return None,
+        };
         // A line is no longer than its message, whose length fits 31 bits.
         Some(Self {
             start,
             end: line.len() as u32,
-            value: u16::try_from(value).ok()?,
-            name_len: u8::try_from(name.len()).ok()?,
+            value: u16::try_from(colon.wrapping_add(space)).ok()?,
+            name_len: u8::try_from(name_len).ok()?,
             id,
         })
+    }
+
+    /// The identity and the length of a name that is not in the table as it stands.
+    fn other_name(name: &[u8]) -> Option<(Id, usize)> {
+        let mut trimmed = name;
+        // RFC 3261 §7.3.1: "The formal grammar for a message-header specified in Section 25 allows
+        // for an arbitrary amount of whitespace on either side of the colon"
+        while let [shorter @ .., b' ' | b'\t'] = trimmed {
+            trimmed = shorter;
+        }
+        let id = if trimmed.len() < name.len() { Id::lookup(trimmed) } else { Id::OTHER };
+        // A name of the table is a token.
+        let token = id != Id::OTHER || scan::all(trimmed, scan::TOKEN);
+        token.then_some((id, trimmed.len()))
     }
 
     /// The value in the slot's line.
@@ -442,169 +423,6 @@ fn find_colon(line: &[u8]) -> Option<usize> {
     rest.iter().position(|&byte| byte == b':').map(|found| at.saturating_add(found))
 }
 
-impl Default for Core {
-    fn default() -> Self {
-        Self {
-            first: [NONE; CORE_FIELDS],
-            repeated: 0,
-            sound: 0,
-            max_forwards: 256,
-            branch: Part::default(),
-            from_tag: Part::default(),
-            to_tag: Part::default(),
-            cseq_method: Part::default(),
-            cseq_number: 0,
-        }
-    }
-}
-
-impl Core {
-    /// Takes in a header field: the first of a core field's name is read, another is noted as
-    /// repeated.
-    #[inline]
-    pub(super) fn read(&mut self, index: usize, slot: &Slot, line: &[u8]) {
-        let Some(first) = self.first.get_mut(slot.id.index()) else { return };
-        if *first != NONE {
-            self.repeated |= bit(slot.id);
-            return;
-        }
-        *first = u16::try_from(index).unwrap_or(NONE);
-        if slot.id <= Id::MaxForwards {
-            self.read_value(slot, line);
-        }
-    }
-
-    fn read_value(&mut self, slot: &Slot, line: &[u8]) {
-        let value = slot.value_of(line);
-        let from = usize::from(slot.value);
-        let part = |place: Option<(usize, usize)>| {
-            place.map_or(Part::default(), |(at, len)| Part::new(from.saturating_add(at), len))
-        };
-        // What is well-formed is read once, here; of the rest, what can be told.
-        let sound = match slot.id {
-            Id::Via => match Via::branch_of(value) {
-                Ok((branch, only)) => {
-                    self.branch = part(branch);
-                    only
-                }
-                Err(_) => {
-                    self.branch = find_param(line, slot, b"branch", true);
-                    false
-                }
-            },
-            Id::From | Id::To => {
-                let tag = NameAddr::tag_of(value);
-                let found = match tag {
-                    Ok(tag) => part(tag),
-                    Err(_) => find_param(line, slot, b"tag", false),
-                };
-                *(if slot.id == Id::To { &mut self.to_tag } else { &mut self.from_tag }) = found;
-                tag.is_ok()
-            }
-            Id::CallId => value.len() <= scan::MAX_TEXT && scan::all(value, scan::VISIBLE),
-            Id::CSeq => {
-                let cseq = read_cseq(value);
-                if let Some((number, method, _)) = cseq {
-                    self.cseq_number = number;
-                    self.cseq_method = part(Some(method));
-                }
-                cseq.is_some_and(|(_, _, plain)| plain)
-            }
-            Id::MaxForwards => {
-                let number = number(value);
-                self.max_forwards = number.and_then(|n| u16::try_from(n).ok()).unwrap_or(256);
-                self.max_forwards < 256
-            }
-            _ => false,
-        };
-        if sound {
-            self.sound |= bit(slot.id);
-        }
-    }
-}
-
-impl Core {
-    /// Takes in a copy of a field of other `headers`, which stands at the index with them: what is
-    /// known of it is not read again.
-    pub(super) fn copy(&mut self, index: usize, from: (usize, &Headers), slot: &Slot) {
-        let (at, headers) = from;
-        let other = &headers.core;
-        let Some(first) = self.first.get_mut(slot.id.index()) else { return };
-        if *first != NONE || other.first(slot.id) != Some(at) {
-            return self.read(index, slot, headers.field(slot).line);
-        }
-        *first = u16::try_from(index).unwrap_or(NONE);
-        self.sound |= other.sound & bit(slot.id);
-        match slot.id {
-            Id::Via => self.branch = other.branch,
-            Id::From => self.from_tag = other.from_tag,
-            Id::To => self.to_tag = other.to_tag,
-            Id::CSeq => {
-                self.cseq_number = other.cseq_number;
-                self.cseq_method = other.cseq_method;
-            }
-            Id::MaxForwards => self.max_forwards = other.max_forwards,
-            _ => {}
-        }
-    }
-
-    pub(super) fn has_to_tag(&self) -> bool {
-        self.to_tag.len != 0
-    }
-
-    /// Takes in that a tag of so many bytes was added at the end of To.
-    pub(super) fn add_to_tag(&mut self, index: usize, slot: &Slot, line: &[u8], len: usize) {
-        let end = usize::from(slot.value).saturating_add(slot.value_of(line).len());
-        if self.sound & bit(Id::To) != 0 && end <= scan::MAX_TEXT {
-            self.to_tag = Part::new(end.saturating_sub(len), len);
-        } else {
-            let repeated = self.repeated;
-            self.forget(Id::To);
-            self.read(index, slot, line);
-            self.repeated = repeated;
-        }
-    }
-
-    /// The index of the first slot of a core field.
-    pub(super) fn first(&self, id: Id) -> Option<usize> {
-        self.first.get(id.index()).filter(|&&first| first != NONE).map(|&first| usize::from(first))
-    }
-
-    /// A slot comes before the one at `index`.
-    pub(super) fn inserted(&mut self, index: usize) {
-        for first in self.first.iter_mut().filter(|first| **first != NONE) {
-            *first = first.saturating_add(u16::from(usize::from(*first) >= index));
-        }
-    }
-
-    /// The slot at `index` is gone.
-    pub(super) fn removed(&mut self, index: usize) {
-        for first in self.first.iter_mut().filter(|first| **first != NONE) {
-            *first = first.saturating_sub(u16::from(usize::from(*first) > index));
-        }
-    }
-
-    /// Forgets what is known of a core field.
-    pub(super) fn forget(&mut self, id: Id) {
-        let Some(first) = self.first.get_mut(id.index()) else { return };
-        *first = NONE;
-        self.repeated &= !bit(id);
-        self.sound &= !bit(id);
-        match id {
-            Id::Via => self.branch = Part::default(),
-            Id::From => self.from_tag = Part::default(),
-            Id::To => self.to_tag = Part::default(),
-            Id::CSeq => self.cseq_method = Part::default(),
-            Id::MaxForwards => self.max_forwards = 256,
-            _ => {}
-        }
-    }
-}
-
-fn bit(id: Id) -> u16 {
-    1u16.checked_shl(id.index() as u32).unwrap_or(0)
-}
-
 /// Digits alone, as a number; one too large for 64 bits is the largest.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -614,110 +432,4 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
         byte.is_ascii_digit()
             .then(|| number.saturating_mul(10).saturating_add(u64::from(byte.wrapping_sub(b'0'))))
     })
-}
-
-/// The number of a CSeq, the place of its method, and whether nothing but a space parts them.
-fn read_cseq(value: &[u8]) -> Option<(u32, (usize, usize), bool)> {
-    let digits = value.iter().position(|byte| !byte.is_ascii_digit())?;
-    // RFC 3261 §8.1.1.5: "The sequence number value MUST be expressible as a 32-bit unsigned
-    // integer and MUST be less than 2**31."
-    let number = u32::try_from(number(value.get(..digits)?)?).ok().filter(|&n| n < 1 << 31)?;
-    let after = value.get(digits..)?;
-    let space = after.iter().position(|&byte| !scan::is(byte, scan::LWS))?;
-    let at = digits.saturating_add(space);
-    let method = value.get(at..)?;
-    if space == 0 || !scan::all(method, scan::TOKEN) {
-        return None;
-    }
-    Some((number, (at, method.len()), matches!(after, [b' ', ..]) && space == 1))
-}
-
-impl Part {
-    fn new(at: usize, len: usize) -> Self {
-        match (u16::try_from(at), u16::try_from(len)) {
-            (Ok(at), Ok(len)) => Self { at, len },
-            _ => Self::default(),
-        }
-    }
-}
-
-/// The value of a parameter in the line of an address or a Via that is not well-formed: a token, so
-/// without quotes. What is malformed has no such parameter; [`validate`](crate::Request::validate)
-/// says so.
-#[cold]
-fn find_param(line: &[u8], slot: &Slot, name: &[u8], via: bool) -> Part {
-    let line = scan::trim_end(line);
-    let from = usize::from(slot.value);
-    let mut at = if via { from } else { after_address(line, from) };
-    while let Some(rest) = line.get(at..) {
-        // To the next separator, past quoted strings.
-        let Some(found) = memchr::memchr3(b';', b',', b'"', rest) else { break };
-        at = at.saturating_add(found).saturating_add(1);
-        match rest.get(found) {
-            Some(b';') => {}
-            Some(b'"') => {
-                at = after_quoted(line, at);
-                continue;
-            }
-            // The next value of a list begins.
-            _ if via => break,
-            _ => continue,
-        }
-        at = skip_lws(line, at);
-        let rest = line.get(at..).unwrap_or_default();
-        let Some((found, rest)) = rest.split_at_checked(name.len()) else { break };
-        if !found.eq_ignore_ascii_case(name)
-            || rest.first().is_some_and(|&byte| scan::is(byte, scan::TOKEN))
-        {
-            continue;
-        }
-        at = skip_lws(line, at.saturating_add(name.len()));
-        if line.get(at) == Some(&b'=') {
-            at = skip_lws(line, at.saturating_add(1));
-            let value = line.get(at..).unwrap_or_default();
-            let end = value.iter().position(|&byte| !scan::is(byte, scan::VALUE));
-            return Part::new(at, end.unwrap_or(value.len()));
-        }
-    }
-    Part::default()
-}
-
-/// Where the parameters of an address begin: after `>`, or after the start of an address without
-/// brackets.
-fn after_address(line: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(rest) = line.get(at..) {
-        match memchr::memchr3(b'"', b'<', b';', rest) {
-            Some(found) => at = at.saturating_add(found),
-            None => return line.len(),
-        }
-        match line.get(at) {
-            Some(b'"') => at = after_quoted(line, at.saturating_add(1)),
-            Some(b'<') => {
-                let rest = line.get(at..).unwrap_or_default();
-                return at.saturating_add(memchr::memchr(b'>', rest).unwrap_or(rest.len()));
-            }
-            _ => return at,
-        }
-    }
-    line.len()
-}
-
-/// The place after the quote that ends the string whose inside begins at `at`.
-fn after_quoted(line: &[u8], mut at: usize) -> usize {
-    while let Some(rest) = line.get(at..) {
-        let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { break };
-        at = at.saturating_add(found);
-        match line.get(at) {
-            Some(b'"') => return at.saturating_add(1),
-            _ => at = at.saturating_add(2),
-        }
-    }
-    line.len()
-}
-
-fn skip_lws(line: &[u8], from: usize) -> usize {
-    let rest = line.get(from..).unwrap_or_default();
-    let len = rest.iter().position(|&byte| !scan::is(byte, scan::LWS)).unwrap_or(rest.len());
-    from.saturating_add(len)
 }

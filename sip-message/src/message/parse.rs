@@ -12,7 +12,7 @@ use super::headers::{Headers, Slot, number};
 use super::{Message, Request, RequestParts, Response, ResponseParts};
 use crate::header_name::Id;
 use crate::{
-    HeaderName, Limits, Method, ParseError, ParseErrorKind, Refusal, RefusalKind, StatusCode,
+    HeaderName, Limits, Method, ParseError, ParseErrorKind, Refusal, RefusalKind, StatusCode, scan,
 };
 
 /// Reads the one message of a datagram, or one message that was framed off a stream.
@@ -225,92 +225,63 @@ impl StartLine {
 }
 
 impl Headers {
-    /// Reads the header fields that begin at `fields_start`, and frames the body.
+    /// Splits the head into header fields, and frames the body.
     pub(super) fn read(&mut self, limits: &Limits, problem: &mut Problem) {
         let text = &self.bytes[..];
-        let fields_start = self.fields_start as usize;
         let mut length = ContentLength::Absent;
-        let mut lines = Lines::new(text, fields_start);
+        let mut lines = Lines::new(text, self.fields_start as usize);
         let max_fields = limits.header_fields.min(usize::from(u16::MAX).saturating_sub(1));
         let refuse = |status, kind, at| Refusal::new(status, kind, at);
         let body_start = loop {
-            let start = lines.at;
-            match lines.next() {
-                Line::Field(line) => {
-                    if line.len() > limits.header_bytes {
-                        let status = StatusCode::MESSAGE_TOO_LARGE;
-                        problem.note(refuse(status, RefusalKind::FieldTooLong, start));
-                        continue;
-                    }
-                    let Some(slot) = Slot::read(line, start as u32) else {
-                        let status = StatusCode::BAD_REQUEST;
-                        problem.note(refuse(status, RefusalKind::FieldLine, start));
-                        continue;
-                    };
-                    if self.slots.len() >= max_fields {
-                        let status = StatusCode::MESSAGE_TOO_LARGE;
-                        problem.note(refuse(status, RefusalKind::TooManyFields, start));
-                        // Where the head ends is still to be found, at one look a line.
-                        continue;
-                    }
-                    self.core.read(self.slots.len(), &slot, line);
-                    if slot.id == Id::ContentLength {
-                        length = length.and(slot.value_of(line), start);
-                    }
-                    self.slots.push(slot);
-                }
-                Line::HeadEnd => break lines.at,
+            let start = lines.at();
+            let line = match lines.next() {
+                Line::Field(line) => line,
+                Line::HeadEnd => break lines.at(),
                 Line::End => {
                     let status = StatusCode::BAD_REQUEST;
                     problem.note(refuse(status, RefusalKind::HeadNotEnded, start));
-                    break lines.at;
+                    break start;
                 }
+            };
+            if line.len() > limits.header_bytes {
+                let status = StatusCode::MESSAGE_TOO_LARGE;
+                problem.note(refuse(status, RefusalKind::FieldTooLong, start));
+                continue;
             }
+            let Some(slot) = Slot::read(line, start as u32) else {
+                let status = StatusCode::BAD_REQUEST;
+                problem.note(refuse(status, RefusalKind::FieldLine, start));
+                continue;
+            };
+            let index = self.slots.len();
+            if index >= max_fields {
+                let status = StatusCode::MESSAGE_TOO_LARGE;
+                problem.note(refuse(status, RefusalKind::TooManyFields, start));
+                // Where the head ends is still to be found, at one look a line.
+                continue;
+            }
+            self.core.note(index, slot.id);
+            if slot.id == Id::ContentLength {
+                length = length.and(slot.value_of(line), start);
+            }
+            self.slots.push(slot);
         };
-        let head = text.get(fields_start..body_start).unwrap_or_default();
-        if memchr::memchr_iter(b'\r', head).count() != lines.crs {
-            problem.note(bare_cr(head, fields_start));
+        if let Some(at) = lines.bare_cr {
+            problem.note(refuse(StatusCode::BAD_REQUEST, RefusalKind::BareCr, at));
         }
         if body_start > limits.head_bytes {
             let status = StatusCode::MESSAGE_TOO_LARGE;
             problem.note(refuse(status, RefusalKind::HeadTooLarge, limits.head_bytes));
         }
         let present = text.len().saturating_sub(body_start);
-        // RFC 3261 §18.3: "In the case of message-oriented transports (such as UDP), if the message has
-        // a Content-Length header field, the message body is assumed to contain that many bytes."
-        let wanted = match length {
-            // RFC 3261 §18.3: "If the message has no Content-Length header field, the message body is
-            // assumed to end at the end of the transport packet."
-            ContentLength::Absent => present,
-            ContentLength::Is(wanted, at) => {
-                // RFC 3261 §18.3: "If the transport packet ends before the end of the message body,
-                // this is considered an error."
-                if wanted > present as u64 {
-                    let kind = RefusalKind::BodyTooShort;
-                    problem.note(Refusal::of(HeaderName::ContentLength, kind, at));
-                }
-                usize::try_from(wanted).unwrap_or(present)
-            }
-            ContentLength::Bad(refusal) => {
-                problem.note(refusal);
-                present
-            }
-        };
-        // RFC 3261 §18.3: "If there are additional bytes in the transport packet beyond the end of the
-        // body, they MUST be discarded."
+        let wanted = length.of_body(present, problem);
+        // RFC 3261 §18.3: "If there are additional bytes in the transport packet beyond the end of
+        // the body, they MUST be discarded."
         if wanted < present {
             self.bytes.truncate(body_start.saturating_add(wanted));
         }
         self.body_start = body_start as u32;
     }
-}
-
-#[cold]
-fn bare_cr(head: &[u8], fields_start: usize) -> Refusal {
-    let bare = |&at: &usize| head.get(at.saturating_add(1)) != Some(&b'\n');
-    let at = memchr::memchr_iter(b'\r', head).find(bare).unwrap_or(0);
-    let at = fields_start.saturating_add(at);
-    Refusal::new(StatusCode::BAD_REQUEST, RefusalKind::BareCr, at)
 }
 
 /// What Content-Length says: one decision for datagrams and streams.
@@ -341,14 +312,40 @@ impl ContentLength {
             Self::Bad(_) => self,
         }
     }
+
+    /// How many bytes of those present are the body's; or more, if not all of it is there.
+    // RFC 3261 §18.3: "In the case of message-oriented transports (such as UDP), if the message has
+    // a Content-Length header field, the message body is assumed to contain that many bytes."
+    fn of_body(self, present: usize, problem: &mut Problem) -> usize {
+        match self {
+            // RFC 3261 §18.3: "If the message has no Content-Length header field, the message body
+            // is assumed to end at the end of the transport packet."
+            Self::Absent => present,
+            Self::Is(wanted, at) => {
+                // RFC 3261 §18.3: "If the transport packet ends before the end of the message body,
+                // this is considered an error."
+                if wanted > present as u64 {
+                    let kind = RefusalKind::BodyTooShort;
+                    problem.note(Refusal::of(HeaderName::ContentLength, kind, at));
+                }
+                usize::try_from(wanted).unwrap_or(present)
+            }
+            Self::Bad(refusal) => {
+                problem.note(refusal);
+                present
+            }
+        }
+    }
 }
 
 /// The lines of a head, continuation lines joined to what they continue.
 pub(super) struct Lines<'a> {
-    text: &'a [u8],
-    at: usize,
-    /// The CRs that belong to line ends.
-    crs: usize,
+    /// The length of the whole text.
+    len: usize,
+    /// What was not looked at yet.
+    rest: &'a [u8],
+    /// Where the first CR is that ends no line.
+    bare_cr: Option<usize>,
 }
 
 pub(super) enum Line<'a> {
@@ -362,18 +359,21 @@ pub(super) enum Line<'a> {
 
 impl<'a> Lines<'a> {
     /// From a place in `text` on.
-    pub(super) fn new(text: &'a [u8], at: usize) -> Self {
-        Self { text, at, crs: 0 }
+    pub(super) fn new(text: &'a [u8], from: usize) -> Self {
+        let rest = text.get(from..).unwrap_or_default();
+        Self { len: text.len(), rest, bare_cr: None }
     }
 
     /// Where the next line begins.
+    #[inline]
     pub(super) fn at(&self) -> usize {
-        self.at
+        // What is left is a part of the whole.
+        self.len.wrapping_sub(self.rest.len())
     }
 
     /// What has not been read.
     pub(super) fn rest(&self) -> &'a [u8] {
-        self.text.get(self.at..).unwrap_or_default()
+        self.rest
     }
 
     // RFC 3261 §7: "The start-line, each message-header line, and the empty line MUST be terminated
@@ -382,37 +382,34 @@ impl<'a> Lines<'a> {
     // A bare LF is read as one too, as HTTP allows (RFC 9112 §2.2) and others do; a bare CR is not.
     #[inline]
     pub(super) fn next(&mut self) -> Line<'a> {
-        let start = self.at;
-        let rest = match self.text.get(start..) {
-            Some([b'\r', b'\n', ..]) => {
-                self.at = start.wrapping_add(2);
-                self.crs = self.crs.wrapping_add(1);
+        let start = self.rest;
+        let mut rest = match start {
+            [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] => {
+                self.rest = after;
                 return Line::HeadEnd;
             }
-            Some([b'\n', ..]) => {
-                self.at = start.wrapping_add(1);
-                return Line::HeadEnd;
-            }
-            None | Some([]) => return Line::End,
-            Some(rest) => rest,
+            [] => return Line::End,
+            rest => rest,
         };
-        // All sums stay within the text's length: each is of what was found inside it.
-        let mut len = 0usize;
-        let mut tail = rest;
-        // RFC 3261 §7.3.1: "Header fields can be extended over multiple lines by preceding each
-        // extra line with at least one SP or horizontal tab (HT)."
-        while let Some((line, after)) =
-            memchr(b'\n', tail).and_then(|end| tail.split_at_checked(end))
-        {
-            self.crs = self.crs.wrapping_add(usize::from(line.last() == Some(&b'\r')));
-            len = len.wrapping_add(line.len()).wrapping_add(1);
-            tail = after.get(1..).unwrap_or_default();
-            if !matches!(tail, [b' ' | b'\t', ..]) {
-                self.at = start.wrapping_add(len);
-                return Line::Field(rest.get(..len).unwrap_or_default());
-            }
+        loop {
+            rest = match rest.get(scan::until_control(rest)..).unwrap_or_default() {
+                [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] => match after {
+                    // RFC 3261 §7.3.1: "Header fields can be extended over multiple lines by
+                    // preceding each extra line with at least one SP or horizontal tab (HT)."
+                    [b' ' | b'\t', ..] => after,
+                    _ => break rest = after,
+                },
+                [b'\r', after @ ..] => {
+                    let at = self.len.wrapping_sub(after.len()).wrapping_sub(1);
+                    self.bare_cr.get_or_insert(at);
+                    after
+                }
+                [_, after @ ..] => after,
+                [] => break rest = &[],
+            };
         }
-        self.at = self.text.len();
-        Line::Field(rest)
+        self.rest = rest;
+        let len = start.len().wrapping_sub(rest.len());
+        Line::Field(start.get(..len).unwrap_or_default())
     }
 }

@@ -132,7 +132,7 @@ impl Headers {
         self.validate_one::<CallId<'_>>()?;
         self.validate_one::<CSeq>()?;
         self.require(HeaderName::Via)?;
-        if !self.is_sound(Id::Via) || self.is_repeated(Id::Via) {
+        if !self.is_sound(Id::Via) || self.core.is_repeated(Id::Via) {
             self.validate_each::<Via<'_>>()?;
         }
         if self.contains(HeaderName::MaxForwards) {
@@ -177,7 +177,7 @@ impl Headers {
     // message if and only if the entire field-value for that header field is defined as a
     // comma-separated list (that is, if follows the grammar defined in Section 7.3)."
     pub(super) fn once(&self, name: HeaderName<'static>) -> Result<(), Refusal> {
-        if !self.is_repeated(name.id()) {
+        if !self.core.is_repeated(name.id()) {
             return Ok(());
         }
         let second = self.all(name).nth(1).map_or(0, |field| field.offset());

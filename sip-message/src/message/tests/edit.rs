@@ -226,3 +226,22 @@ fn a_response_is_edited_alike() {
     assert_eq!(response.to_bytes(), format!("{expected}hi").as_bytes());
     assert_eq!(response.wire_len(), expected.len() + 2);
 }
+
+#[test]
+fn an_edit_is_seen_though_the_field_was_read_before() {
+    let mut request = request(INVITE);
+    request.validate().unwrap();
+    let headers = request.headers_mut();
+    headers.pop_front(HeaderName::Via);
+    assert_eq!(headers.branch(), Some("z9hG4bKbbb"));
+    headers.set_raw(HeaderName::From, b"<sip:x@example.com>;tag=other").unwrap();
+    headers.set_raw(HeaderName::To, b"<sip:y@example.com>;tag=new").unwrap();
+    assert_eq!((headers.from_tag(), headers.to_tag()), (Some("other"), Some("new")));
+    headers.set_raw(HeaderName::CSeq, b"7 OPTIONS").unwrap();
+    assert_eq!(headers.cseq().map(|cseq| (cseq.number, cseq.method)), Some((7, "OPTIONS")));
+    headers.set_raw(HeaderName::CallId, b"two words").unwrap();
+    assert_eq!(headers.call_id(), None);
+    assert_eq!(request.validate().unwrap_err().header(), Some(HeaderName::CallId));
+    request.headers_mut().set_raw(HeaderName::From, b"<sip:x").unwrap();
+    assert_eq!(request.validate().unwrap_err().header(), Some(HeaderName::From));
+}

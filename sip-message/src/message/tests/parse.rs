@@ -4,7 +4,7 @@ use crate::{
     Contact, HeaderName, Limits, Method, ParseErrorKind, RefusalKind, StatusCode, Subject, Via,
 };
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -269,4 +269,28 @@ fn messages_go_from_thread_to_thread_and_are_no_larger_than_need_be() {
     send_and_sync::<Headers>();
     assert!(size_of::<Request>() <= 672, "{}", size_of::<Request>());
     assert!(size_of::<Response>() <= 672, "{}", size_of::<Response>());
+}
+
+#[test]
+fn what_was_read_once_is_kept_and_may_be_read_by_threads_at_once() {
+    let read = |message: &Request| {
+        let headers = message.headers();
+        let cseq = headers.cseq().map(|cseq| (cseq.number, String::from(cseq.method)));
+        let words = [headers.branch(), headers.from_tag(), headers.to_tag(), headers.call_id()];
+        (words.map(|word| word.map(String::from)), cseq, message.validate().is_ok())
+    };
+    let request = request(INVITE);
+    let other = request.clone();
+    let first = std::thread::scope(|scope| {
+        let threads = [0; 4].map(|_| scope.spawn(|| read(&request)));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    let words = ["z9hG4bKaaa", "1928301774", "", "a84b4c76e66710@pc33.example.com"];
+    let words = words.map(|word| Some(String::from(word)).filter(|word| !word.is_empty()));
+    let expected = (words, Some((314_159, String::from("INVITE"))), true);
+    assert!(first.iter().all(|read| *read == expected), "{first:?}");
+    // A second time, and from clones of before and after.
+    assert!(
+        [&request, &other, &request.clone()].into_iter().all(|message| read(message) == expected)
+    );
 }
