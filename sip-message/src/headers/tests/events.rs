@@ -178,3 +178,53 @@ fn refer_events_at() {
         ("<sip:a>, <sip:b>", Trailing, 7),
     ]);
 }
+
+#[test]
+fn refer_to_and_reply_to() {
+    // RFC 3515 §2.1, but for the second, which has `Call-ID%3D`: that is no header, since a header of a
+    // URI has its `=` as it is.
+    for (text, scheme, host, headers) in [
+        ("sip:alice@atlanta.example.com", "sip", Some("atlanta.example.com"), 0),
+        (
+            "<sip:bob@biloxi.example.net?Accept-Contact=sip:bobsdesk.biloxi.example.net&Call-ID=55432%40alicepc.atlanta.example.com>",
+            "sip",
+            Some("biloxi.example.net"),
+            2,
+        ),
+        (
+            "<sip:dave@denver.example.org?Replaces=12345%40192.168.118.3%3Bto-tag%3D12345%3Bfrom-tag%3D5FFE-3994>",
+            "sip",
+            Some("denver.example.org"),
+            1,
+        ),
+        (
+            "<sip:carol@cleveland.example.org;method=SUBSCRIBE>",
+            "sip",
+            Some("cleveland.example.org"),
+            0,
+        ),
+        ("http://www.ietf.org", "http", None, 0),
+    ] {
+        let target: ReferTo<'_> = good(text);
+        let uri = target.uri();
+        assert_eq!((uri.host_str(), uri.headers().count()), (host, headers), "{text}");
+        assert!(uri.as_str().starts_with(scheme));
+        assert_eq!(target.to_static().to_string(), text);
+    }
+    bad::<ReferTo<'_>>(&[
+        ("", Empty, 0),
+        ("dave", HeaderErrorKind::Uri(UriErrorKind::Scheme), 0),
+        ("sip:a@b?Replaces=1", HeaderErrorKind::AngleBrackets, 7),
+        ("<sip:a@b>, <sip:c@d>", Trailing, 9),
+    ]);
+    // RFC 3261 §20.31
+    let back: ReplyTo<'_> = good("Bob <sip:bob@biloxi.com>;x=1");
+    assert_eq!((back.display_name().as_deref(), back.uri().user()), (Some("Bob"), Some("bob")));
+    assert_eq!(back.params().count(), 1);
+    assert_eq!(ReplyTo::new(&back.uri()).to_string(), "<sip:bob@biloxi.com>");
+    bad::<ReplyTo<'_>>(&[
+        ("", Empty, 0),
+        ("<sip:a@b", HeaderErrorKind::AngleBrackets, 0),
+        ("<sip:a@b>, <sip:c@d>", Trailing, 9),
+    ]);
+}

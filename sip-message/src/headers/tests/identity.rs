@@ -419,3 +419,36 @@ fn user_to_user() -> Result<(), HeaderError> {
     ]);
     Ok(())
 }
+
+proptest! {
+    #[test]
+    fn reasons_that_are_built_are_read_back(text in "[^\r\n]{0,16}", cause: u32) {
+        let built = Reason::new("X").and_then(|r| r.with_cause(cause)).and_then(|r| r.with_text(&text));
+        let built = built.expect("all of it can be written");
+        let line = built.to_string();
+        let read: Reason<'_> = good(&line);
+        prop_assert_eq!(read.cause(), Some(cause));
+        prop_assert_eq!(read.text(), Some(Cow::Borrowed(&text[..])));
+        // The same within the headers of a URI.
+        let uri = Uri::parse(b"sip:a@b;lr").expect("a URI");
+        let entry = HistoryInfo::new(&uri, &HistoryIndex::FIRST).and_then(|e| e.with_reason(&built));
+        let line = entry.expect("all of it can be written").to_string();
+        prop_assert_eq!(good::<HistoryInfo<'_>>(&line).reasons(), [built]);
+    }
+
+    #[test]
+    fn user_to_user_data_are_read_back(data in prop::collection::vec(any::<u8>(), 1..64), text in "[^\r\n]{0,16}") {
+        let line = UserToUser::hex(&data).expect("some data").to_string();
+        prop_assert_eq!(good::<UserToUser<'_>>(&line).decoded(), Some(data));
+        let line = UserToUser::new(&text).expect("no line end").to_string();
+        let read: UserToUser<'_> = good(&line);
+        prop_assert_eq!(read.data(), Cow::Borrowed(&text[..]));
+    }
+
+    #[test]
+    fn session_ids_are_read_back(local: u128, remote: u128) {
+        let line = SessionId::new(local, remote).to_string();
+        let read: SessionId<'_> = good(&line);
+        prop_assert_eq!((read.local(), read.remote()), (local, Some(remote)));
+    }
+}
