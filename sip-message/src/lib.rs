@@ -84,7 +84,7 @@ pub use headers::{
     Allow, AllowEvents, AnswerMode, AuthParam, AuthParams, AuthenticationInfo, Authorization, CSeq,
     CallId, CallInfo, Challenge, Contact, ContentDisposition, ContentEncoding, ContentLanguage,
     ContentLength, ContentType, Credentials, Date, DigestChallenge, DigestInfo, DigestResponse,
-    Disposition, Diversion, Element, Elements, ErrorInfo, Event, Expires, Feature, FeatureCaps,
+    Directive, Diversion, Element, Elements, ErrorInfo, Event, Expires, Feature, FeatureCaps,
     FeatureKind, FeatureValue, FlowTimer, From, Geolocation, GeolocationError, GeolocationRouting,
     HistoryIndex, HistoryInfo, Identity, InReplyTo, InfoPackage, IsupLocation, Join, MaxBreadth,
     MaxForwards, MediaRange, MimeVersion, MinExpires, MinSe, Organization, PAccessNetworkInfo,

@@ -107,7 +107,7 @@ pub use reason::{IsupLocation, Reason};
 pub use refer_events_at::ReferEventsAt;
 pub use refer_sub::ReferSub;
 pub use referred_by::ReferredBy;
-pub use request_disposition::{Disposition, RequestDisposition};
+pub use request_disposition::{Directive, RequestDisposition};
 pub use resource_priority::{AcceptResourcePriority, ResourcePriority};
 pub use retry_after::RetryAfter;
 pub use security_agreement::{SecurityClient, SecurityServer, SecurityVerify};

@@ -12,9 +12,9 @@ use crate::{Header, HeaderError, HeaderErrorKind, HeaderName};
 /// Stands for all directives of one line. Tokens that are no directives are passed over.
 ///
 /// ```
-/// use sip_message::{Disposition, Header, RequestDisposition};
+/// use sip_message::{Directive, Header, RequestDisposition};
 /// let wish = RequestDisposition::parse(b"proxy, recurse, parallel")?;
-/// assert!(wish.contains(Disposition::Parallel) && !wish.contains(Disposition::NoFork));
+/// assert!(wish.contains(Directive::Parallel) && !wish.contains(Directive::NoFork));
 /// # Ok::<(), sip_message::HeaderError>(())
 /// ```
 #[derive(Clone)]
@@ -26,14 +26,14 @@ macro_rules! directives {
     ($($variant:ident $text:literal not $opposite:ident, $doc:literal;)*) => {
         /// One directive of [`RequestDisposition`]. There are no others, on purpose (RFC 3841 §9.1).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Disposition {
+        pub enum Directive {
             $(
                 #[doc = concat!("`", $text, "`: ", $doc, ".")]
                 $variant,
             )*
         }
 
-        impl Disposition {
+        impl Directive {
             /// As it is written.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -80,7 +80,7 @@ impl RequestDisposition<'_> {
     /// There must be one at least, and none twice or with its opposite.
     // RFC 3841 §9.1: "There can only be one directive of each type per request"
     pub fn new(
-        directives: impl IntoIterator<Item = Disposition>,
+        directives: impl IntoIterator<Item = Directive>,
     ) -> Result<RequestDisposition<'static>, HeaderError> {
         let mut found = alloc::vec::Vec::new();
         let error = |kind| HeaderError::new(HeaderName::RequestDisposition, kind, 0);
@@ -93,18 +93,18 @@ impl RequestDisposition<'_> {
         if found.is_empty() {
             return Err(error(HeaderErrorKind::Empty));
         }
-        let names = found.into_iter().map(Disposition::as_str);
+        let names = found.into_iter().map(Directive::as_str);
         let text = write_tokens(HeaderName::RequestDisposition, names)?;
         Ok(RequestDisposition { text: Cow::Owned(text) })
     }
 
     /// The directives in order.
-    pub fn directives(&self) -> impl Iterator<Item = Disposition> {
-        Tokens::new(&self.text).filter_map(Disposition::of)
+    pub fn directives(&self) -> impl Iterator<Item = Directive> {
+        Tokens::new(&self.text).filter_map(Directive::of)
     }
 
     /// Whether this directive is among them, and not its opposite as well.
-    pub fn contains(&self, directive: Disposition) -> bool {
+    pub fn contains(&self, directive: Directive) -> bool {
         self.directives().any(|found| found == directive)
             && !self.directives().any(|found| found == directive.opposite())
     }

@@ -7,13 +7,13 @@ fn request_disposition() -> Result<(), HeaderError> {
     // RFC 3841 §9.1
     let wish: RequestDisposition<'_> = good("proxy, recurse, parallel");
     let read: Vec<_> = wish.directives().collect();
-    assert_eq!(read, [Disposition::Proxy, Disposition::Recurse, Disposition::Parallel]);
-    assert!(wish.contains(Disposition::Recurse) && !wish.contains(Disposition::NoRecurse));
+    assert_eq!(read, [Directive::Proxy, Directive::Recurse, Directive::Parallel]);
+    assert!(wish.contains(Directive::Recurse) && !wish.contains(Directive::NoRecurse));
     assert_eq!(wish.to_static(), wish);
     let odd: RequestDisposition<'_> = good("FORK ,, x-new,\r\n no-fork, Queue");
     assert_eq!(odd.directives().count(), 3);
-    assert!(!odd.contains(Disposition::Fork) && !odd.contains(Disposition::NoFork));
-    assert!(odd.contains(Disposition::Queue));
+    assert!(!odd.contains(Directive::Fork) && !odd.contains(Directive::NoFork));
+    assert!(odd.contains(Directive::Queue));
 
     let every = [
         ("proxy", "redirect"),
@@ -30,12 +30,12 @@ fn request_disposition() -> Result<(), HeaderError> {
             assert_eq!((directive.as_str(), directive.opposite().as_str()), (text, opposite));
         }
     }
-    let built = RequestDisposition::new([Disposition::NoFork, Disposition::NoQueue])?;
+    let built = RequestDisposition::new([Directive::NoFork, Directive::NoQueue])?;
     assert_eq!(built.to_string(), "no-fork, no-queue");
     for (directives, kind) in [
         (&[][..], Empty),
-        (&[Disposition::Fork, Disposition::Fork], DuplicateParameter),
-        (&[Disposition::Fork, Disposition::NoFork], DuplicateParameter),
+        (&[Directive::Fork, Directive::Fork], DuplicateParameter),
+        (&[Directive::Fork, Directive::NoFork], DuplicateParameter),
     ] {
         let error = RequestDisposition::new(directives.iter().copied()).expect_err("ill-formed");
         assert_eq!((error.kind(), error.offset()), (kind, 0));
