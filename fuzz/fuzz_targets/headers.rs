@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         CallId |c| assert!(!c.as_str().is_empty()),
         CallInfo |c| { uri_is_sound(&c.uri()); assert!(c.purpose().is_none_or(|purpose| !purpose.is_empty())); },
         Contact |c| match c.as_name_addr() {
-            Some(address) => { address_is_sound(address); let _ = (c.q(), c.expires()); }
+            Some(address) => { address_is_sound(address); contact_extensions(c); }
             None => assert!(c.is_star()),
         },
         ContentDisposition |c| { assert!(!c.disposition_type().is_empty()); let _ = c.is_required(); params(c.params()); },
@@ -182,7 +182,11 @@ fuzz_target!(|data: &[u8]| {
         Via |v| {
             assert!(!v.sent_by().is_empty() && !v.transport_str().is_empty() && !v.host_str().is_empty());
             assert!(v.branch().is_none_or(|branch| !branch.is_empty()));
-            let _ = (v.host(), v.received(), v.maddr(), v.ttl());
+            let _ = (v.host(), v.received(), v.maddr(), v.ttl(), v.keep(), v.oc(), v.oc_validity());
+            assert!(v.oc_algo().all(|name| !name.is_empty()));
+            if let Some(seq) = v.oc_seq() {
+                assert_eq!(v.with_oc_seq(seq).expect("few digits").oc_seq(), Some(seq));
+            }
             params(v.params());
             let stamped = v.with_param("received", Some("2001:db8::1"));
             assert_eq!(stamped.expect("an address").received(), "2001:db8::1".parse().ok());
@@ -203,6 +207,21 @@ fn address_is_sound(address: &NameAddr<'_>) {
     assert_eq!((named.display_name().as_deref(), named.uri()), (Some("a\"b\\"), address.uri()));
     assert_eq!(named.params().count(), address.params().count());
     assert_eq!(address.without_params().params().count(), 0);
+}
+
+fn contact_extensions(contact: &Contact<'_>) {
+    let _ = (contact.q(), contact.expires(), contact.instance());
+    for gruu in [contact.pub_gruu(), contact.temp_gruu()].into_iter().flatten() {
+        uri_is_sound(&gruu);
+        assert_eq!(contact.with_pub_gruu(&gruu).expect("a SIP URI").pub_gruu(), Some(gruu));
+    }
+    if let Some(id) = contact.reg_id() {
+        assert_eq!(contact.with_reg_id(id).expect("in range").reg_id(), Some(id));
+    }
+    for feature in contact.params().features() {
+        let _ = (feature.is_true(), feature.string());
+        assert!(feature.values().all(|value| !value.as_str().is_empty()));
+    }
 }
 
 fn uri_is_sound(uri: &Uri<'_>) {

@@ -156,6 +156,16 @@ impl<'a> NameAddr<'a> {
         text.and_then(|text| NameAddr::from_vec(text, Form::Any)).map_err(|fault| fault.kind)
     }
 
+    /// With this header parameter, in quotes whatever the value is.
+    pub(crate) fn with_quoted_param(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<NameAddr<'static>, HeaderErrorKind> {
+        let text = params::with_quoted_param(&self.text, self.parts.params, name, value);
+        text.and_then(|text| NameAddr::from_vec(text, Form::Any)).map_err(|fault| fault.kind)
+    }
+
     /// With this tag; see [`with_param`](Self::with_param).
     ///
     /// # Errors

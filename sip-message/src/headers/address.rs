@@ -177,7 +177,7 @@ address_header!(Path, HeaderName::Path, true, Form::NameAddr,
 
 address_header!(ServiceRoute, HeaderName::ServiceRoute, true, Form::NameAddr,
 /// One Service-Route value: a proxy that requests of a registered user are to pass
-/// (RFC 3608 §4).
+/// (RFC 3608 §5).
 ///
 /// ```
 /// use sip_message::{Header, ServiceRoute};

@@ -80,11 +80,16 @@ impl<'a> Contact<'a> {
         name: &str,
         value: Option<&str>,
     ) -> Result<Contact<'static>, HeaderError> {
-        let result = match &self.0 {
-            Some(address) => address.with_param(name, value),
-            None => Err(HeaderErrorKind::Trailing),
-        };
-        built(HeaderName::Contact, result).map(|address| Contact(Some(address)))
+        self.edited(|address| address.with_param(name, value))
+    }
+
+    /// With an address that `edit` makes of this one; `*` has none.
+    pub(super) fn edited(
+        &self,
+        edit: impl FnOnce(&NameAddr<'_>) -> Result<NameAddr<'static>, HeaderErrorKind>,
+    ) -> Result<Contact<'static>, HeaderError> {
+        let edited = self.0.as_ref().ok_or(HeaderErrorKind::Trailing).and_then(edit);
+        built(HeaderName::Contact, edited).map(|address| Contact(Some(address)))
     }
 
     /// The same with a text of its own.

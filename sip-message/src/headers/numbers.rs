@@ -79,7 +79,7 @@ number_header!(MinExpires, u32,
 
 number_header!(FlowTimer, u32,
 /// Flow-Timer: after how many seconds without a keep-alive the server takes a flow for dead
-/// (RFC 5626 §11.3).
+/// (RFC 5626 §10).
 ///
 /// ```
 /// use sip_message::{FlowTimer, Header};

@@ -62,7 +62,7 @@ impl<'a> Header<'a> for RAck {
     const NAME: HeaderName<'static> = HeaderName::RAck;
     const LIST: bool = false;
 
-    // RFC 3262 §8: "RAck = "RAck" HCOLON response-num LWS CSeq-num LWS Method"
+    // RFC 3262 §10: "RAck = "RAck" HCOLON response-num LWS CSeq-num LWS Method"
     fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
         single(Self::NAME, field, |text, cursor| {
             if cursor.is_end() {

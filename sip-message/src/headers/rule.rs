@@ -1,5 +1,7 @@
 //! What a header's grammar says of the parameters that it names.
 
+use alloc::vec::Vec;
+
 use crate::HeaderErrorKind;
 use crate::scan::{self, Cursor, Fault, Span, TOKEN};
 
@@ -11,13 +13,14 @@ pub(super) struct Rule {
     name: &'static str,
     /// Whether what stands after `=` will do; `None` if there is no `=`.
     fits: fn(Option<&[u8]>) -> bool,
+    quoted: bool,
     required: bool,
 }
 
 impl Rule {
     /// A parameter whose value `fits`; it gets the value as it is written, quotes and all.
     pub(super) const fn new(name: &'static str, fits: fn(Option<&[u8]>) -> bool) -> Self {
-        Self { name, fits, required: false }
+        Self { name, fits, quoted: false, required: false }
     }
 
     /// `name`, without a value.
@@ -37,7 +40,9 @@ impl Rule {
 
     /// `name="quoted string"`
     pub(super) const fn quoted(name: &'static str) -> Self {
-        Self::new(name, |value| value.is_some_and(|value| value.first() == Some(&b'"')))
+        let fits: fn(Option<&[u8]>) -> bool =
+            |value| value.is_some_and(|v| v.first() == Some(&b'"'));
+        Self { quoted: true, ..Self::new(name, fits) }
     }
 
     /// The same, and the header is nothing without it.
@@ -74,6 +79,23 @@ pub(super) fn params(text: &[u8], cursor: &mut Cursor<'_>, rules: &[Rule]) -> Re
         return Err(Fault { kind: HeaderErrorKind::Parameter, at: span.end.into() });
     }
     Ok(span)
+}
+
+/// `text` with this parameter in place of the first of its name, or after the last: in quotes if
+/// `rules` say so, or if it is neither a token nor a host. `span` is what the parameters of `text`
+/// span.
+pub(super) fn with_param(
+    text: &[u8],
+    span: Span,
+    rules: &[Rule],
+    name: &str,
+    value: Option<&str>,
+) -> Result<Vec<u8>, Fault> {
+    let quoted = rules.iter().any(|rule| rule.quoted && rule.name.eq_ignore_ascii_case(name));
+    match value {
+        Some(value) if quoted => crate::params::with_quoted_param(text, span, name, value),
+        value => crate::params::with_param(text, span, name, value),
+    }
 }
 
 /// One bit for each rule.

@@ -21,6 +21,7 @@ mod body;
 mod calls;
 mod dialogs;
 mod events;
+mod extensions;
 mod identity;
 mod location;
 mod p_headers;

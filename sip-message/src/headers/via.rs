@@ -92,6 +92,17 @@ impl Via<'_> {
         Self::from_vec(text)
     }
 
+    /// With this parameter, in quotes whatever the value is.
+    pub(super) fn with_quoted_param(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<Via<'static>, HeaderError> {
+        let text = params::with_quoted_param(&self.text, self.parts.params, name, value)
+            .map_err(|fault| HeaderError::from_fault(HeaderName::Via, fault))?;
+        Self::from_vec(text)
+    }
+
     fn from_vec(text: Vec<u8>) -> Result<Via<'static>, HeaderError> {
         let parts = Via::parse(&text)?.parts;
         Ok(Via { text: Cow::Owned(text), parts })

@@ -59,8 +59,8 @@ macro_rules! word_header {
                 self.params().find(|param| param.is(name))
             }
 
-            /// With this parameter in place of the first of its name, or at the end; quoted if it
-            /// is neither a token nor a host.
+            /// With this parameter in place of the first of its name, or at the end; quoted if the
+            /// grammar says so, or if it is neither a token nor a host.
             ///
             /// # Errors
             /// The name must be a token, the value without CR and LF and fit for the name.
@@ -69,7 +69,8 @@ macro_rules! word_header {
                 name: &str,
                 value: Option<&str>,
             ) -> Result<$name<'static>, crate::HeaderError> {
-                let text = crate::params::with_param(&self.text, self.params, name, value);
+                let (text, rules) = (&self.text, $rules);
+                let text = crate::headers::rule::with_param(text, self.params, rules, name, value);
                 Self::from_vec(text.map_err(|fault| {
                     crate::HeaderError::from_fault(<$name<'_> as crate::Header>::NAME, fault)
                 })?)

@@ -59,7 +59,7 @@ fn routes_of_registrations() {
         path.last().map(|p| p.to_string()).as_deref(),
         Some("<sip:P1.EXAMPLEVISITED.COM;lr>")
     );
-    // RFC 3608 §6.4.2
+    // RFC 3608 §6.4.1
     let route: Vec<ServiceRoute<'_>> =
         values(b"<sip:P2.HOME.EXAMPLE.COM;lr>,\r\n    <sip:HSP.HOME.EXAMPLE.COM;lr>")
             .collect::<Result<_, _>>()

@@ -5,17 +5,16 @@ use super::*;
 #[test]
 fn event() -> Result<(), HeaderError> {
     // text, event type, package, templates, id
-    let table: &[(&str, &str, &str, &[&str], Option<&str>)] = &[
-        ("presence", "presence", "presence", &[], None),
+    for (text, event_type, package, templates, id) in [
+        ("presence", "presence", "presence", &[][..], None),
         ("presence.winfo", "presence.winfo", "presence", &["winfo"], None),
         ("a.b.winfo ; id = 7 ;x=y", "a.b.winfo", "a", &["b", "winfo"], Some("7")),
         ("foo;ID=abc", "foo", "foo", &[], Some("abc")),
-    ];
-    for (text, event_type, package, templates, id) in table {
+    ] {
         let event: Event<'_> = good(text);
-        assert_eq!((event.event_type(), event.package(), event.id()), (*event_type, *package, *id));
-        assert_eq!(event.templates().collect::<Vec<_>>(), *templates);
-        assert_eq!(written(&event), *text);
+        assert_eq!((event.event_type(), event.package(), event.id()), (event_type, package, id));
+        assert_eq!(event.templates().collect::<Vec<_>>(), templates);
+        assert_eq!(written(&event), text);
     }
     // RFC 6665 §8.2.1
     let event: Event<'_> = good("foo; id=1234");

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn alert_info() {
-    // RFC 7462 §10.1 has several URIs of one alert in one line.
+    // RFC 7462 §8.2.1, RFC 3261 §20.4
     let tones: Vec<AlertInfo<'_>> = values(
         b"<urn:alert:service:call-waiting>;a=\",\" , <http://www.example.com/sounds/moo.wav,x>",
     )
