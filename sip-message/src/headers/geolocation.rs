@@ -11,7 +11,7 @@ use super::single;
 use super::word::word_header;
 use crate::scan::{Cursor, Fault, Span, TOKEN};
 use crate::uri::escape;
-use crate::{Header, HeaderError, HeaderErrorKind, HeaderName, Scheme, params};
+use crate::{Header, HeaderError, HeaderErrorKind, HeaderName, Scheme};
 
 bracketed_header!(Geolocation, true, &[],
 /// One Geolocation value: a URI of the sender's location, or of the body part that holds it
@@ -69,9 +69,7 @@ impl GeolocationError<'_> {
     /// # Errors
     /// The text must be without CR and LF.
     pub fn with_text(&self, text: &str) -> Result<GeolocationError<'static>, HeaderError> {
-        let text = params::with_quoted_param(&self.text, self.params, "code", text);
-        let error = |fault| HeaderError::from_fault(HeaderName::GeolocationError, fault);
-        Self::from_vec(text.map_err(error)?)
+        self.with_param("code", Some(text))
     }
 
     /// The code.

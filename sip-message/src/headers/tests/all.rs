@@ -35,8 +35,14 @@ macro_rules! promises {
     })* };
 }
 
-pub(super) fn check(text: &[u8]) {
-    promises!(text;
+/// The name that each stands for.
+macro_rules! names {
+    ($none:expr; $($header:ident),* $(,)?) => { [$(<$header as Header>::NAME),*] };
+}
+
+/// Hands every typed header to `$what`.
+macro_rules! every {
+    ($what:ident, $with:expr) => { $what!($with;
         Accept,
         AcceptContact,
         AcceptEncoding,
@@ -136,5 +142,31 @@ pub(super) fn check(text: &[u8]) {
         Via,
         Warning,
         WwwAuthenticate,
-    );
+    ) };
+}
+
+pub(super) fn check(text: &[u8]) {
+    every!(promises, text);
+}
+
+#[test]
+fn every_standard_name_has_its_type() {
+    let typed = every!(names, ());
+    let bare: Vec<_> = HeaderName::standard().filter(|name| !typed.contains(name)).collect();
+    assert_eq!(bare, []);
+    for (at, name) in typed.iter().enumerate() {
+        assert!(!typed.iter().skip(at + 1).any(|other| other == name), "{name} twice");
+    }
+    let of_rfc_3261 = "Accept Accept-Encoding Accept-Language Alert-Info Allow Authentication-Info \
+        Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding \
+        Content-Language Content-Length Content-Type CSeq Date Error-Info Expires From \
+        In-Reply-To Max-Forwards Min-Expires MIME-Version Organization Priority \
+        Proxy-Authenticate Proxy-Authorization Proxy-Require Record-Route Reply-To Require \
+        Retry-After Route Server Subject Supported Timestamp To Unsupported User-Agent Via \
+        Warning WWW-Authenticate";
+    assert_eq!(of_rfc_3261.split_whitespace().count(), 44);
+    for name in of_rfc_3261.split_whitespace() {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a token");
+        assert!(typed.contains(&name), "{name}");
+    }
 }
