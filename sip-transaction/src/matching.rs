@@ -28,10 +28,9 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// `None` if the request has no Via to match by, which validation refuses.
-    pub(crate) fn new(request: &Request) -> Option<Self> {
+    /// Of a request and its topmost Via.
+    pub(crate) fn new(request: &Request, via: &Via<'_>) -> Self {
         let headers = request.headers();
-        let via = headers.top_via()?;
         let mut bytes = SmallVec::new();
         match headers.branch().filter(|branch| without_cookie(branch).is_some()) {
             // RFC 3261 §17.2.3: "the branch parameter in the request is equal to the one in the top Via
@@ -39,11 +38,12 @@ impl Probe {
             // RFC 3261 §17.2.3: "the sent-by value in the top Via of the request is equal to the one in the
             // request that created the transaction, and"
             Some(branch) => {
-                bytes.extend(branch.bytes().map(|byte| byte.to_ascii_lowercase()));
+                bytes.extend_from_slice(branch.as_bytes());
                 bytes.push(0);
-                bytes.extend(via.sent_by().bytes().map(|byte| byte.to_ascii_lowercase()));
+                bytes.extend_from_slice(via.sent_by().as_bytes());
+                bytes.make_ascii_lowercase();
                 let head = bytes.len();
-                Some(Self { bytes, head })
+                Self { bytes, head }
             }
             // RFC 3261 §17.2.3: "If the branch parameter in the top Via header field is not present, or does
             // not contain the magic cookie, the following procedures are used."
@@ -51,19 +51,20 @@ impl Probe {
             // tag, Call-ID, CSeq, and top Via header field match those of the INVITE request which created
             // the transaction."
             None => {
-                let cseq = headers.cseq()?.number;
+                // Validation refuses a request without these.
+                let cseq = headers.cseq().map_or(0, |cseq| cseq.number);
                 bytes.push(0);
-                bytes.extend_from_slice(headers.call_id()?.as_bytes());
+                bytes.extend_from_slice(headers.call_id().unwrap_or_default().as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(headers.from_tag().unwrap_or_default().as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(&cseq.to_be_bytes());
-                write_via(&via, &mut bytes);
+                write_via(via, &mut bytes);
                 let head = bytes.len();
                 bytes.extend_from_slice(headers.to_tag().unwrap_or_default().as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(request.uri_bytes());
-                Some(Self { bytes, head })
+                Self { bytes, head }
             }
         }
     }

@@ -118,7 +118,9 @@ impl Transactions {
         raw: Bytes,
         flow: Flow,
     ) {
-        let Some(probe) = Probe::new(&request) else { return };
+        // Validation refuses a request without a Via.
+        let Some(via) = request.headers().top_via() else { return };
+        let (probe, way_back) = (Probe::new(&request, &via), response_target(&via, &flow));
         let method = request.method();
         if let Some(key) = self.match_request(&probe, method) {
             self.repeated(now, key, request, flow);
@@ -127,13 +129,13 @@ impl Transactions {
         match method {
             // RFC 3261 §13.3.1.4, and RFC 6026 §8.10: an ACK that matches nothing is the core's.
             Method::Ack => self.events.push_back(Event::Ack { key: None, request, flow }),
-            Method::Cancel => self.receive_cancel(now, request, raw, flow, &probe),
+            Method::Cancel => self.receive_cancel(now, request, raw, flow, &probe, way_back),
             method if !self.has_room(eases_the_load(method)) => {
                 self.stats.refused_full += 1;
                 self.refuse(&request, &flow, StatusCode::SERVICE_UNAVAILABLE, None);
             }
             _ => {
-                self.create(now, request, raw, flow, &probe);
+                self.create(now, request, raw, flow, &probe, way_back);
             }
         }
     }
@@ -264,6 +266,7 @@ impl Transactions {
         raw: Bytes,
         flow: Flow,
         probe: &Probe,
+        way_back: (Destination, Option<Target>),
     ) {
         // RFC 3261 §9.2: "assuming that the request method is anything but CANCEL or ACK and applying the
         // transaction matching procedures of Section 17.2.3."
@@ -284,7 +287,7 @@ impl Transactions {
         let response = construct::response(&request, StatusCode::OK, &tag);
         if let Some(response) = response {
             if self.has_room(true) {
-                let key = self.create(now, request.clone(), raw, flow, probe);
+                let key = self.create(now, request.clone(), raw, flow, probe, way_back);
                 // It was made just now.
                 self.respond(now, key, response).ok();
             } else {
@@ -322,11 +325,9 @@ impl Transactions {
         raw: Bytes,
         flow: Flow,
         probe: &Probe,
+        way_back: (Destination, Option<Target>),
     ) -> ServerKey {
-        let (destination, fallback) = match request.headers().top_via() {
-            Some(via) => response_target(&via, &flow),
-            None => (Destination::Flow(flow), None),
-        };
+        let (destination, fallback) = way_back;
         let method = request.method().clone();
         let is_reliable = flow.transport.is_reliable();
         self.stats.transactions += 1;
