@@ -1,12 +1,13 @@
 //! Any bytes as a URI: what is read is printed as it came, its parts are those that a builder gets
-//! from it, and it is equivalent to itself.
+//! from it, and it is equivalent to itself. A telephone number keeps its meaning on its way from a
+//! `tel` URI to a SIP URI and back.
 
 #![no_main]
 
 use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
-use sip_message::Uri;
+use sip_message::{TelephoneSubscriber, Uri};
 
 fuzz_target!(|data: &[u8]| {
     // Two URIs at once, to compare them.
@@ -27,6 +28,13 @@ fuzz_target!(|data: &[u8]| {
     let _ =
         (uri.scheme(), uri.opaque(), uri.user_decoded(), uri.ip(), uri.transport(), uri.maddr());
     let _ = (uri.ttl(), uri.lr(), uri.user_param(), uri.method_param());
+    let _ = (uri.gruu(), uri.ob(), uri.pn_provider(), uri.mailbox(), uri.service());
+    if let Ok(Some(number)) = uri.telephone_subscriber() {
+        telephone(&number);
+    }
+    if let Ok(number) = TelephoneSubscriber::parse(data) {
+        telephone(&number);
+    }
     if let Some(second) = second.and_then(|second| Uri::parse(second).ok()) {
         assert_eq!(uri.is_equivalent(&second), second.is_equivalent(&uri));
     }
@@ -44,6 +52,20 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.user_decoded().as_deref(), Some(&*user));
     }
 });
+
+fn telephone(number: &TelephoneSubscriber<'_>) {
+    assert_eq!(TelephoneSubscriber::parse(number.as_str().as_bytes()).as_ref(), Ok(number));
+    let canonical = number.canonical();
+    assert_eq!(&canonical, number);
+    assert_eq!(canonical.canonical().as_str(), canonical.as_str());
+    // Too long a number has no room for a scheme.
+    let Ok(tel) = Uri::tel(number) else { return };
+    assert_eq!(tel.telephone_subscriber().unwrap().as_ref(), Some(number));
+    let Ok(sip) = Uri::sip("h", None).unwrap().with_telephone_subscriber(number) else { return };
+    let back = sip.telephone_subscriber().unwrap().expect("user=phone");
+    assert_eq!(back.digits(), canonical.digits());
+    assert_eq!(back.params().count(), number.params().count());
+}
 
 type Parts<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<u16>, Vec<Item<'a>>);
 type Item<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);

@@ -23,6 +23,7 @@ mod dialogs;
 mod events;
 mod extensions;
 mod identity;
+mod list;
 mod location;
 mod p_headers;
 mod preferences;

@@ -1,0 +1,141 @@
+//! Writes what the fuzz targets begin with: every string in the tests and the documentation of
+//! `sip-message`, for each target that can read it.
+//!
+//!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- target/fuzz-seeds
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+use bytes::Bytes;
+use list::every_header;
+use sip_message::*;
+
+#[path = "../../sip-message/src/headers/tests/list.rs"]
+mod list;
+
+/// The most seeds of one header: their tables repeat themselves.
+const MAX_OF_ONE: usize = 24;
+
+fn main() -> io::Result<()> {
+    let out: PathBuf = env::args_os().nth(1).expect("a folder to write to").into();
+    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sip-message");
+    let mut texts = Vec::new();
+    for folder in ["src", "tests"] {
+        collect(&sources.join(folder), &mut texts)?;
+    }
+    texts.sort();
+    texts.dedup();
+
+    let mut seeds: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut add = |target, seed: Vec<u8>| seeds.entry(target).or_default().push(seed);
+    let limits = Limits::default();
+    for text in &texts {
+        if Message::parse(Bytes::copy_from_slice(text), &limits).is_ok() {
+            add("message", text.clone());
+            add("stream", [&b"\x11"[..], text].concat());
+            add("stream", [&b"\xff\r\n\r\n"[..], text, text].concat());
+        }
+        if Uri::parse(text).is_ok() {
+            add("uri", text.clone());
+        }
+        let parts = holds(text, b"--b");
+        if parts || SipFrag::parse(Bytes::copy_from_slice(text), &limits).is_ok() {
+            add("body", [&b"multipart/mixed;boundary=b\n"[..], text].concat());
+        }
+    }
+    for (name, reads) in HEADERS {
+        let values = texts.iter().filter(|text| text.len() < 512 && reads(text));
+        for value in values.take(MAX_OF_ONE) {
+            add("headers", [name.as_str().as_bytes(), b": ", value].concat());
+        }
+    }
+    for (target, seeds) in seeds {
+        let folder = out.join(target);
+        fs::create_dir_all(&folder)?;
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("{number:04}")), seed)?;
+        }
+        println!("{target}: {} seeds", seeds.len());
+    }
+    Ok(())
+}
+
+macro_rules! readers {
+    (; $($header:ident),* $(,)?) => {
+        /// Whether a text is a value of each header that says something.
+        const HEADERS: &[(HeaderName<'static>, fn(&[u8]) -> bool)] = &[$(
+            ($header::NAME, |text| $header::parse(text).is_ok() && text.len() > 2)
+        ),*];
+    };
+}
+
+every_header!(readers!());
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The strings of all source files in a folder.
+fn collect(folder: &PathBuf, texts: &mut Vec<Vec<u8>>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, texts)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            strings(&fs::read(&path)?, texts);
+        }
+    }
+    Ok(())
+}
+
+/// The string literals of a source text: roughly, for a seed may be anything.
+fn strings(source: &[u8], texts: &mut Vec<Vec<u8>>) {
+    let mut rest = source;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'"') {
+        let (text, after) = literal(&rest[at + 1..]);
+        // A lone quote in a comment or a character must not swallow the rest of the file.
+        if text.len() > 16_384 || rest[..at].ends_with(b"'") {
+            rest = &rest[at + 1..];
+            continue;
+        }
+        texts.push(text);
+        rest = after;
+    }
+}
+
+/// The bytes of a literal that begins here, and what follows its quote.
+fn literal(mut rest: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut text = Vec::new();
+    loop {
+        match rest {
+            [] => return (text, rest),
+            [b'"', after @ ..] => return (text, after),
+            [b'\\', b'\n', after @ ..] => {
+                // In an example of the documentation the next line is a comment's.
+                rest = after.trim_ascii_start();
+                rest = rest.strip_prefix(b"///").unwrap_or(rest);
+                rest = rest.strip_prefix(b"//!").unwrap_or(rest).trim_ascii_start();
+            }
+            [b'\\', b'x', high, low, after @ ..] => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or(0) as u8;
+                text.push(digit(high) << 4 | digit(low));
+                rest = after;
+            }
+            [b'\\', escaped, after @ ..] => {
+                text.push(match escaped {
+                    b'r' => b'\r',
+                    b'n' => b'\n',
+                    b't' => b'\t',
+                    b'0' => 0,
+                    other => *other,
+                });
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                text.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
