@@ -4,13 +4,16 @@
 use super::rule::{self, Rule};
 use crate::scan::{Cursor, Fault, Span};
 use crate::uri::UriParts;
-use crate::{HeaderErrorKind, Uri};
+use crate::{HeaderErrorKind, Uri, UriErrorKind};
 
 /// `bracketed_header!(Name, list, rules, /// docs)`: the type, its URI and parameters, and its
 /// `Header`. `list`: whether commas part values. `rules`: a `&[Rule]` for the parameters that the
-/// grammar names.
+/// grammar names. With `Sip` after the rules, the URI must be `sip` or `sips`.
 macro_rules! bracketed_header {
     ($name:ident, $list:literal, $rules:expr, $(#[$doc:meta])+) => {
+        crate::headers::bracketed::bracketed_header!($name, $list, $rules, Any, $(#[$doc])+);
+    };
+    ($name:ident, $list:literal, $rules:expr, $schemes:ident, $(#[$doc:meta])+) => {
         $(#[$doc])+
         #[derive(Clone)]
         pub struct $name<'a> {
@@ -22,7 +25,8 @@ macro_rules! bracketed_header {
             /// `<uri>` without parameters.
             ///
             /// # Errors
-            /// With its brackets the URI must take at most 65,535 bytes.
+            /// The URI must be of a scheme that the grammar allows, and take at most 65,535 bytes
+            /// with its brackets.
             pub fn new(uri: &crate::Uri<'_>) -> Result<$name<'static>, crate::HeaderError> {
                 Self::from_vec([b"<", uri.as_bytes(), b">"].concat())
             }
@@ -93,7 +97,9 @@ macro_rules! bracketed_header {
                 field: &'a [u8],
             ) -> Result<(Self, Option<usize>), crate::HeaderError> {
                 crate::headers::first_of(Self::NAME, $list, field, |text, cursor| {
-                    let parts = crate::headers::bracketed::Parts::read(text, cursor, $rules)?;
+                    let schemes = crate::headers::bracketed::Schemes::$schemes;
+                    let parts =
+                        crate::headers::bracketed::Parts::read(text, cursor, schemes, $rules)?;
                     let text = text.get(..parts.params.end.into()).unwrap_or_default();
                     Ok(Self { text: alloc::borrow::Cow::Borrowed(text), parts })
                 })
@@ -106,6 +112,14 @@ macro_rules! bracketed_header {
     };
 }
 pub(super) use bracketed_header;
+
+/// Which URIs a header allows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Schemes {
+    Any,
+    /// `sip` and `sips`.
+    Sip,
+}
 
 /// Where the parts are in the text.
 #[derive(Clone, Copy)]
@@ -120,6 +134,7 @@ impl Parts {
     pub(super) fn read(
         text: &[u8],
         cursor: &mut Cursor<'_>,
+        schemes: Schemes,
         rules: &[Rule],
     ) -> Result<Self, Fault> {
         let open = cursor.fault(HeaderErrorKind::AngleBrackets);
@@ -134,6 +149,9 @@ impl Parts {
             kind: HeaderErrorKind::Uri(error.kind()),
             at: start.saturating_add(error.offset()),
         })?;
+        if schemes == Schemes::Sip && !Uri::from_parts(uri.of(text), uri_parts).is_sip() {
+            return Err(Fault { kind: HeaderErrorKind::Uri(UriErrorKind::NotSip), at: start });
+        }
         cursor.skip(1);
         let params = rule::params(text, cursor, rules)?;
         Ok(Self { uri, uri_parts, params })

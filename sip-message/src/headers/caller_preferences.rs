@@ -89,7 +89,7 @@ word_header!(RejectContact, true, star, &[],
 /// ```
 /// use sip_message::{Header, RejectContact};
 /// let unwanted = RejectContact::parse(b"*;actor=\"msg-taker\";video")?;
-/// assert_eq!(unwanted.feature("actor").expect("it has one").value(), Some("msg-taker"));
+/// assert_eq!(unwanted.feature("actor").expect("it has one").value().as_deref(), Some("msg-taker"));
 /// # Ok::<(), sip_message::HeaderError>(())
 /// ```
 );

@@ -2,10 +2,9 @@ use super::bracketed::bracketed_header;
 
 // RFC 7614 §4.8: "Note that this rule does not allow a full addr-spec as defined in RFC 3261, and it
 // mandates the use of the angle brackets."
-bracketed_header!(ReferEventsAt, false, &[],
-/// Refer-Events-At: where to subscribe to what a REFER brings about (RFC 7614 §4.8).
-///
-/// The URI should be `sip` or `sips`; that it is, is for its user to see.
+bracketed_header!(ReferEventsAt, false, &[], Sip,
+/// Refer-Events-At: where to subscribe to what a REFER brings about (RFC 7614 §4.8), a `sip` or
+/// `sips` URI.
 ///
 /// ```
 /// use sip_message::{Header, ReferEventsAt};

@@ -175,7 +175,10 @@ fn refer_events_at() {
     bad::<ReferEventsAt<'_>>(&[
         ("sip:wsXa9mkHtPcGu8@example.com", HeaderErrorKind::AngleBrackets, 0),
         ("<sip:a>, <sip:b>", Trailing, 7),
+        ("<http://a>", HeaderErrorKind::Uri(UriErrorKind::NotSip), 1),
     ]);
+    let web: Uri<'_> = "http://a".parse().expect("a URI");
+    assert!(ReferEventsAt::new(&web).is_err());
 }
 
 #[test]
