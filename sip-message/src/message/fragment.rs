@@ -9,7 +9,7 @@ use super::headers::Headers;
 use super::parse::Problem;
 use super::{Fields, Message, Request, Response};
 use crate::{
-    CSeq, CallId, Contact, Expires, From, HeaderName, Limits, MaxForwards, Method, ParseError,
+    CSeq, CallId, Contact, From, HeaderName, Limits, MaxForwards, Method, ParseError,
     ParseErrorKind, RecordRoute, Refusal, RefusalKind, Route, StatusCode, To, Via,
 };
 
@@ -156,7 +156,6 @@ impl SipFrag {
         headers.validate_each::<Contact<'_>>()?;
         headers.validate_each::<Route<'_>>()?;
         headers.validate_each::<RecordRoute<'_>>()?;
-        headers.validate_each::<Expires>()?;
         match (self.method(), headers.cseq()) {
             (Some(method), Some(cseq)) if !cseq.is(method) => {
                 let at = headers.offset(HeaderName::CSeq);

@@ -9,9 +9,8 @@ use super::parse::Version;
 use super::{Message, Request, Response};
 use crate::header_name::Id;
 use crate::{
-    CSeq, CallId, Contact, Expires, From, Header, HeaderErrorKind, HeaderName, MaxForwards, Method,
-    MinExpires, RecordRoute, Refusal, RefusalKind, RetryAfter, Route, StatusCode, To, UriErrorKind,
-    Via, Warning,
+    CSeq, CallId, Contact, From, Header, HeaderErrorKind, HeaderName, MaxForwards, Method,
+    RecordRoute, Refusal, RefusalKind, Route, StatusCode, To, UriErrorKind, Via,
 };
 
 impl Request {
@@ -19,8 +18,8 @@ impl Request {
     ///
     /// Checked are the framing and the [`Limits`](crate::Limits) (400, 513), the version (505)
     /// and the Request-URI (400, 414); that To, From, Call-ID, CSeq and Via are there, once but for
-    /// Via, and are what they must be; CSeq's method; and, if there, Max-Forwards, Contact, Route,
-    /// Record-Route and Expires.
+    /// Via, and are what they must be; CSeq's method; and, if there, Max-Forwards, Contact, Route
+    /// and Record-Route. What else is malformed is nobody's business but that of who asks for it.
     ///
     /// # Errors
     /// The first thing that is wrong. An ACK is never answered: a refused one is dropped.
@@ -29,11 +28,11 @@ impl Request {
         if let Some(problem) = &self.parts.problem {
             return Err(self.parts.headers.first_of(problem, || {
                 self.validate_uri()?;
-                self.parts.headers.validate()
+                self.parts.headers.validate_request()
             }));
         }
         self.validate_uri()?;
-        self.parts.headers.validate()?;
+        self.parts.headers.validate_request()?;
         // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
         match self.parts.headers.cseq() {
             Some(cseq) if cseq.is(&self.parts.method) => Ok(()),
@@ -76,7 +75,8 @@ impl Request {
 }
 
 impl Response {
-    /// Whether the response can be worked on: checked as a [`Request`] is, as far as it goes.
+    /// Whether the response can be worked on: checked as a [`Request`] is, as far as it goes. A
+    /// header field of requests is none of it.
     ///
     /// # Errors
     /// The first thing that is wrong. The response is to be discarded (RFC 3261 §18.3, §8.1.3); the
@@ -86,10 +86,7 @@ impl Response {
         if let Some(problem) = &self.parts.problem {
             return Err(self.parts.headers.first_of(problem, || self.parts.headers.validate()));
         }
-        self.parts.headers.validate()?;
-        self.parts.headers.validate_each::<RetryAfter>()?;
-        self.parts.headers.validate_each::<MinExpires>()?;
-        self.parts.headers.validate_each::<Warning>()
+        self.parts.headers.validate()
     }
 }
 
@@ -135,17 +132,25 @@ impl Headers {
         if !self.is_sound(Id::Via) || self.core.is_repeated(Id::Via) {
             self.validate_each::<Via<'_>>()?;
         }
-        if self.contains(HeaderName::MaxForwards) {
-            self.validate_one::<MaxForwards>()?;
-        }
         self.once(HeaderName::ContentType)?;
         self.validate_each::<Contact<'_>>()?;
-        self.validate_each::<Route<'_>>()?;
-        self.validate_each::<RecordRoute<'_>>()?;
+        self.validate_each::<RecordRoute<'_>>()
         // RFC 3261 §16.3: "Any other components, well-formed or not, SHOULD be ignored and
         // remain unchanged when the message is forwarded. For instance, an element would not reject
         // a request because of a malformed Date header field."
-        self.validate_each::<Expires>()
+        //
+        // So RFC 2543's dates in Expires and Retry-After are let pass, and odd warnings.
+    }
+
+    /// And what requests alone have.
+    // RFC 3261 §7.3.2: "If a header field appears in a message not matching its category (such as a
+    // request header field in a response), it MUST be ignored."
+    fn validate_request(&self) -> Result<(), Refusal> {
+        self.validate()?;
+        if self.contains(HeaderName::MaxForwards) {
+            self.validate_one::<MaxForwards>()?;
+        }
+        self.validate_each::<Route<'_>>()
     }
 
     /// What reading the message found wrong, or what `check` finds wrong before that.

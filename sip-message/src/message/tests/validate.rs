@@ -72,20 +72,50 @@ fn cseq_must_be_of_the_request() {
 }
 
 #[test]
-fn numbers_out_of_range_are_400() {
-    for (line, new, name) in [
-        ("Max-Forwards: 70", "Max-Forwards: 256", HeaderName::MaxForwards),
-        ("X-Tenant: one", "Expires: 10000000000000000000000000000000", HeaderName::Expires),
+fn max_forwards_out_of_range_is_400() {
+    let number = RefusalKind::Value(HeaderErrorKind::Number);
+    for value in ["256", "-1", "lots"] {
+        let text = invite_with("Max-Forwards: 70", &format!("Max-Forwards: {value}"));
+        assert_refused(&text, BAD, Some(HeaderName::MaxForwards), number);
+    }
+}
+
+#[test]
+fn what_routes_must_be_right_wherever_it_stands() {
+    let bad = |line: &str| refusal(invite_with("X-Tenant: one", line));
+    let address = RefusalKind::Value(HeaderErrorKind::AngleBrackets);
+    for (line, name) in [
+        ("Route: <sip:a@b>, sip:c@d", HeaderName::Route),
+        ("Record-Route: <sip:a@b>\r\nRecord-Route: sip:c@d", HeaderName::RecordRoute),
+        ("m: <sip:a@b>, <sip:c@d", HeaderName::Contact),
     ] {
-        let number = RefusalKind::Value(HeaderErrorKind::Number);
-        assert_refused(&invite_with(line, new), BAD, Some(name), number);
+        let refusal = bad(line);
+        assert_eq!((refusal.header(), refusal.kind()), (Some(name), address), "{line}");
+        let at = INVITE.find("X-Tenant").unwrap() + line.rfind(['s', '<']).unwrap();
+        // Where a bracket does not close it is the bracket that is named.
+        assert!([at, at - 1].contains(&refusal.offset()), "{line}: {refusal}");
     }
 }
 
 #[test]
 fn a_malformed_field_that_routes_nothing_is_not_refused() {
-    for line in ["Date: Fri, 01 Jan 2010 16:00:00 EST", "Accept: ;;", "Subject: \"", "Allow: a b"] {
+    for line in [
+        "Date: Fri, 01 Jan 2010 16:00:00 EST",
+        "Accept: ;;",
+        "Subject: \"",
+        "Allow: a b",
+        "Expires: 10000000000000000000000000000000",
+        // Of responses.
+        "Retry-After: soon",
+        "Warning: none",
+    ] {
         parse(invite_with("X-Tenant: one", line)).validate().unwrap();
+    }
+    // RFC 3261 §7.3.2: "If a header field appears in a message not matching its category (such as a
+    // request header field in a response), it MUST be ignored."
+    for line in ["Max-Forwards: 300", "Route: sip:a", "Retry-After: 1e3", "Warning: 1812 o \"\""] {
+        let text = OK.replacen("\r\nTo", &format!("\r\n{line}\r\nTo"), 1);
+        response(text).validate().unwrap();
     }
 }
 

@@ -84,24 +84,17 @@ fn scalar02() {
 fn scalarlg() {
     let number = Value(HeaderErrorKind::Number);
     refused(SCALARLG, 400, Some(HeaderName::CSeq), number, "9292394834772304023312 OPTIONS");
-    // Each of the other two alone is enough.
+    // Of the other two only who asks for them need know: a response that is discarded is one that
+    // the client waits for in vain.
     let text = std::str::from_utf8(SCALARLG.bytes).unwrap();
-    for (name, value, kind) in [
-        ("Retry-After", "949302838503028349304023988", HeaderErrorKind::Number),
-        ("Warning", "1812 overture", HeaderErrorKind::Number),
-    ] {
-        let text = text.replace("9292394834772304023312", "35");
-        let text = match name {
-            "Warning" => text.replace("949302838503028349304023988", "9"),
-            _ => text.replace("1812 overture", "399 overture"),
-        };
-        let message = Message::parse(text.clone().into(), &Limits::default()).unwrap();
-        let refusal = message.validate().unwrap_err();
-        assert_eq!((refusal.header().unwrap().as_str(), refusal.kind()), (name, Value(kind)));
-        assert_eq!(refusal.offset(), text.find(value).unwrap());
-    }
-    let response = parse(SCALARLG).unwrap().into_response().unwrap();
-    assert!(response.get::<RetryAfter>().is_err() && response.get::<Warning>().is_err());
+    let text = text.replace("9292394834772304023312", "35");
+    let message = Message::parse(text.into(), &Limits::default()).unwrap();
+    message.validate().unwrap();
+    let response = message.into_response().unwrap();
+    let error = response.get::<RetryAfter>().unwrap_err();
+    assert_eq!((error.header(), error.kind()), (HeaderName::RetryAfter, HeaderErrorKind::Number));
+    let error = response.get::<Warning>().unwrap_err();
+    assert_eq!((error.header(), error.kind()), (HeaderName::Warning, HeaderErrorKind::Number));
 }
 
 // RFC 4475 §3.1.2.6: "An element receiving this request should return a 400
