@@ -307,6 +307,7 @@ static COMPACT: [Id; 26] = compact_forms();
 static BUCKETS: [Id; BUCKET_COUNT] = buckets();
 const BUCKET_COUNT: usize = 512;
 
+#[expect(clippy::cast_possible_truncation, reason = "long names share buckets, and are compared")]
 const fn bucket(len: usize, first: u8, middle: u8, last: u8) -> u16 {
     // `| 0x20` folds the case of letters, and does not part the other bytes of a token.
     let letters = u32::from_le_bytes([len as u8, first, middle, last]) | 0x2020_2000;
@@ -328,7 +329,12 @@ const fn texts() -> [&'static [u8]; COUNT] {
     texts
 }
 
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "compile time"
+)]
 const fn compact_forms() -> [Id; 26] {
     let mut forms = [Id::OTHER; 26];
     let mut id = 0;
@@ -341,7 +347,12 @@ const fn compact_forms() -> [Id; 26] {
     forms
 }
 
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "compile time"
+)]
 const fn buckets() -> [Id; BUCKET_COUNT] {
     let mut buckets = [Id::OTHER; BUCKET_COUNT];
     let mut id = 0;

@@ -51,7 +51,20 @@
 //! `memchr` choose its instructions at run time.
 #![forbid(unsafe_code)]
 #![no_std]
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+// Nothing that a stranger wrote may panic, wrap or be cut short (the workspace's lints are against
+// `unwrap`, `expect`, `panic` and indexing); what is allowed says why it cannot.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::string_slice,
+        clippy::unreachable
+    )
+)]
+#![warn(clippy::allow_attributes_without_reason)]
 
 extern crate alloc;
 #[cfg(test)]

@@ -64,6 +64,7 @@ const fn classes() -> [u16; 256] {
     add(&mut table, b"=,;", URI_HEADER);
     let mut byte = 0;
     while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "byte < 256")]
         let b = byte as u8;
         if b.is_ascii_alphanumeric() {
             set(&mut table, byte, TOKEN | HOST | uri | built);
@@ -183,6 +184,20 @@ pub(crate) fn ascii(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes).unwrap_or_default()
 }
 
+/// A place in a text that was checked to be no longer than [`MAX_TEXT`].
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "of a text of at most 65,535 bytes")]
+pub(crate) fn short(at: usize) -> u16 {
+    at as u16
+}
+
+/// A place in a message: one of 2 GiB or more is refused when it is read, and when it is built.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "of a message shorter than 2 GiB")]
+pub(crate) fn place(at: usize) -> u32 {
+    at as u32
+}
+
 /// A part of a text of at most [`MAX_TEXT`] bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -195,7 +210,7 @@ impl Span {
     #[inline]
     pub(crate) fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= MAX_TEXT);
-        Self { start: start as u16, end: end as u16 }
+        Self { start: short(start), end: short(end) }
     }
 
     #[inline]
@@ -399,10 +414,10 @@ impl<'a> Cursor<'a> {
         }
         self.skip_lws();
         if self.peek() == Some(b';') {
-            span.start = self.at() as u16;
+            span.start = short(self.at());
         }
         while let Some(param) = self.param()? {
-            span.end = param.end as u16;
+            span.end = short(param.end);
             see(param)?;
         }
         Ok(span)

@@ -202,7 +202,7 @@ impl fmt::Display for QValue {
                 let mut digits = [b'0'; 3];
                 let mut left = part;
                 for digit in digits.iter_mut().rev() {
-                    *digit = b'0'.wrapping_add((left % 10) as u8);
+                    *digit = b'0'.wrapping_add(u8::try_from(left % 10).unwrap_or(0));
                     left /= 10;
                 }
                 write!(f, "{whole}.{}", scan::ascii(&digits).trim_end_matches('0'))

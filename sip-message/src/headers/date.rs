@@ -192,24 +192,24 @@ fn date(cursor: &mut Cursor<'_>) -> Result<Date, Fault> {
     })?;
     mark(cursor, b',')?;
     space(cursor)?;
-    let day = digits(cursor, 2, 31)? as u8;
+    let day = digits(cursor, 2, 31)?;
     space(cursor)?;
     let at_month = cursor.fault(HeaderErrorKind::Date);
     let month = name(cursor, |text| {
         MONTHS.iter().position(|name| text.eq_ignore_ascii_case(name.as_bytes()))
     })?;
-    let month = (month as u8).saturating_add(1);
+    let month = u8::try_from(month).unwrap_or(0).saturating_add(1);
     space(cursor)?;
     let year = digits(cursor, 4, 9999)?;
     if day == 0 || day > days_of_month(year, month) {
         return Err(at_month);
     }
     space(cursor)?;
-    let hour = digits(cursor, 2, 23)? as u8;
+    let hour = digits(cursor, 2, 23)?;
     mark(cursor, b':')?;
-    let minute = digits(cursor, 2, 59)? as u8;
+    let minute = digits(cursor, 2, 59)?;
     mark(cursor, b':')?;
-    let second = digits(cursor, 2, 60)? as u8;
+    let second = digits(cursor, 2, 60)?;
     space(cursor)?;
     // RFC 3261 §20.17: "SIP restricts the time zone in SIP-date to "GMT""
     name(cursor, |text| text.eq_ignore_ascii_case(b"GMT").then_some(()))?;
@@ -235,11 +235,11 @@ fn space(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
 }
 
 /// A number of exactly `count` digits up to `max`.
-fn digits(cursor: &mut Cursor<'_>, count: usize, max: u16) -> Result<u16, Fault> {
+fn digits<T: TryFrom<u32>>(cursor: &mut Cursor<'_>, count: usize, max: u32) -> Result<T, Fault> {
     let (start, fault) = (cursor.at(), cursor.fault(HeaderErrorKind::Date));
     let number = cursor.number().map_err(|_| fault)?;
-    if cursor.at().saturating_sub(start) != count || number > max.into() {
+    if cursor.at().saturating_sub(start) != count || number > max {
         return Err(fault);
     }
-    Ok(number as u16)
+    T::try_from(number).map_err(|_| fault)
 }

@@ -152,7 +152,7 @@ impl Parts {
             if scan::same(param.name.of(text), b"info") {
                 break Self::info(text, cursor)?;
             }
-            before.end = param.end as u16;
+            before.end = scan::short(param.end);
         };
         let after = cursor.params(|param| match scan::same(param.name.of(text), b"info") {
             true => {

@@ -99,6 +99,7 @@ pub(super) fn with_param(
 }
 
 /// One bit for each rule.
+#[expect(clippy::cast_possible_truncation, reason = "a header has a handful of rules")]
 fn bit(place: usize) -> u32 {
     1u32.wrapping_shl(place as u32)
 }

@@ -219,7 +219,7 @@ impl Parts {
         if cursor.eat(b':') {
             cursor.skip_lws();
             parts.port = Some(host::take_port(cursor)?);
-            parts.sent_by.end = cursor.at() as u16;
+            parts.sent_by.end = scan::short(cursor.at());
         } else {
             *cursor = after;
         }

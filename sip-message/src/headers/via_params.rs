@@ -162,7 +162,7 @@ impl OcSeq {
         if !digits(whole, 12) || !digits(part, 5) {
             return None;
         }
-        let scale = 10u32.checked_pow(5u32.checked_sub(part.len() as u32)?)?;
+        let scale = 10u32.checked_pow(5u32.checked_sub(part.len().try_into().ok()?)?)?;
         let part = part.parse::<u32>().ok()?.checked_mul(scale)?;
         Some(Self { whole: whole.parse().ok()?, part })
     }

@@ -77,7 +77,7 @@ impl<'a> Header<'a> for Warning<'a> {
         scan::first_value(field, |text, cursor| {
             let at = cursor.fault(HeaderErrorKind::Number);
             let code = match cursor.number()? {
-                code @ 100..=999 if cursor.at() == 3 => code as u16,
+                code @ 100..=999 if cursor.at() == 3 => u16::try_from(code).unwrap_or_default(),
                 _ => return Err(at),
             };
             cursor.skip_lws();

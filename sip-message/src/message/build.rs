@@ -87,7 +87,7 @@ impl RequestBuilder {
         let parts = Box::new(RequestParts {
             method,
             headers: Headers::new(Bytes::new(), text.len()),
-            uri: (from as u32, to as u32),
+            uri: (scan::place(from), scan::place(to)),
             version: Version::SIP_2_0,
             problem: None,
         });
@@ -149,7 +149,7 @@ impl ResponseBuilder {
         let parts = Box::new(ResponseParts {
             status,
             headers: Headers::new(Bytes::new(), text.len()),
-            reason: (from as u32, to as u32),
+            reason: (scan::place(from), scan::place(to)),
             version: Version::SIP_2_0,
             problem: None,
         });
@@ -200,7 +200,7 @@ impl ResponseBuilder {
         let (from, to) = self.parts.reason;
         let (from, to) = (from as usize, to as usize);
         self.draft.replace(&mut self.parts.headers, from, to, reason.as_bytes());
-        self.parts.reason.1 = from.saturating_add(reason.len()) as u32;
+        self.parts.reason.1 = scan::place(from.saturating_add(reason.len()));
         self
     }
 
@@ -318,7 +318,7 @@ impl Draft {
             }
             end = slot.start.saturating_add(slot.end);
             let place = (slot.start.saturating_sub(start) as usize).saturating_add(copy_at);
-            let copy = Slot { start: place as u32, ..*slot };
+            let copy = Slot { start: scan::place(place), ..*slot };
             headers.core.copy(headers.slots.len(), slot.id, (index, &from.core));
             headers.slots.push(copy);
         }
@@ -343,10 +343,10 @@ impl Draft {
         let value = usize::from(slot.value).saturating_add(to.value().len());
         let at = (slot.start as usize).saturating_add(value);
         let added = TAG.len().saturating_add(tag.len());
-        slot.end = slot.end.saturating_add(added as u32);
+        slot.end = slot.end.saturating_add(scan::place(added));
         let slot = *slot;
         for other in headers.slots.iter_mut().filter(|other| other.start as usize >= at) {
-            other.start = other.start.saturating_add(added as u32);
+            other.start = other.start.saturating_add(scan::place(added));
         }
         self.text.put_bytes(0, added);
         if let Some(tail) = self.text.get_mut(at..) {
@@ -364,7 +364,8 @@ impl Draft {
         self.text.put_slice(new);
         let moved = self.text.len();
         self.text.put_slice(&tail);
-        let shift = |start: u32| (start as usize).saturating_sub(to).saturating_add(moved) as u32;
+        let shift =
+            |start: u32| scan::place((start as usize).saturating_sub(to).saturating_add(moved));
         for slot in headers.slots.iter_mut().filter(|slot| slot.start as usize >= to) {
             slot.start = shift(slot.start);
         }
@@ -392,7 +393,7 @@ impl Draft {
             return Err(BuildError::TooLarge);
         }
         headers.bytes = self.text.freeze();
-        headers.body_start = body_start as u32;
+        headers.body_start = scan::place(body_start);
         let once = [
             HeaderName::From,
             HeaderName::To,

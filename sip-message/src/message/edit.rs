@@ -54,11 +54,11 @@ pub(super) fn write_line(
     text.put_slice(b"\r\n");
     let relative = |at: usize| at.saturating_sub(start);
     Slot {
-        start: start as u32,
-        end: relative(text.len()) as u32,
+        start: scan::place(start),
+        end: scan::place(relative(text.len())),
         // A name is at most 255 bytes long: a standard one, or one that `raw_name` passed.
-        value: relative(from) as u16,
-        name_len: name.as_str().len() as u8,
+        value: scan::short(relative(from)),
+        name_len: u8::try_from(name.as_str().len()).unwrap_or(u8::MAX),
         id: name.id(),
     }
 }
@@ -355,7 +355,7 @@ pub(super) fn put_number(out: &mut BytesMut, number: usize) {
     let mut digits = [b'0'; 20];
     let (mut left, mut first) = (number, digits.len());
     for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0'.wrapping_add((left % 10) as u8);
+        *digit = b'0'.wrapping_add(u8::try_from(left % 10).unwrap_or(0));
         first = at;
         left /= 10;
         if left == 0 {

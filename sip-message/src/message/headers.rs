@@ -156,7 +156,7 @@ impl Headers {
         Self {
             bytes,
             slots: SmallVec::new(),
-            fields_start: fields_start as u32,
+            fields_start: scan::place(fields_start),
             body_start: 0,
             core: Core::new(),
             overlay: None,
@@ -375,7 +375,7 @@ impl Slot {
         // A line is no longer than its message, whose length fits 31 bits.
         Some(Self {
             start,
-            end: line.len() as u32,
+            end: scan::place(line.len()),
             value: u16::try_from(colon.wrapping_add(space)).ok()?,
             name_len: u8::try_from(name_len).ok()?,
             id,

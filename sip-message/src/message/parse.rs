@@ -50,7 +50,7 @@ pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseE
             let mut parts = Box::new(RequestParts {
                 method,
                 headers: Headers::new(bytes, fields_start),
-                uri: (from as u32, to as u32),
+                uri: (scan::place(from), scan::place(to)),
                 version,
                 problem: None,
             });
@@ -72,7 +72,7 @@ pub(super) fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseE
             let mut parts = Box::new(ResponseParts {
                 status,
                 headers: Headers::new(bytes, fields_start),
-                reason: (reason.0 as u32, reason.1 as u32),
+                reason: (scan::place(reason.0), scan::place(reason.1)),
                 version,
                 problem: None,
             });
@@ -248,7 +248,7 @@ impl Headers {
                 problem.note(refuse(status, RefusalKind::FieldTooLong, start));
                 continue;
             }
-            let Some(slot) = Slot::read(line, start as u32) else {
+            let Some(slot) = Slot::read(line, scan::place(start)) else {
                 let status = StatusCode::BAD_REQUEST;
                 problem.note(refuse(status, RefusalKind::FieldLine, start));
                 continue;
@@ -280,7 +280,7 @@ impl Headers {
         if wanted < present {
             self.bytes.truncate(body_start.saturating_add(wanted));
         }
-        self.body_start = body_start as u32;
+        self.body_start = scan::place(body_start);
     }
 }
 

@@ -61,7 +61,7 @@ impl Core {
         let Some(first) = self.first.get_mut(id.index()) else { return };
         if *first == NONE {
             // There are fewer slots than that.
-            *first = index as u16;
+            *first = scan::short(index);
         } else {
             self.repeated |= bit(id);
         }
@@ -269,7 +269,7 @@ impl Clone for Bits {
 }
 
 fn bit(id: Id) -> u16 {
-    1u16.checked_shl(id.index() as u32).unwrap_or(0)
+    u32::try_from(id.index()).ok().and_then(|index| 1u16.checked_shl(index)).unwrap_or(0)
 }
 
 impl Part {
@@ -291,7 +291,8 @@ impl Part {
     }
 
     fn from_bits(bits: u32) -> Self {
-        Self { at: (bits >> 16) as u16, len: bits as u16 }
+        let [a, b, c, d] = bits.to_be_bytes();
+        Self { at: u16::from_be_bytes([a, b]), len: u16::from_be_bytes([c, d]) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{UriError, UriErrorKind};
 use crate::HeaderErrorKind;
 use crate::host;
 use crate::scan::{
-    Cursor, Fault, HOST, OPAQUE, PASSWORD_BUILT, Span, TOKEN, URI_HEADER, URI_PARAM, USER,
+    self, Cursor, Fault, HOST, OPAQUE, PASSWORD_BUILT, Span, TOKEN, URI_HEADER, URI_PARAM, USER,
 };
 
 /// Where the parts of a URI are in its text.
@@ -62,7 +62,7 @@ impl UriParts {
         let mut cursor =
             Cursor::new(text).map_err(|fault| UriError::new(UriErrorKind::TooLong, fault.at))?;
         let mut parts = Self { scheme: scheme(&mut cursor)?, ..Self::NONE };
-        parts.colon = cursor.at().saturating_sub(1) as u16;
+        parts.colon = scan::short(cursor.at().saturating_sub(1));
         match parts.scheme {
             SchemeKind::Sip | SchemeKind::Sips => {
                 let start = cursor;
@@ -212,7 +212,7 @@ impl UriParts {
         while cursor.eat(b'%') || (self.user.is_some() && cursor.eat(b'@')) {
             cursor.take(class);
         }
-        let span = Span { end: cursor.at() as u16, ..begun };
+        let span = Span { end: scan::short(cursor.at()), ..begun };
         check_escapes(text, span)?;
         Ok(span.end)
     }
