@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
-use sip_message::{TelephoneSubscriber, Uri};
+use sip_message::{HeaderName, Limits, Message, Method, Request, TelephoneSubscriber, Uri};
 
 fuzz_target!(|data: &[u8]| {
     // Two URIs at once, to compare them.
@@ -42,6 +42,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     assert!(uri.host().is_some(), "checked when it was parsed");
+    request(&uri);
     let same = uri.with_port(uri.port()).expect("nothing was changed");
     assert_eq!(parts(&same), parts(&uri));
     let bare =
@@ -52,6 +53,22 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.user_decoded().as_deref(), Some(&*user));
     }
 });
+
+/// The request that a URI asks for has no line that the URI smuggled in.
+fn request(uri: &Uri<'_>) {
+    let Ok(builder) = Request::builder_from(uri, Method::Options) else { return };
+    let builder = builder
+        .raw(HeaderName::From, "<sip:a@b>;tag=1")
+        .raw(HeaderName::CallId, "1")
+        .raw(HeaderName::CSeq, format!("1 {}", uri.method_param().unwrap_or("OPTIONS".into())));
+    let Ok(request) = builder.build() else { return };
+    let again = Message::parse(request.to_bytes(), &Limits::default()).expect("was built");
+    assert_eq!(again.headers().len().min(256), request.headers().len().min(256));
+    assert!(
+        !again.headers().contains(HeaderName::Via) && !again.headers().contains(HeaderName::Route)
+    );
+    assert_eq!(again.body(), request.body());
+}
 
 fn telephone(number: &TelephoneSubscriber<'_>) {
     assert_eq!(TelephoneSubscriber::parse(number.as_str().as_bytes()).as_ref(), Ok(number));

@@ -215,6 +215,8 @@ pub enum BuildError {
     ContentLength,
     /// A Request-URI that is empty or holds white space.
     RequestUri,
+    /// A method that is no token.
+    Method,
     /// A tag that is no token.
     Tag,
     /// A `multipart` body without a part.
@@ -234,6 +236,7 @@ impl fmt::Display for BuildError {
             Self::LineBreak => f.write_str("a line end inside a value or a reason phrase"),
             Self::ContentLength => f.write_str("Content-Length is written by the message itself"),
             Self::RequestUri => f.write_str("no Request-URI: empty, or white space in it"),
+            Self::Method => f.write_str("a method must be a token"),
             Self::Tag => f.write_str("a tag must be a token"),
             Self::NoPart => f.write_str("a multipart body without a part"),
             Self::TooLarge => f.write_str("too large for a message"),

@@ -44,6 +44,7 @@
 //! | read or build a header field | [`Header`] and the types that implement it |
 //! | read, build or compare a URI | [`Uri`] |
 //! | take a body apart, or put one together | [`Content`], [`MultipartBuilder`] |
+//! | make the request that a URI asks for | [`Request::builder_from`] |
 //! | send a part of a message | [`SipFrag`], [`Response::fragment`] |
 //! | bound what a peer may send | [`Limits`] |
 //!

@@ -14,6 +14,7 @@ mod edit;
 mod fields;
 mod fragment;
 mod frame;
+mod from_uri;
 mod headers;
 mod parse;
 mod routing;

@@ -4,6 +4,7 @@ mod build;
 mod edit;
 mod fragment;
 mod frame;
+mod from_uri;
 mod parse;
 mod validate;
 
