@@ -84,10 +84,13 @@ fn without_a_terminal_there_is_a_line_a_message() {
     let printed = report(false, |report| report.message(&"m", text.as_bytes()));
     assert_eq!(
         printed,
-        "m\treject\t400\t400 Bad Request: To at byte 39: angle brackets are missing or do not close\n"
+        "m\treject\t400\t400 Bad Request: To at byte 39: angle brackets are missing or do not close (RFC 3261 §20.39)\n"
     );
     let printed = report(false, |report| report.message(&"m", b"\r\n"));
-    assert_eq!(printed, "m\treject\tdiscard\tnot SIP at byte 2: no message, only line ends\n");
+    assert_eq!(
+        printed,
+        "m\treject\tdiscard\tnot SIP at byte 2: no message, only line ends (RFC 3261 §7)\n"
+    );
 }
 
 #[test]
@@ -98,7 +101,10 @@ fn a_stream_is_read_to_its_end_or_to_where_it_cannot_be_framed() {
     let printed = read(&stream);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!((lines[0], lines[4]), ("s\tok\trequest OPTIONS", "s\tok\trequest OPTIONS"));
-    assert_eq!(lines[1], "s\treject\t400\t400 Bad Request: To at byte 46: URI: not a host");
+    assert_eq!(
+        lines[1],
+        "s\treject\t400\t400 Bad Request: To at byte 46: URI: not a host (RFC 3261 §20.39)"
+    );
     assert_eq!((lines[2], lines.len()), ("    To: <sip:c@>", 5));
     // A request that cannot be framed is owed an answer, a response is not.
     let unframed = good.replace("Length: 4", "Length: -4");

@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use crate::header::fmt_rule;
 use crate::{HeaderErrorKind, HeaderName, StatusCode, UriErrorKind};
 
 /// Why bytes are no SIP message. No answer is owed to them: there is nobody to address it to.
@@ -39,6 +40,16 @@ impl ParseError {
         self.offset
     }
 
+    /// The rule that is broken, if it is one of the RFC's.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static str> {
+        match self.kind {
+            ParseErrorKind::Empty | ParseErrorKind::StartLine => Some("RFC 3261 §7"),
+            ParseErrorKind::StatusCode => Some("RFC 3261 §7.2"),
+            ParseErrorKind::TooLarge => None,
+        }
+    }
+
     /// The status that a request of this kind is owed: 513 for one that is too large, otherwise
     /// none, since what is no request is dropped.
     #[must_use]
@@ -58,7 +69,8 @@ impl fmt::Display for ParseError {
             ParseErrorKind::StatusCode => "a status code outside 100 to 699",
             ParseErrorKind::TooLarge => "2 GiB or more",
         };
-        write!(f, "not SIP at byte {}: {what}", self.offset)
+        write!(f, "not SIP at byte {}: {what}", self.offset)?;
+        fmt_rule(self.rule(), f)
     }
 }
 
@@ -152,18 +164,64 @@ impl Refusal {
     pub fn kind(&self) -> RefusalKind {
         self.kind
     }
+
+    /// What is wrong, where, in ASCII: `CSeq at byte 312: not a number, or one out of range`.
+    ///
+    /// Fit for the response's reason phrase, which RFC 3261 §21.4.1 wants to say more than "Bad
+    /// Request".
+    #[must_use]
+    pub fn detail(&self) -> impl fmt::Display + use<> {
+        Detail(*self)
+    }
+
+    /// The rule that is broken, if it is one of the RFC's and no limit of ours.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            RefusalKind::StartLineSpace | RefusalKind::StartLine => "RFC 3261 §7",
+            RefusalKind::RequestUri(_) => "RFC 3261 §7.1",
+            RefusalKind::RequestUriHeaders => "RFC 3261 §19.1.1",
+            RefusalKind::Version => "RFC 3261 §7.1",
+            RefusalKind::FieldLine | RefusalKind::Repeated => "RFC 3261 §7.3.1",
+            RefusalKind::BareCr | RefusalKind::HeadNotEnded => "RFC 3261 §7",
+            RefusalKind::MethodMismatch => "RFC 3261 §8.1.1.5",
+            RefusalKind::ContentLength => "RFC 3261 §20.14",
+            RefusalKind::BodyTooShort => "RFC 3261 §18.3",
+            // On a stream, where a datagram may do without.
+            RefusalKind::Missing if self.header == Some(HeaderName::ContentLength) => {
+                "RFC 3261 §18.3"
+            }
+            RefusalKind::Missing => "RFC 3261 §8.1.1",
+            RefusalKind::Value(kind) => return kind.rule(self.header?),
+            RefusalKind::RequestUriTooLong
+            | RefusalKind::FieldTooLong
+            | RefusalKind::TooManyFields
+            | RefusalKind::HeadTooLarge
+            | RefusalKind::MessageTooLarge => return None,
+        })
+    }
 }
 
 impl fmt::Display for Refusal {
-    /// `400 Bad Request: CSeq at byte 312: not a number, or one out of range`.
+    /// `400 Bad Request: CSeq at byte 312: not a number, or one out of range (RFC 3261 §20.16)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.status)?;
-        match (self.header, self.kind) {
+        write!(f, "{}: {}", self.status, self.detail())?;
+        fmt_rule(self.rule(), f)
+    }
+}
+
+/// See [`Refusal::detail`].
+struct Detail(Refusal);
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { header, offset, kind, .. } = self.0;
+        match (header, kind) {
             (Some(header), RefusalKind::Missing) => return write!(f, "{header} is missing"),
-            (Some(header), _) => write!(f, "{header} at byte {}: ", self.offset)?,
-            (None, _) => write!(f, "byte {}: ", self.offset)?,
+            (Some(header), _) => write!(f, "{header} at byte {offset}: ")?,
+            (None, _) => write!(f, "byte {offset}: ")?,
         }
-        write!(f, "{}", self.kind)
+        write!(f, "{kind}")
     }
 }
 

@@ -122,11 +122,27 @@ impl HeaderError {
     pub fn offset(&self) -> usize {
         self.offset
     }
+
+    /// The rule that the value breaks: where the header field, or what it breaks of all header
+    /// fields, is defined.
+    pub fn rule(&self) -> Option<&'static str> {
+        self.kind.rule(self.header)
+    }
 }
 
 impl fmt::Display for HeaderError {
+    /// `CSeq at byte 0: not a number, or one out of range (RFC 3261 §20.16)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}: {}", self.header.as_str(), self.offset, self.kind)
+        write!(f, "{} at byte {}: {}", self.header.as_str(), self.offset, self.kind)?;
+        fmt_rule(self.rule(), f)
+    }
+}
+
+/// Names the rule that is broken, in parentheses.
+pub(crate) fn fmt_rule(rule: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match rule {
+        Some(rule) => write!(f, " ({rule})"),
+        None => Ok(()),
     }
 }
 
@@ -223,6 +239,18 @@ pub enum HeaderErrorKind {
     Base64,
     /// Something after the end of the value.
     Trailing,
+}
+
+impl HeaderErrorKind {
+    /// The rule that a value of this header field breaks.
+    pub(crate) fn rule(self, header: HeaderName<'_>) -> Option<&'static str> {
+        match self {
+            Self::DuplicateParameter => Some("RFC 3261 §7.3.1"),
+            // A limit of ours.
+            Self::TooLong => None,
+            _ => header.defined_in(),
+        }
+    }
 }
 
 impl core::error::Error for HeaderErrorKind {}

@@ -66,6 +66,16 @@ macro_rules! names {
                 }
             }
 
+            /// Where the field is defined, such as `RFC 3261 §20.8`; `None` for a name that is not in
+            /// the table.
+            #[must_use]
+            pub const fn defined_in(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => Some($doc),)*
+                    Self::Other(_) => None,
+                }
+            }
+
             #[inline]
             pub(crate) const fn id(&self) -> Id {
                 match self {

@@ -181,8 +181,7 @@ impl<U: TransactionUser> Endpoint<U> {
     fn refuse(&mut self, request: &Request, flow: &Flow, refusal: &Refusal) {
         tracing::debug!(%refusal, remote = %flow.remote, "refused a request");
         // RFC 3261 §21.4.1: "The Reason-Phrase SHOULD identify the syntax problem in more detail"
-        let reason = refusal.to_string();
-        let reason = reason.split_once(": ").map(|(_, detail)| detail);
-        self.transactions.refuse(request, flow, refusal.status(), reason);
+        let reason = refusal.detail().to_string();
+        self.transactions.refuse(request, flow, refusal.status(), Some(&reason));
     }
 }

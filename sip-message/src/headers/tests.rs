@@ -715,9 +715,12 @@ fn credentials() -> Result<(), HeaderError> {
 #[test]
 fn errors_say_what_and_where() {
     let error = CSeq::parse(b"x").expect_err("no number");
-    assert_eq!(error.to_string(), "CSeq at byte 0: not a number, or one out of range");
+    assert_eq!(
+        error.to_string(),
+        "CSeq at byte 0: not a number, or one out of range (RFC 3261 §20.16)"
+    );
     let error = To::parse(b"<sip:a:b:c>").expect_err("no port");
-    assert_eq!(error.to_string(), "To at byte 7: URI: not a port");
+    assert_eq!(error.to_string(), "To at byte 7: URI: not a port (RFC 3261 §20.39)");
 }
 
 /// Values near to those of headers: pieces of them in any order.

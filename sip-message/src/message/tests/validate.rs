@@ -1,6 +1,8 @@
 use super::{INVITE, OK, invite_with, parse, refusal, response};
 use crate::message::Message;
-use crate::{HeaderErrorKind, HeaderName, Limits, Refusal, RefusalKind, Response, StatusCode};
+use crate::{
+    HeaderErrorKind, HeaderName, Limits, Refusal, RefusalKind, Response, StatusCode, UriErrorKind,
+};
 use alloc::format;
 use alloc::string::ToString;
 
@@ -30,7 +32,10 @@ fn missing_header_fields_are_400() {
     ] {
         let text = INVITE.replacen(&format!("\r\n{line}"), "\r\nX: ", 1);
         assert_refused(&text, BAD, Some(name), RefusalKind::Missing);
-        assert_eq!(refusal(&text).to_string(), format!("400 Bad Request: {name} is missing"));
+        assert_eq!(
+            refusal(&text).to_string(),
+            format!("400 Bad Request: {name} is missing (RFC 3261 §8.1.1)")
+        );
     }
     let no_via = INVITE.replace("Via: ", "X: ").replace("v: ", "X: ");
     assert_refused(&no_via, BAD, Some(HeaderName::Via), RefusalKind::Missing);
@@ -271,4 +276,49 @@ fn what_is_refused_can_be_answered_with_what_is_there() {
             "Content-Length: 0",
         ]
     );
+}
+
+#[test]
+fn a_refusal_names_header_field_place_and_rule() {
+    use RefusalKind as K;
+    // What is put in place of what; the text at fault; the rule.
+    for (kind, line, new, at, rule) in [
+        (K::StartLineSpace, "INVITE ", "INVITE  ", "  sip:", "RFC 3261 §7"),
+        (K::RequestUriHeaders, "example.com SIP", "b?c=d SIP", "?c=d", "RFC 3261 §19.1.1"),
+        (K::RequestUri(UriErrorKind::Host), "@example.com SIP", "@ SIP", " SIP", "RFC 3261 §7.1"),
+        (K::Version, "com SIP/2.0", "com SIP/2.1", "INVITE", "RFC 3261 §7.1"),
+        (K::FieldLine, "X-Tenant: one", "X-Tenant", "X-Tenant\r\n", "RFC 3261 §7.3.1"),
+        (K::BareCr, "X-Tenant: one", "X-Tenant: o\rne", "\rne", "RFC 3261 §7"),
+        (K::Repeated, "X-Tenant: one", "To: <sip:b@c>", "<sip:b@c>", "RFC 3261 §7.3.1"),
+        (K::MethodMismatch, "9  INVITE", "9 BYE", "0314159 BYE", "RFC 3261 §8.1.1.5"),
+        (K::ContentLength, "Content-Length: 4", "l: four", "l: four", "RFC 3261 §20.14"),
+        (K::BodyTooShort, "Content-Length: 4", "l: 5", "l: 5", "RFC 3261 §18.3"),
+        (K::Missing, "CSeq", "X", "v=0\n", "RFC 3261 §8.1.1"),
+        (
+            K::Value(HeaderErrorKind::DuplicateParameter),
+            ";x=y",
+            ";tag=2",
+            "tag=2",
+            "RFC 3261 §7.3.1",
+        ),
+        (K::Value(HeaderErrorKind::Number), ": 70", ": 700", "700", "RFC 3261 §20.22"),
+    ] {
+        let text = invite_with(line, new);
+        let refusal = refusal(&text);
+        assert_eq!((refusal.kind(), refusal.rule()), (kind, Some(rule)), "{new}");
+        assert!(text[refusal.offset()..].starts_with(at), "{refusal}");
+        let (status, detail) = (refusal.status(), refusal.detail().to_string());
+        assert_eq!(refusal.to_string(), format!("{status}: {detail} ({rule})"));
+        assert!(detail.is_ascii());
+        if let Some(header) = refusal.header().filter(|_| kind != K::Missing) {
+            assert!(detail.starts_with(&format!("{header} at byte {}: ", refusal.offset())));
+        }
+    }
+    // A limit is no rule of an RFC.
+    let limits = Limits::default().header_fields(3);
+    let message = Message::parse(INVITE.into(), &limits).unwrap();
+    let refusal = message.validate().unwrap_err();
+    let at = INVITE.find("To: ").unwrap();
+    let expected = format!("513 Message Too Large: byte {at}: too many header fields");
+    assert_eq!((refusal.to_string(), refusal.rule()), (expected, None));
 }

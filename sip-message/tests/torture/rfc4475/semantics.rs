@@ -24,7 +24,7 @@ fn insuf() {
     // What is missing is missing at the end of the head.
     let name = Some(HeaderName::To);
     let refusal = refused(INSUF, 400, name, RefusalKind::Missing, "v=0\r\n");
-    assert_eq!(refusal.to_string(), "400 Bad Request: To is missing");
+    assert_eq!(refusal.to_string(), "400 Bad Request: To is missing (RFC 3261 §8.1.1)");
     let headers = parse(INSUF).unwrap();
     let headers = headers.headers();
     assert_eq!((headers.call_id(), headers.from_tag(), headers.to_tag()), (None, None, None));

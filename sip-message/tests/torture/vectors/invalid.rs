@@ -6,7 +6,7 @@ use super::Vector;
 pub(crate) const BADINV01: Vector = Vector {
     name: "badinv01",
     section: "RFC 4475 §3.1.2.1",
-    verdict: "reject\t400\t400 Bad Request: Via at byte 217: a malformed parameter",
+    verdict: "reject\t400\t400 Bad Request: Via at byte 217: a malformed parameter (RFC 3261 §20.42)",
     bytes: b"\
         INVITE sip:user@example.com SIP/2.0\r\n\
         To: sip:j.user@example.com\r\n\
@@ -33,7 +33,7 @@ pub(crate) const BADINV01: Vector = Vector {
 pub(crate) const CLERR: Vector = Vector {
     name: "clerr",
     section: "RFC 4475 §3.1.2.2",
-    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 320: the body is shorter than this says",
+    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 320: the body is shorter than this says (RFC 3261 §18.3)",
     bytes: b"\
         INVITE sip:user@example.com SIP/2.0\r\n\
         Max-Forwards: 80\r\n\
@@ -60,7 +60,7 @@ pub(crate) const CLERR: Vector = Vector {
 pub(crate) const NCL: Vector = Vector {
     name: "ncl",
     section: "RFC 4475 §3.1.2.3",
-    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 310: not a number of bytes",
+    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 310: not a number of bytes (RFC 3261 §20.14)",
     bytes: b"\
         INVITE sip:user@example.com SIP/2.0\r\n\
         Max-Forwards: 254\r\n\
@@ -87,7 +87,7 @@ pub(crate) const NCL: Vector = Vector {
 pub(crate) const SCALAR02: Vector = Vector {
     name: "scalar02",
     section: "RFC 4475 §3.1.2.4",
-    verdict: "reject\t400\t400 Bad Request: CSeq at byte 174: not a number, or one out of range",
+    verdict: "reject\t400\t400 Bad Request: CSeq at byte 174: not a number, or one out of range (RFC 3261 §20.16)",
     bytes: b"\
         REGISTER sip:example.com SIP/2.0\r\n\
         Via: SIP/2.0/TCP host129.example.com;branch=z9hG4bK342sdfoi3\r\n\
@@ -108,7 +108,7 @@ pub(crate) const SCALAR02: Vector = Vector {
 pub(crate) const SCALARLG: Vector = Vector {
     name: "scalarlg",
     section: "RFC 4475 §3.1.2.5",
-    verdict: "reject\tdiscard\t400 Bad Request: CSeq at byte 198: not a number, or one out of range",
+    verdict: "reject\tdiscard\t400 Bad Request: CSeq at byte 198: not a number, or one out of range (RFC 3261 §20.16)",
     bytes: b"\
         SIP/2.0 503 Service Unavailable\r\n\
         Via: SIP/2.0/TCP host129.example.com;branch=z9hG4bKzzxdiwo34sw;received=192.0.2.129\r\n\
@@ -126,7 +126,7 @@ pub(crate) const SCALARLG: Vector = Vector {
 pub(crate) const QUOTBAL: Vector = Vector {
     name: "quotbal",
     section: "RFC 4475 §3.1.2.6",
-    verdict: "reject\t400\t400 Bad Request: To at byte 41: a quoted string is due here, or does not end",
+    verdict: "reject\t400\t400 Bad Request: To at byte 41: a quoted string is due here, or does not end (RFC 3261 §20.39)",
     bytes: b"\
         INVITE sip:user@example.com SIP/2.0\r\n\
         To: \"Mr. J. User <sip:j.user@example.com>\r\n\
@@ -153,7 +153,7 @@ pub(crate) const QUOTBAL: Vector = Vector {
 pub(crate) const LTGTRURI: Vector = Vector {
     name: "ltgtruri",
     section: "RFC 4475 §3.1.2.7",
-    verdict: "reject\t400\t400 Bad Request: byte 7: Request-URI: no scheme",
+    verdict: "reject\t400\t400 Bad Request: byte 7: Request-URI: no scheme (RFC 3261 §7.1)",
     bytes: b"\
         INVITE <sip:user@example.com> SIP/2.0\r\n\
         To: sip:user@example.com\r\n\
@@ -180,7 +180,7 @@ pub(crate) const LTGTRURI: Vector = Vector {
 pub(crate) const LWSRURI: Vector = Vector {
     name: "lwsruri",
     section: "RFC 4475 §3.1.2.8",
-    verdict: "reject\t400\t400 Bad Request: byte 28: the start line has white space where none may be",
+    verdict: "reject\t400\t400 Bad Request: byte 28: the start line has white space where none may be (RFC 3261 §7)",
     bytes: b"\
         INVITE sip:user@example.com; lr SIP/2.0\r\n\
         To: sip:user@example.com;tag=3xfe-9921883-z9f\r\n\
@@ -207,7 +207,7 @@ pub(crate) const LWSRURI: Vector = Vector {
 pub(crate) const LWSSTART: Vector = Vector {
     name: "lwsstart",
     section: "RFC 4475 §3.1.2.9",
-    verdict: "reject\t400\t400 Bad Request: byte 6: the start line has white space where none may be",
+    verdict: "reject\t400\t400 Bad Request: byte 6: the start line has white space where none may be (RFC 3261 §7)",
     bytes: b"\
         INVITE  sip:user@example.com  SIP/2.0\r\n\
         Max-Forwards: 8\r\n\
@@ -234,7 +234,7 @@ pub(crate) const LWSSTART: Vector = Vector {
 pub(crate) const TRWS: Vector = Vector {
     name: "trws",
     section: "RFC 4475 §3.1.2.10",
-    verdict: "reject\t400\t400 Bad Request: byte 45: the start line has white space where none may be",
+    verdict: "reject\t400\t400 Bad Request: byte 45: the start line has white space where none may be (RFC 3261 §7)",
     bytes: b"\
         OPTIONS sip:remote-target@example.com SIP/2.0  \r\n\
         Via: SIP/2.0/TCP host1.examle.com;branch=z9hG4bK299342093\r\n\
@@ -252,7 +252,7 @@ pub(crate) const TRWS: Vector = Vector {
 pub(crate) const ESCRURI: Vector = Vector {
     name: "escruri",
     section: "RFC 4475 §3.1.2.11",
-    verdict: "reject\t400\t400 Bad Request: byte 27: a Request-URI cannot have header fields",
+    verdict: "reject\t400\t400 Bad Request: byte 27: a Request-URI cannot have header fields (RFC 3261 §19.1.1)",
     bytes: b"\
         INVITE sip:user@example.com?Route=%3Csip:example.com%3E SIP/2.0\r\n\
         To: sip:user@example.com\r\n\
@@ -307,7 +307,7 @@ pub(crate) const BADDATE: Vector = Vector {
 pub(crate) const REGBADCT: Vector = Vector {
     name: "regbadct",
     section: "RFC 4475 §3.1.2.13",
-    verdict: "reject\t400\t400 Bad Request: Contact at byte 265: angle brackets are missing or do not close",
+    verdict: "reject\t400\t400 Bad Request: Contact at byte 265: angle brackets are missing or do not close (RFC 3261 §20.10)",
     bytes: b"\
         REGISTER sip:example.com SIP/2.0\r\n\
         To: sip:user@example.com\r\n\
@@ -325,7 +325,7 @@ pub(crate) const REGBADCT: Vector = Vector {
 pub(crate) const BADASPEC: Vector = Vector {
     name: "badaspec",
     section: "RFC 4475 §3.1.2.14",
-    verdict: "reject\t400\t400 Bad Request: To at byte 206: URI: no scheme",
+    verdict: "reject\t400\t400 Bad Request: To at byte 206: URI: no scheme (RFC 3261 §20.39)",
     bytes: b"\
         OPTIONS sip:user@example.org SIP/2.0\r\n\
         Via: SIP/2.0/UDP host4.example.com:5060;branch=z9hG4bKkdju43234\r\n\
@@ -343,7 +343,7 @@ pub(crate) const BADASPEC: Vector = Vector {
 pub(crate) const BADDN: Vector = Vector {
     name: "baddn",
     section: "RFC 4475 §3.1.2.15",
-    verdict: "reject\t400\t400 Bad Request: To at byte 201: this display name needs quotes",
+    verdict: "reject\t400\t400 Bad Request: To at byte 201: this display name needs quotes (RFC 3261 §20.39)",
     bytes: b"\
         OPTIONS sip:t.watson@example.org SIP/2.0\r\n\
         Via:     SIP/2.0/UDP c.example.com:5060;branch=z9hG4bKkdjuw\r\n\
@@ -360,7 +360,7 @@ pub(crate) const BADDN: Vector = Vector {
 pub(crate) const BADVERS: Vector = Vector {
     name: "badvers",
     section: "RFC 4475 §3.1.2.16",
-    verdict: "reject\t505\t505 Version Not Supported: byte 0: the version is not SIP/2.0",
+    verdict: "reject\t505\t505 Version Not Supported: byte 0: the version is not SIP/2.0 (RFC 3261 §7.1)",
     bytes: b"\
         OPTIONS sip:t.watson@example.org SIP/7.0\r\n\
         Via:     SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw\r\n\
@@ -377,7 +377,7 @@ pub(crate) const BADVERS: Vector = Vector {
 pub(crate) const MISMATCH01: Vector = Vector {
     name: "mismatch01",
     section: "RFC 4475 §3.1.2.17",
-    verdict: "reject\t400\t400 Bad Request: CSeq at byte 163: the method is not that of the request",
+    verdict: "reject\t400\t400 Bad Request: CSeq at byte 163: the method is not that of the request (RFC 3261 §8.1.1.5)",
     bytes: b"\
         OPTIONS sip:user@example.com SIP/2.0\r\n\
         To: sip:j.user@example.com\r\n\
@@ -394,7 +394,7 @@ pub(crate) const MISMATCH01: Vector = Vector {
 pub(crate) const MISMATCH02: Vector = Vector {
     name: "mismatch02",
     section: "RFC 4475 §3.1.2.18",
-    verdict: "reject\t501\t501 Not Implemented: CSeq at byte 165: the method is not that of the request",
+    verdict: "reject\t501\t501 Not Implemented: CSeq at byte 165: the method is not that of the request (RFC 3261 §8.1.1.5)",
     bytes: b"\
         NEWMETHOD sip:user@example.com SIP/2.0\r\n\
         To: sip:j.user@example.com\r\n\
@@ -419,7 +419,7 @@ pub(crate) const MISMATCH02: Vector = Vector {
 pub(crate) const BIGCODE: Vector = Vector {
     name: "bigcode",
     section: "RFC 4475 §3.1.2.19",
-    verdict: "reject\tdiscard\tnot SIP at byte 8: a status code outside 100 to 699",
+    verdict: "reject\tdiscard\tnot SIP at byte 8: a status code outside 100 to 699 (RFC 3261 §7.2)",
     bytes: b"\
         SIP/2.0 4294967301 better not break the receiver\r\n\
         Via: SIP/2.0/UDP 192.0.2.105;branch=z9hG4bK2398ndaoe\r\n\

@@ -24,7 +24,7 @@ pub(crate) const IPV6_GOOD: Vector = Vector {
 pub(crate) const IPV6_BAD: Vector = Vector {
     name: "ipv6-bad",
     section: "RFC 5118 §4.2",
-    verdict: "reject\t400\t400 Bad Request: byte 18: Request-URI: not a port",
+    verdict: "reject\t400\t400 Bad Request: byte 18: Request-URI: not a port (RFC 3261 §7.1)",
     bytes: b"\
         REGISTER sip:2001:db8::10 SIP/2.0\r\n\
         To: sip:user@example.com\r\n\

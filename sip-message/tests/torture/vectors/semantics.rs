@@ -25,7 +25,7 @@ pub(crate) const BADBRANCH: Vector = Vector {
 pub(crate) const INSUF: Vector = Vector {
     name: "insuf",
     section: "RFC 4475 §3.3.1",
-    verdict: "reject\t400\t400 Bad Request: To is missing",
+    verdict: "reject\t400\t400 Bad Request: To is missing (RFC 3261 §8.1.1)",
     bytes: b"\
         INVITE sip:user@example.com SIP/2.0\r\n\
         CSeq: 193942 INVITE\r\n\
@@ -158,7 +158,7 @@ pub(crate) const REGAUT01: Vector = Vector {
 pub(crate) const MULTI01: Vector = Vector {
     name: "multi01",
     section: "RFC 4475 §3.3.8",
-    verdict: "reject\t400\t400 Bad Request: To at byte 321: stands for the second time",
+    verdict: "reject\t400\t400 Bad Request: To at byte 321: stands for the second time (RFC 3261 §7.3.1)",
     bytes: b"\
         INVITE sip:user@company.com SIP/2.0\r\n\
         Contact: <sip:caller@host25.example.net>\r\n\
@@ -192,7 +192,7 @@ pub(crate) const MULTI01: Vector = Vector {
 pub(crate) const MCL01: Vector = Vector {
     name: "mcl01",
     section: "RFC 4475 §3.3.9",
-    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 268: stands for the second time",
+    verdict: "reject\t400\t400 Bad Request: Content-Length at byte 268: stands for the second time (RFC 3261 §7.3.1)",
     bytes: b"\
         OPTIONS sip:user@example.com SIP/2.0\r\n\
         Via: SIP/2.0/UDP host5.example.net;branch=z9hG4bK293423\r\n\
