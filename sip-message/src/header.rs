@@ -37,6 +37,7 @@ pub trait Header<'a>: Sized {
     ///
     /// # Errors
     /// What is wrong with the value and where; [`HeaderErrorKind::Trailing`] if there is a second.
+    #[inline]
     fn parse(value: &'a [u8]) -> Result<Self, HeaderError> {
         match Self::parse_first(value)? {
             (this, None) => Ok(this),
@@ -74,6 +75,7 @@ pub struct Values<'a, H> {
 impl<'a, H: Header<'a>> Iterator for Values<'a, H> {
     type Item = Result<H, HeaderError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.next.take()?;
         let rest = self.field.get(start..).unwrap_or_default();

@@ -199,19 +199,20 @@ impl Id {
     }
 
     /// Its place in the table, for arrays over the first names of it.
+    #[inline]
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 
     /// The standard name, full or compact, in any case, that `name` is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(name: &[u8]) -> Self {
         Self::common(name).unwrap_or_else(|| Self::find(name))
     }
 
     /// The names that most lines begin with, as nearly everybody writes them: each is one comparison
     /// of a known length.
-    #[inline]
+    #[inline(always)]
     fn common(name: &[u8]) -> Option<Self> {
         Some(match name.len() {
             2 if name == b"To" => Self::To,
@@ -233,6 +234,7 @@ impl Id {
     }
 
     /// Any name.
+    #[inline(never)]
     fn find(name: &[u8]) -> Self {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return Self::OTHER };
         if name.len() == 1 {

@@ -49,6 +49,7 @@ pub(crate) enum Form {
 
 impl<'a> NameAddr<'a> {
     /// The first address of a field and where the next one begins.
+    #[inline(always)]
     pub(crate) fn parse_first(field: &'a [u8], form: Form) -> Result<(Self, Option<usize>), Fault> {
         scan::first_value(field, |text, cursor| {
             let parts = Parts::read(text, cursor, form)?;
@@ -223,12 +224,16 @@ impl<'a> NameAddr<'a> {
 impl Parts {
     #[inline(never)]
     fn read(text: &[u8], cursor: &mut Cursor<'_>, form: Form) -> Result<Self, Fault> {
-        let mut parts = Self::address(text, cursor, form)?;
-        parts.parameters(text, cursor)?;
+        // A copy, for registers.
+        let mut here = *cursor;
+        let mut parts = Self::address(text, &mut here, form)?;
+        parts.parameters(text, &mut here)?;
+        *cursor = here;
         Ok(parts)
     }
 
     /// Display name and URI; the parameters are still to come.
+    #[inline(always)]
     fn address(field: &[u8], cursor: &mut Cursor<'_>, form: Form) -> Result<Self, Fault> {
         let start = cursor.at();
         let mut display = Span::new(start, start);

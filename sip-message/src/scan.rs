@@ -133,13 +133,8 @@ pub(crate) fn after(text: &[u8], class: u16) -> &[u8] {
     let four = |a: u8, b: u8, c: u8, d: u8| {
         CLASSES[a as usize] & CLASSES[b as usize] & CLASSES[c as usize] & CLASSES[d as usize]
     };
-    // Eight or four at a time with one branch: names and tokens are mostly longer than that.
-    while let [a, b, c, d, e, f, g, h, tail @ ..] = rest
-        && four(*a, *b, *c, *d) & four(*e, *f, *g, *h) & class != 0
-    {
-        rest = tail;
-    }
-    if let [a, b, c, d, tail @ ..] = rest
+    // Four at a time with one branch: more would be too many for most names and tokens.
+    while let [a, b, c, d, tail @ ..] = rest
         && four(*a, *b, *c, *d) & class != 0
     {
         rest = tail;
@@ -307,20 +302,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn skip_lws(&mut self) {
         // Mostly there is none.
         if self.peek().is_some_and(|byte| is(byte, LWS)) {
-            self.skip_some_lws();
-        }
-    }
-
-    fn skip_some_lws(&mut self) {
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' => self.skip(1),
-                b'\r' | b'\n' => match fold_len(self.rest()) {
-                    0 => return,
-                    len => self.skip(len),
-                },
-                _ => return,
-            }
+            self.rest = after_lws(self.rest);
         }
     }
 
@@ -340,37 +322,15 @@ impl<'a> Cursor<'a> {
     }
 
     /// A quoted string that begins here, with its quotes.
+    #[inline(always)]
     pub(crate) fn quoted(&mut self) -> Result<Span, Fault> {
         let start = self.at();
-        let open = Fault { kind: HeaderErrorKind::QuotedString, at: start };
-        if !self.eat(b'"') {
-            return Err(open);
-        }
-        loop {
-            self.take(QUOTED);
-            match self.peek() {
-                Some(b'"') => {
-                    self.skip(1);
-                    return Ok(Span::new(start, self.at()));
-                }
-                Some(b'\\') => {
-                    self.skip(1);
-                    // RFC 3261 §25.1: "the characters CR and LF cannot be escaped by this
-                    // mechanism to avoid conflict with line folding and header separation"
-                    match self.peek() {
-                        Some(b'\r' | b'\n') => {
-                            return Err(self.fault(HeaderErrorKind::Character));
-                        }
-                        Some(_) => self.skip(1),
-                        None => return Err(open),
-                    }
-                }
-                Some(_) => match fold_len(self.rest()) {
-                    0 => return Err(self.fault(HeaderErrorKind::Character)),
-                    len => self.skip(len),
-                },
-                None => return Err(open),
+        match quoted_len(self.rest) {
+            Ok(len) => {
+                self.skip(len);
+                Ok(Span::new(start, self.at()))
             }
+            Err(fault) => Err(Fault { at: start.saturating_add(fault.at), ..fault }),
         }
     }
 
@@ -480,6 +440,60 @@ impl RawParam {
     }
 }
 
+// What a cursor passes and is not a byte or two is passed here, by value: a cursor that is lent to
+// a function lives in memory, others in registers.
+
+/// `text` without the linear white space that it begins with; see [`Cursor::skip_lws`].
+#[inline(never)]
+fn after_lws(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    loop {
+        let len = match rest {
+            [b' ' | b'\t', ..] => 1,
+            [b'\r' | b'\n', ..] => fold_len(rest),
+            _ => 0,
+        };
+        rest = match rest.get(len..) {
+            Some(after) if len > 0 => after,
+            _ => return rest,
+        };
+    }
+}
+
+/// The length of the quoted string that `text` begins with, its quotes included.
+#[inline(never)]
+fn quoted_len(text: &[u8]) -> Result<usize, Fault> {
+    let mut cursor = Cursor { rest: text, len: text.len() };
+    let open = cursor.fault(HeaderErrorKind::QuotedString);
+    if !cursor.eat(b'"') {
+        return Err(open);
+    }
+    loop {
+        cursor.take(QUOTED);
+        match cursor.peek() {
+            Some(b'"') => {
+                cursor.skip(1);
+                return Ok(cursor.at());
+            }
+            Some(b'\\') => {
+                cursor.skip(1);
+                // RFC 3261 §25.1: "the characters CR and LF cannot be escaped by this mechanism to
+                // avoid conflict with line folding and header separation"
+                match cursor.peek() {
+                    Some(b'\r' | b'\n') => return Err(cursor.fault(HeaderErrorKind::Character)),
+                    Some(_) => cursor.skip(1),
+                    None => return Err(open),
+                }
+            }
+            Some(_) => match fold_len(cursor.rest()) {
+                0 => return Err(cursor.fault(HeaderErrorKind::Character)),
+                len => cursor.skip(len),
+            },
+            None => return Err(open),
+        }
+    }
+}
+
 /// The length of the fold that `text` begins with: CRLF (or a bare LF) before SP or HTAB, that
 /// included; 0 if it is none.
 #[inline]
@@ -500,7 +514,7 @@ pub(crate) fn whole_number(text: &[u8]) -> Option<u32> {
 
 /// Reads the first value of a list field: `read` gets the text without the white space before it,
 /// and leaves the cursor at the end of the value. Also where the next value begins, if there is one.
-#[inline]
+#[inline(always)]
 pub(crate) fn first_value<'a, T>(
     field: &'a [u8],
     read: impl FnOnce(&'a [u8], &mut Cursor<'a>) -> Result<T, Fault>,
@@ -545,7 +559,7 @@ pub(crate) fn trim(text: &[u8]) -> (&[u8], usize) {
 
 /// Whether every CR and LF of `text` is part of a fold.
 pub(crate) fn folds_only(text: &[u8]) -> Result<(), Fault> {
-    let mut from = 0;
+    let mut from = until_control(text);
     while let Some(rest) = text.get(from..) {
         let Some(at) = memchr::memchr2(b'\r', b'\n', rest) else { break };
         let at = from.saturating_add(at);

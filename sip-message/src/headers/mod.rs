@@ -168,6 +168,7 @@ fn first_of<'a, T>(
 
 /// A value that was read from a field of which the next one begins where it says: unless the field
 /// is a `list`, none may.
+#[inline(always)]
 fn only_if_list<T>(
     header: HeaderName<'static>,
     list: bool,

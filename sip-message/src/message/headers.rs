@@ -118,6 +118,7 @@ impl<'a> HeaderField<'a> {
 
     /// The value as it came, folds included, without white space at its ends.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> &'a [u8] {
         self.slot.value_of(self.line)
     }
@@ -205,7 +206,7 @@ impl Headers {
     pub fn get_all<'a, H: Header<'a>>(
         &'a self,
     ) -> impl Iterator<Item = Result<H, HeaderError>> + use<'a, H> {
-        self.all(H::NAME).flat_map(|field| crate::values::<H>(field.value()))
+        AllValues { fields: self.all(H::NAME), line: None }
     }
 
     /// The value of the first header field of that name, as it came.
@@ -268,23 +269,22 @@ impl Headers {
     }
 
     /// The first header field of that name.
+    #[inline]
     pub(super) fn find(&self, name: HeaderName<'_>) -> Option<HeaderField<'_>> {
         self.position(name).and_then(|at| self.slots.get(at)).map(|slot| self.field(slot))
     }
 
-    pub(super) fn all<'a>(
-        &'a self,
-        name: HeaderName<'a>,
-    ) -> impl Iterator<Item = HeaderField<'a>> + use<'a> {
-        let first = self.position(name).unwrap_or(usize::MAX);
-        // Of most names there is one.
-        let slots = match self.slots.get(first..).unwrap_or_default() {
-            [only, ..] if self.is_once(name.id()) => core::slice::from_ref(only),
-            slots => slots,
-        };
+    /// Every header field of that name, in order.
+    #[inline]
+    pub(super) fn all<'a>(&'a self, name: HeaderName<'a>) -> AllFields<'a> {
         let id = name.id();
-        let fields = slots.iter().filter(move |slot| slot.id == id).map(|slot| self.field(slot));
-        fields.filter(move |field| id != Id::OTHER || field.is(name))
+        let slots = match self.position(name).and_then(|first| self.slots.get(first..)) {
+            // Of most names there is one.
+            Some([only, ..]) if self.is_once(id) => core::slice::from_ref(only),
+            Some(slots) => slots,
+            None => &[],
+        };
+        AllFields { headers: self, slots: slots.iter(), id, name }
     }
 
     /// The index of the first slot of that name.
@@ -316,6 +316,7 @@ impl Headers {
     }
 
     /// Whether this is known to be a core field that stands no more than once.
+    #[inline]
     fn is_once(&self, id: Id) -> bool {
         id.index() < CORE_FIELDS && !self.core.is_repeated(id)
     }
@@ -328,6 +329,49 @@ impl Headers {
             (_, None) => &[],
         };
         HeaderField::new(text, *slot)
+    }
+}
+
+/// See [`Headers::all`].
+pub(super) struct AllFields<'a> {
+    headers: &'a Headers,
+    slots: core::slice::Iter<'a, Slot>,
+    id: Id,
+    name: HeaderName<'a>,
+}
+
+impl<'a> Iterator for AllFields<'a> {
+    type Item = HeaderField<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let field = self.headers.field(self.slots.find(|slot| slot.id == self.id)?);
+            if self.id != Id::OTHER || field.is(self.name) {
+                return Some(field);
+            }
+        }
+    }
+}
+
+/// See [`Headers::get_all`].
+struct AllValues<'a, H> {
+    fields: AllFields<'a>,
+    /// What is left of the line that is being read.
+    line: Option<crate::Values<'a, H>>,
+}
+
+impl<'a, H: Header<'a>> Iterator for AllValues<'a, H> {
+    type Item = Result<H, HeaderError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(value) = self.line.as_mut().and_then(Iterator::next) {
+                return Some(value);
+            }
+            self.line = Some(crate::values(self.fields.next()?.value()));
+        }
     }
 }
 
@@ -354,7 +398,7 @@ impl Slot {
     ///
     /// RFC 3261 §25.1 gives the form: the name, white space, a colon, white space that may fold,
     /// and the value. White space at the value's end is no part of it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(line: &[u8], start: u32) -> Option<Self> {
         let colon = find_colon(line)?;
         let (name, rest) = line.split_at_checked(colon)?;

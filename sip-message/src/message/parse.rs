@@ -232,6 +232,7 @@ impl Headers {
         let mut lines = Lines::new(text, self.fields_start as usize);
         let max_fields = limits.header_fields.min(usize::from(u16::MAX).saturating_sub(1));
         let refuse = |status, kind, at| Refusal::new(status, kind, at);
+        let mut count = 0usize;
         let body_start = loop {
             let start = lines.at();
             let line = match lines.next() {
@@ -253,18 +254,18 @@ impl Headers {
                 problem.note(refuse(status, RefusalKind::FieldLine, start));
                 continue;
             };
-            let index = self.slots.len();
-            if index >= max_fields {
+            if count >= max_fields {
                 let status = StatusCode::MESSAGE_TOO_LARGE;
                 problem.note(refuse(status, RefusalKind::TooManyFields, start));
                 // Where the head ends is still to be found, at one look a line.
                 continue;
             }
-            self.core.note(index, slot.id);
             if slot.id == Id::ContentLength {
                 length = length.and(slot.value_of(line), start);
             }
+            self.core.note(count, slot.id);
             self.slots.push(slot);
+            count = count.wrapping_add(1);
         };
         if let Some(at) = lines.bare_cr {
             problem.note(refuse(StatusCode::BAD_REQUEST, RefusalKind::BareCr, at));

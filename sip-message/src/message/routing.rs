@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
-use super::headers::{HeaderField, Slot, number};
+use super::headers::{HeaderField, Slot};
 use crate::header_name::Id;
-use crate::{NameAddr, Via, scan};
+use crate::scan::{self, Cursor};
+use crate::{NameAddr, Via};
 
 /// The header fields that [`Core`] keeps places for: the first of the name table.
 pub(super) const CORE_FIELDS: usize = 16;
@@ -74,6 +75,7 @@ impl Core {
     }
 
     /// Whether a core field stands more than once.
+    #[inline]
     pub(super) fn is_repeated(&self, id: Id) -> bool {
         self.repeated & bit(id) != 0
     }
@@ -268,6 +270,7 @@ impl Clone for Bits {
     }
 }
 
+#[inline]
 fn bit(id: Id) -> u16 {
     u32::try_from(id.index()).ok().and_then(|index| 1u16.checked_shl(index)).unwrap_or(0)
 }
@@ -298,18 +301,18 @@ impl Part {
 
 /// The number of a CSeq, the place of its method, and whether nothing but a space parts them.
 fn read_cseq(value: &[u8]) -> Option<(u32, (usize, usize), bool)> {
-    let digits = value.iter().position(|byte| !byte.is_ascii_digit())?;
+    let mut cursor = Cursor::new(value).ok()?;
     // RFC 3261 §8.1.1.5: "The sequence number value MUST be expressible as a 32-bit unsigned
     // integer and MUST be less than 2**31."
-    let number = u32::try_from(number(value.get(..digits)?)?).ok().filter(|&n| n < 1 << 31)?;
-    let after = value.get(digits..)?;
-    let space = after.iter().position(|&byte| !scan::is(byte, scan::LWS))?;
-    let at = digits.saturating_add(space);
-    let method = value.get(at..)?;
-    if space == 0 || !scan::all(method, scan::TOKEN) {
-        return None;
-    }
-    Some((number, (at, method.len()), matches!(after, [b' ', ..]) && space == 1))
+    let number = cursor.number().ok().filter(|&number| number < 1 << 31)?;
+    let method = scan::after(cursor.rest(), scan::LWS);
+    let at = value.len().wrapping_sub(method.len());
+    let plain = matches!(cursor.rest(), [b' ', method, ..] if !scan::is(*method, scan::LWS));
+    (cursor.at() != at && scan::all(method, scan::TOKEN)).then_some((
+        number,
+        (at, method.len()),
+        plain,
+    ))
 }
 
 /// The value of a parameter in the line of an address or a Via that is not well-formed: a token, so

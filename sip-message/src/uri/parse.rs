@@ -57,65 +57,75 @@ impl UriParts {
 
     /// The URI that `text` begins with, and where it ends: at the end of `text`, at a `>`, or
     /// where something stands that is not the URI's.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn parse_start(text: &[u8]) -> Result<(Self, usize), UriError> {
         let mut cursor =
             Cursor::new(text).map_err(|fault| UriError::new(UriErrorKind::TooLong, fault.at))?;
-        let mut parts = Self { scheme: scheme(&mut cursor)?, ..Self::NONE };
-        parts.colon = scan::short(cursor.at().saturating_sub(1));
-        match parts.scheme {
-            SchemeKind::Sip | SchemeKind::Sips => {
-                let start = cursor;
-                match parts.plain_sip(text, &mut cursor) {
-                    Ok(()) if matches!(cursor.peek(), None | Some(b'>')) => {}
-                    // Was an `@` met where none can be without a user before it?
-                    plain => match memchr::memchr(b'@', start.rest()) {
-                        Some(_) => {
-                            cursor = start;
-                            parts.sip(text, &mut cursor)?;
-                        }
-                        None => plain?,
-                    },
-                }
-            }
-            SchemeKind::Tel | SchemeKind::Other => {
-                let opaque = cursor.take(OPAQUE);
-                if opaque.is_empty() {
-                    return Err(error(&cursor, UriErrorKind::Character));
-                }
-                if parts.scheme == SchemeKind::Tel
-                    && let Some(at) = memchr::memchr(b';', opaque.of(text))
-                {
-                    parts.params =
-                        Span::new(usize::from(opaque.start).saturating_add(at), cursor.at());
-                }
-            }
+        let scheme = scheme(&mut cursor)?;
+        let colon = scan::short(cursor.at().saturating_sub(1));
+        let sip = matches!(scheme, SchemeKind::Sip | SchemeKind::Sips);
+        if sip && let Some(plain) = Self::plain_sip(scheme, colon, cursor) {
+            return Ok(plain);
         }
-        Ok((parts, cursor.at()))
+        let parts = Self { scheme, colon, ..Self::NONE };
+        if sip { parts.sip(text, cursor) } else { parts.other(text, cursor) }
     }
 
-    /// `[ userinfo ] hostport uri-parameters [ headers ]` whose user, if there is one, is made of
-    /// what host names are made of.
-    #[inline]
-    fn plain_sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
-        let plain = cursor.take(HOST);
-        if !plain.is_empty() && cursor.eat(b'@') {
-            self.user = Some(plain);
-        } else if !plain.is_empty() {
-            self.host = plain;
-            return self.after_host(text, cursor);
+    /// What nearly all SIP URIs are: `[ user "@" ] hostname [ ":" port ] *( ";" parameter )` without
+    /// escapes, the user made of what host names are made of. `None` if this is anything else, which
+    /// [`sip`](Self::sip) reads: it would read this no other way.
+    #[inline(always)]
+    fn plain_sip(scheme: SchemeKind, colon: u16, mut cursor: Cursor<'_>) -> Option<(Self, usize)> {
+        let mut host = cursor.take(HOST);
+        let mut user = None;
+        if cursor.eat(b'@') {
+            if host.is_empty() {
+                return None;
+            }
+            user = Some(host);
+            host = cursor.take(HOST);
         }
-        self.host = host::take(cursor).map_err(from_fault)?;
-        self.after_host(text, cursor)
+        if host.is_empty() {
+            return None;
+        }
+        let mut port = None;
+        if cursor.eat(b':') {
+            port = Some(host::take_port(&mut cursor).ok()?);
+        }
+        let start = cursor.at();
+        while cursor.eat(b';') {
+            if cursor.peek() == Some(b'=') || cursor.take(URI_PARAM).is_empty() {
+                return None;
+            }
+        }
+        let end = cursor.at();
+        let (params, headers) = (Span::new(start, end), Span::new(end, end));
+        let parts = Self { scheme, colon, port, user, password: None, host, params, headers };
+        matches!(cursor.peek(), None | Some(b'>')).then_some((parts, end))
     }
 
-    /// The same with any user.
-    fn sip(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), UriError> {
-        self.user = None;
-        self.port = None;
-        self.userinfo(text, cursor)?;
-        self.host = host::take(cursor).map_err(from_fault)?;
-        self.after_host(text, cursor)
+    /// `[ userinfo ] hostport uri-parameters [ headers ]`
+    #[inline(never)]
+    fn sip(mut self, text: &[u8], mut cursor: Cursor<'_>) -> Result<(Self, usize), UriError> {
+        self.userinfo(text, &mut cursor)?;
+        self.host = host::take(&mut cursor).map_err(from_fault)?;
+        self.after_host(text, &mut cursor)?;
+        Ok((self, cursor.at()))
+    }
+
+    /// A URI that is not SIP.
+    #[inline(never)]
+    fn other(mut self, text: &[u8], mut cursor: Cursor<'_>) -> Result<(Self, usize), UriError> {
+        let opaque = cursor.take(OPAQUE);
+        if opaque.is_empty() {
+            return Err(error(&cursor, UriErrorKind::Character));
+        }
+        if self.scheme == SchemeKind::Tel
+            && let Some(at) = memchr::memchr(b';', opaque.of(text))
+        {
+            self.params = Span::new(usize::from(opaque.start).saturating_add(at), cursor.at());
+        }
+        Ok((self, cursor.at()))
     }
 
     /// `[ ":" port ] uri-parameters [ headers ]`
@@ -219,8 +229,10 @@ impl UriParts {
 }
 
 /// Takes the scheme and its colon.
+#[inline(always)]
 fn scheme(cursor: &mut Cursor<'_>) -> Result<SchemeKind, UriError> {
     let (kind, len) = match cursor.rest() {
+        [b's', b'i', b'p', b':', ..] => (SchemeKind::Sip, 4),
         [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', ..] => (SchemeKind::Sip, 4),
         [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', ..] => (SchemeKind::Sips, 5),
         [b't' | b'T', b'e' | b'E', b'l' | b'L', b':', ..] => (SchemeKind::Tel, 4),
