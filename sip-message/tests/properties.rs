@@ -1,10 +1,16 @@
 //! Properties that hold for whatever is built, edited or received.
 #![allow(clippy::unwrap_used, reason = "in a test's helpers too, a panic is the message")]
 
+mod typed;
+#[allow(dead_code, reason = "the bytes alone are wanted here")]
+#[path = "torture/vectors/mod.rs"]
+mod vectors;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use sip_message::{
-    Frame, HeaderName, Limits, MaxForwards, Message, Method, Request, StatusCode, StreamFramer, Uri,
+    Contact, Frame, HeaderName, Limits, MaxForwards, Message, Method, RecordRoute, Request,
+    Response, StatusCode, StreamFramer, Uri, Via,
 };
 
 /// A token that is no compact form and no standard name.
@@ -48,6 +54,134 @@ fn request() -> impl Strategy<Value = Request> {
                 builder = builder.raw(HeaderName::Other(name), value);
             }
             builder.body("application/octet-stream", body).build().unwrap()
+        })
+}
+
+/// A response to such a request.
+fn response() -> impl Strategy<Value = Response> {
+    (request(), 100u16..700, "[!-~é ]{0,20}", "[a-z0-9]{1,8}").prop_map(
+        |(request, status, reason, tag)| {
+            let status = StatusCode::new(status).unwrap();
+            let builder = Response::to_request(&request, status).reason(&reason).to_tag(&tag);
+            builder.body("text/plain", reason.into_bytes()).build().unwrap()
+        },
+    )
+}
+
+/// What may come off a stream, piece by piece.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        6 => request().prop_map(|request| request.to_bytes().to_vec()),
+        3 => response().prop_map(|response| response.to_bytes().to_vec()),
+        3 => prop::sample::select(vectors::RFC_4475).prop_map(|vector| vector.bytes.to_vec()),
+        3 => "(\r?\n){1,4}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..30),
+    ]
+}
+
+/// The messages that a stream holds, which comes in pieces of these lengths, over and over; and what
+/// the end of it is: bytes left over, or why it cannot be framed.
+fn framed(stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Result<usize, String>) {
+    let mut framer = StreamFramer::new(Limits::default());
+    let (mut buffer, mut messages, mut rest) = (Vec::new(), Vec::new(), stream);
+    for cut in cuts.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+        rest = tail;
+        buffer.extend_from_slice(piece);
+        loop {
+            match framer.next(&buffer) {
+                Ok(Frame::Message { len }) => messages.push(buffer.drain(..len).collect()),
+                Ok(Frame::KeepAlive { len, .. }) => drop(buffer.drain(..len)),
+                Ok(Frame::NeedMore) => break,
+                Err(error) => return (messages, Err(error.refusal().to_string())),
+            }
+        }
+    }
+    (messages, Ok(buffer.len()))
+}
+
+/// Values of header fields: those of the torture tests, and what is like them.
+fn field_value() -> impl Strategy<Value = Vec<u8>> {
+    let values: Vec<Vec<u8>> = vectors::RFC_4475
+        .iter()
+        .chain(vectors::RFC_5118)
+        .filter_map(|vector| Message::parse(vector.bytes.into(), &Limits::default()).ok())
+        .flat_map(|message| {
+            let values = message.headers().iter().map(|field| field.value().to_vec());
+            values.collect::<Vec<_>>()
+        })
+        .collect();
+    const PIECES: &[&str] = &[
+        "<sip:a@h;lr>",
+        "sip:b@h",
+        "*",
+        "\"x, \\\" y\"",
+        "token",
+        "text/plain",
+        "*/*",
+        "70",
+        "0.5",
+        ";",
+        ",",
+        ";q=0.1",
+        ";tag=t",
+        ";index=1.1",
+        ";cause=302",
+        "=",
+        " ",
+        "\r\n ",
+        "/",
+        "INVITE",
+        "Digest ",
+        "realm=\"r\"",
+        "nonce=\"n\"",
+        "SIP/2.0/UDP h",
+        ";branch=z9hG4bKb",
+        "active",
+        ";expires=60",
+        "Sat, 13 Nov 2010 23:29:00 GMT",
+        "<urn:service:sos>",
+        "(comment)",
+        "399 h \"t\"",
+        "%41",
+        "\u{e9}",
+    ];
+    prop_oneof![
+        prop::sample::select(values),
+        prop::collection::vec(prop::sample::select(PIECES), 1..7)
+            .prop_map(|all| all.concat().into_bytes()),
+    ]
+}
+
+/// URIs of few parts, so that many are alike.
+fn uri() -> impl Strategy<Value = String> {
+    (
+        prop::sample::select(&["sip:", "sips:", "SIP:"][..]),
+        prop::sample::select(&["", "a@", "%61@", "A@", "a:p@", "a:%70@"][..]),
+        prop::sample::select(&["h", "H", "h:5060", "192.0.2.1"][..]),
+        prop::collection::vec(
+            prop::sample::select(
+                &[
+                    ";lr",
+                    ";LR",
+                    ";x=1",
+                    ";X=1",
+                    ";x=2",
+                    ";y",
+                    ";transport=tcp",
+                    ";ttl=1",
+                    ";user=ip",
+                ][..],
+            ),
+            0..3,
+        ),
+        prop::sample::select(&["", "?s=1", "?S=1", "?s=1&t=2", "?t=2&s=1", "?s=%31"][..]),
+    )
+        .prop_map(|(scheme, user, host, params, headers)| {
+            format!("{scheme}{user}{host}{}{headers}", params.concat())
         })
 }
 
@@ -212,6 +346,117 @@ proptest! {
             }
         }
         prop_assert_eq!(framed, wire);
+    }
+
+    #[test]
+    fn any_split_of_any_stream_is_framed_as_the_whole(
+        pieces in prop::collection::vec(piece(), 1..6),
+        cuts in prop::collection::vec(1usize..300, 1..20),
+    ) {
+        let stream = pieces.concat();
+        let whole = framed(&stream, &[stream.len().max(1)]);
+        prop_assert_eq!(&framed(&stream, &cuts), &whole);
+        for bytes in whole.0 {
+            // What was framed is a whole message, which a datagram would have brought as well.
+            if let Ok(message) = Message::parse(bytes.clone().into(), &Limits::default()) {
+                prop_assert_eq!(message.to_bytes(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_answered_is_what_is_parsed(built in response()) {
+        built.validate().unwrap();
+        let parsed = parse(built.to_bytes()).into_response().unwrap();
+        parsed.validate().unwrap();
+        prop_assert_eq!(&parsed, &built);
+        prop_assert_eq!((parsed.status(), parsed.reason()), (built.status(), built.reason()));
+        prop_assert_eq!(parsed.body(), built.body());
+        prop_assert_eq!(parsed.headers().to_tag(), built.headers().to_tag());
+    }
+
+    #[test]
+    fn typed_headers_are_read_as_they_were_written(
+        name in prop::sample::select(typed::NAMES),
+        field in field_value(),
+    ) {
+        let Some(Ok(values)) = typed::rewrite(name, &field) else { return Ok(()) };
+        prop_assert!(!values.is_empty());
+        // All of them in one line are the same.
+        let line = values.join(&b", "[..]);
+        prop_assert_eq!(typed::rewrite(name, &line), Some(Ok(values.clone())));
+        // And so they are in a message, which writes white space for a fold.
+        let uri = Uri::parse(b"sip:a@h").unwrap();
+        let builder = Request::builder(Method::Options, &uri)
+            .raw(HeaderName::From, "<sip:a@h>")
+            .raw(HeaderName::To, "<sip:b@h>")
+            .raw(HeaderName::CallId, "1")
+            .raw(HeaderName::CSeq, "1 OPTIONS");
+        let Ok(builder) = typed::append(builder, name, &field) else { unreachable!() };
+        // What may stand once stands already.
+        let Ok(built) = builder.build() else { return Ok(()) };
+        let rows = built.headers().raw_all(name);
+        let written: Vec<_> =
+            rows.flat_map(|row| typed::rewrite(name, row).unwrap().unwrap()).collect();
+        let space = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        let unfolded = values.iter().map(|value| value.iter().map(space).collect());
+        prop_assert_eq!(written, unfolded.collect::<Vec<Vec<u8>>>());
+    }
+
+    // RFC 3261 §7.3.1: "Implementations MUST be able to process multiple header field rows with the
+    // same name in any combination of the single-value-per-line or comma-separated value forms."
+    #[test]
+    fn values_are_the_same_in_any_rows(
+        order in prop::collection::vec(0usize..5, 1..8),
+        joined in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let rows = |name: &str, values: [&str; 5]| {
+            let mut text = String::new();
+            for (n, value) in order.iter().enumerate() {
+                let value = values[*value];
+                match n {
+                    0 => text += &format!("{name}: {value}"),
+                    n if joined[n] => text += &format!(" ,\r\n {value}"),
+                    _ => text += &format!("\r\n{name}:{value}"),
+                }
+            }
+            text + "\r\n"
+        };
+        let vias = ["SIP/2.0/UDP a", "SIP/2.0/TCP b:1;branch=c", "SIP / 2.0 / TLS d", "SIP/2.0/WS e;f=\",\"", "SIP/2.0/UDP [::1]"];
+        let contacts = ["<sip:a@b>", "sip:c@d", "\",\" <sip:e,f@g>", "H <tel:+1>;q=0.1", "<sip:i@j?k=,>;l"];
+        let routes = ["<sip:a@b;lr>", "A B<sip:c>", "\"\\\",\" <sip:d>", "<sip:e,f@g>;h", "<sip:i>"];
+        let text = format!(
+            "INVITE sip:a@b SIP/2.0\r\n{}{}{}\r\n",
+            rows("Via", vias), rows("m", contacts), rows("RECORD-ROUTE", routes),
+        );
+        let message = parse(text);
+        let headers = message.headers();
+        let printed: Vec<String> = headers.get_all::<Via>().map(|via| via.unwrap().to_string()).collect();
+        prop_assert_eq!(printed, order.iter().map(|n| vias[*n]).collect::<Vec<_>>());
+        let printed: Vec<String> = headers.get_all::<Contact>().map(|c| c.unwrap().to_string()).collect();
+        prop_assert_eq!(printed, order.iter().map(|n| contacts[*n]).collect::<Vec<_>>());
+        let printed: Vec<String> = headers.get_all::<RecordRoute>().map(|r| r.unwrap().to_string()).collect();
+        prop_assert_eq!(printed, order.iter().map(|n| routes[*n]).collect::<Vec<_>>());
+    }
+
+    /// Reflexive and symmetric always; transitive but for the parameters that one URI may have and
+    /// the other not, where the RFC's own rules are not:
+    // RFC 3261 §19.1.4: "Note that equality is not transitive"
+    #[test]
+    fn uri_equality_is_an_equivalence(texts in prop::array::uniform3(uri())) {
+        let [a, b, c] = &texts;
+        let parse = |text: &str| Uri::parse(text.as_bytes()).unwrap().into_owned();
+        let (a, b, c) = (parse(a), parse(b), parse(c));
+        prop_assert!(a.is_equivalent(&a) && a.is_equivalent(&a.to_static()));
+        prop_assert_eq!(a.is_equivalent(&b), b.is_equivalent(&a));
+        let names = |uri: &Uri<'_>| {
+            let mut names: Vec<_> = uri.params().map(|param| param.name().to_lowercase()).collect();
+            names.sort();
+            names
+        };
+        if a.is_equivalent(&b) && b.is_equivalent(&c) && names(&a) == names(&b) && names(&b) == names(&c) {
+            prop_assert!(a.is_equivalent(&c), "{a} {b} {c}");
+        }
     }
 
     #[test]
