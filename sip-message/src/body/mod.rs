@@ -270,7 +270,8 @@ impl<'a> Content<'a> {
     /// and that is not one that `supports` knows what to do with, by its media type, its
     /// disposition and what else describes it; `None` if the message can be worked on.
     ///
-    /// `supports` is not asked of a `multipart` itself, only of what is in it.
+    /// `supports` is not asked of a `multipart` itself, only of what is in it (unless a
+    /// Content-Encoding has to be undone first).
     ///
     /// ```
     /// use sip_message::{Limits, Message};
