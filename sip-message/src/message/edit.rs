@@ -287,9 +287,7 @@ impl Headers {
     pub(super) fn write_original_start_line(&self, out: &mut BytesMut) {
         let line = self.bytes.get(..self.fields_start as usize).unwrap_or_default();
         out.put_slice(line);
-        if line.last() != Some(&b'\n') {
-            out.put_slice(b"\r\n");
-        }
+        out.put_slice(line_end(line));
     }
 
     /// Writes the header fields, the empty line and the body: lines that stand side by side in
@@ -319,11 +317,12 @@ impl Headers {
         let range = (start & !OVERLAID) as usize..(end & !OVERLAID) as usize;
         let run = text.get(range).unwrap_or_default();
         out.extend_from_slice(run);
-        if run.is_empty() || run.last() == Some(&b'\n') {
+        if run.is_empty() {
             return 0;
         }
-        out.extend_from_slice(b"\r\n");
-        2
+        let end = line_end(run);
+        out.extend_from_slice(end);
+        scan::place(end.len())
     }
 
     /// How many bytes the message has on the wire, if its start line has `start_line`.
@@ -346,7 +345,16 @@ impl Headers {
 
 /// The length of a line once it has a line end.
 fn line_len(line: &[u8]) -> usize {
-    line.len().saturating_add(if line.last() == Some(&b'\n') { 0 } else { 2 })
+    line.len().saturating_add(line_end(line).len())
+}
+
+/// What a line lacks of its line end: a message may be cut off before it, or within it.
+pub(super) fn line_end(line: &[u8]) -> &'static [u8] {
+    match line {
+        [.., b'\n'] => b"",
+        [.., b'\r'] => b"\n",
+        _ => b"\r\n",
+    }
 }
 
 /// Writes a number in decimal.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::edit::line_end;
 use super::headers::Headers;
 use super::parse::Problem;
 use super::{Fields, Message, Request, Response};
@@ -254,9 +255,7 @@ impl<'a> FragmentBuilder<'a> {
             let described = self.body && DESCRIBES.contains(&field.name());
             if self.all || described || self.names.contains(&field.name()) {
                 out.put_slice(field.line());
-                if !field.line().ends_with(b"\n") {
-                    out.put_slice(b"\r\n");
-                }
+                out.put_slice(line_end(field.line()));
             }
         }
         if self.body {

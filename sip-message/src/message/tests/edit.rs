@@ -209,6 +209,20 @@ fn edits_of_a_message_with_bare_line_feeds_and_of_one_without_end() {
     let expected = "OPTIONS sip:a@b SIP/2.0\r\nSubject: x\r\nMax-Forwards: 1\r\n\r\n";
     assert_eq!(cut.to_bytes(), expected.as_bytes());
     assert_eq!(cut.wire_len(), expected.len());
+    // Cut off within the line end of the start line, and of the last header field.
+    for (text, expected) in [
+        ("OPTIONS sip:a@b SIP/2.0\r", "OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 1\r\n\r\n"),
+        (
+            "OPTIONS sip:a@b SIP/2.0\r\nSubject: x\r",
+            "OPTIONS sip:a@b SIP/2.0\r\nSubject: x\r\nMax-Forwards: 1\r\n\r\n",
+        ),
+    ] {
+        let mut cut = super::request(text);
+        cut.headers_mut().set(&MaxForwards(1));
+        assert_eq!(cut.to_bytes(), expected.as_bytes());
+        assert_eq!(cut.wire_len(), expected.len());
+        assert!(cut.fragment().build().ends_with(b"SIP/2.0\r\n"));
+    }
     let mut bare = super::request("OPTIONS sip:a@b SIP/2.0");
     bare.headers_mut().set(&MaxForwards(1));
     assert_eq!(bare.to_bytes(), b"OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 1\r\n\r\n"[..]);
