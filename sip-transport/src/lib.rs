@@ -6,6 +6,8 @@
 //! holds the rules of RFC 3261 §18 and RFC 3581 as functions: [`stamp`], [`response_target`],
 //! [`request_via`], [`is_own_response`], [`requires_congestion_control`].
 //!
+//! [`locate`] finds the servers of a domain (RFC 3263), with the answers of the DNS as its inputs.
+//!
 //! The feature `tokio` (on by default) adds [`Sockets`]: UDP and TCP over IPv4 and IPv6, with a
 //! table of connections. Every queue and table is bounded ([`Config`]).
 //!
@@ -54,6 +56,7 @@ mod error;
 mod flow;
 mod listen;
 mod locals;
+pub mod locate;
 mod mtu;
 #[cfg(feature = "tokio")]
 mod ready;
