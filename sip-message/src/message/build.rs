@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::edit::{check_raw, put_number, write_line};
+use super::edit::{check_raw, put_number, put_odd_lines, write_line};
 use super::headers::{HeaderField, Headers, OVERLAID, Slot};
 use super::parse::Version;
 use super::routing::CORE_FIELDS;
@@ -305,6 +305,9 @@ impl Draft {
     /// Copies the header fields that are wanted as they came, and what is known of them; those that
     /// stand side by side as one slice.
     fn copy(&mut self, headers: &mut Headers, from: &Headers, wanted: impl Fn(usize, Id) -> bool) {
+        if !from.crlf {
+            return self.copy_odd_lines(headers, from, wanted);
+        }
         let (mut start, mut end) = (0, 0);
         let mut copy_at = self.text.len();
         for (index, slot) in from.slots.iter().enumerate() {
@@ -312,7 +315,7 @@ impl Draft {
                 continue;
             }
             if slot.start != end {
-                self.put_run(headers, from, start, end);
+                from.put_run(&mut self.text, start, end);
                 copy_at = self.text.len();
                 start = slot.start;
             }
@@ -322,13 +325,32 @@ impl Draft {
             headers.core.copy(headers.slots.len(), slot.id, (index, &from.core));
             headers.slots.push(copy);
         }
-        self.put_run(headers, from, start, end);
+        from.put_run(&mut self.text, start, end);
     }
 
-    fn put_run(&mut self, headers: &mut Headers, from: &Headers, start: u32, end: u32) {
-        let added = from.put_run(&mut self.text, start, end);
-        if let Some(last) = headers.slots.last_mut() {
-            last.end = last.end.saturating_add(added);
+    /// The same where lines do not all end in CRLF: each field is written with CRLFs and read anew.
+    #[cold]
+    fn copy_odd_lines(
+        &mut self,
+        headers: &mut Headers,
+        from: &Headers,
+        wanted: impl Fn(usize, Id) -> bool,
+    ) {
+        for (index, field) in from.iter().enumerate() {
+            if !wanted(index, field.slot.id) {
+                continue;
+            }
+            let start = self.text.len();
+            put_odd_lines(&mut self.text, field.line());
+            let line = self.text.get(start..).unwrap_or_default();
+            match HeaderField::read(line, scan::place(start)) {
+                Some(copy) => {
+                    headers.core.note(headers.slots.len(), copy.slot.id);
+                    headers.slots.push(copy.slot);
+                }
+                // Never: what was a header field still is one.
+                None => self.text.truncate(start),
+            }
         }
     }
 

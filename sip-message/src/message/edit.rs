@@ -285,9 +285,7 @@ impl Headers {
 /// Printing.
 impl Headers {
     pub(super) fn write_original_start_line(&self, out: &mut BytesMut) {
-        let line = self.bytes.get(..self.fields_start as usize).unwrap_or_default();
-        out.put_slice(line);
-        out.put_slice(line_end(line));
+        self.put_lines(out, self.original_start_line());
     }
 
     /// Writes the header fields, the empty line and the body: lines that stand side by side in
@@ -306,23 +304,25 @@ impl Headers {
         out.put_slice(self.body());
     }
 
-    /// Writes lines that stand side by side, and the line end that the last line of a cut message
-    /// may lack; says how many bytes that adds.
-    pub(super) fn put_run(&self, out: &mut BytesMut, start: u32, end: u32) -> u32 {
+    /// Writes lines that stand side by side.
+    pub(super) fn put_run(&self, out: &mut BytesMut, start: u32, end: u32) {
         let text = match (start & OVERLAID, &self.overlay) {
             (0, _) => &self.bytes[..],
             (_, Some(overlay)) => &overlay.text[..],
             (_, None) => &[],
         };
         let range = (start & !OVERLAID) as usize..(end & !OVERLAID) as usize;
-        let run = text.get(range).unwrap_or_default();
-        out.extend_from_slice(run);
-        if run.is_empty() {
-            return 0;
+        self.put_lines(out, text.get(range).unwrap_or_default());
+    }
+
+    // RFC 3261 §7: "The start-line, each message-header line, and the empty line MUST be terminated
+    // by a carriage-return line-feed sequence (CRLF)."
+    fn put_lines(&self, out: &mut BytesMut, lines: &[u8]) {
+        if self.crlf {
+            out.extend_from_slice(lines);
+        } else {
+            put_odd_lines(out, lines);
         }
-        let end = line_end(run);
-        out.extend_from_slice(end);
-        scan::place(end.len())
     }
 
     /// How many bytes the message has on the wire, if its start line has `start_line`.
@@ -330,31 +330,47 @@ impl Headers {
         if self.overlay.is_none() {
             return self.bytes.len();
         }
-        let lines = self.iter().map(|field| line_len(field.line()));
         let empty_line = 2usize;
-        lines
+        self.iter()
+            .map(|field| self.lines_len(field.line()))
             .fold(start_line, usize::saturating_add)
             .saturating_add(empty_line)
             .saturating_add(self.body().len())
     }
 
     pub(super) fn original_start_line_len(&self) -> usize {
-        line_len(self.bytes.get(..self.fields_start as usize).unwrap_or_default())
+        self.lines_len(self.original_start_line())
+    }
+
+    fn original_start_line(&self) -> &[u8] {
+        self.bytes.get(..self.fields_start as usize).unwrap_or_default()
+    }
+
+    /// The length of lines as [`put_lines`](Self::put_lines) writes them.
+    fn lines_len(&self, lines: &[u8]) -> usize {
+        if self.crlf {
+            return lines.len();
+        }
+        odd_lines(lines).fold(0, |len, line| len.saturating_add(line.len()).saturating_add(2))
     }
 }
 
-/// The length of a line once it has a line end.
-fn line_len(line: &[u8]) -> usize {
-    line.len().saturating_add(line_end(line).len())
+/// Writes lines of which one may end in a bare LF, folds too, or without a line end at the end of a
+/// cut message: each gets its CRLF.
+#[cold]
+pub(super) fn put_odd_lines(out: &mut BytesMut, lines: &[u8]) {
+    for line in odd_lines(lines) {
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
-/// What a line lacks of its line end: a message may be cut off before it, or within it.
-pub(super) fn line_end(line: &[u8]) -> &'static [u8] {
-    match line {
-        [.., b'\n'] => b"",
-        [.., b'\r'] => b"\n",
-        _ => b"\r\n",
-    }
+/// Lines without their line ends, whatever these are.
+fn odd_lines(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines.split_inclusive(|&byte| byte == b'\n').map(|line| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    })
 }
 
 /// Writes a number in decimal.

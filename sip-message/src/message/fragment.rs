@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::edit::line_end;
+use super::edit::put_odd_lines;
 use super::headers::Headers;
 use super::parse::Problem;
 use super::{Fields, Message, Request, Response};
@@ -254,8 +254,7 @@ impl<'a> FragmentBuilder<'a> {
         for field in self.headers.iter() {
             let described = self.body && DESCRIBES.contains(&field.name());
             if self.all || described || self.names.contains(&field.name()) {
-                out.put_slice(field.line());
-                out.put_slice(line_end(field.line()));
+                put_odd_lines(&mut out, field.line());
             }
         }
         if self.body {

@@ -38,6 +38,8 @@ pub struct Headers {
     /// Where the body begins in `bytes`: after the empty line.
     pub(super) body_start: u32,
     pub(super) core: Core,
+    /// Whether each line of the head ends in CRLF, as it must when it is written.
+    pub(super) crlf: bool,
     /// What was edited; nothing for most messages.
     pub(super) overlay: Option<Box<Overlay>>,
 }
@@ -160,6 +162,7 @@ impl Headers {
             fields_start: scan::place(fields_start),
             body_start: 0,
             core: Core::new(),
+            crlf: true,
             overlay: None,
         }
     }

@@ -267,6 +267,8 @@ impl Headers {
             self.slots.push(slot);
             count = count.wrapping_add(1);
         };
+        let start_line = text.get(..self.fields_start as usize).unwrap_or_default();
+        self.crlf = lines.crlf && (start_line.is_empty() || start_line.ends_with(b"\r\n"));
         if let Some(at) = lines.bare_cr {
             problem.note(refuse(StatusCode::BAD_REQUEST, RefusalKind::BareCr, at));
         }
@@ -347,6 +349,8 @@ pub(super) struct Lines<'a> {
     rest: &'a [u8],
     /// Where the first CR is that ends no line.
     bare_cr: Option<usize>,
+    /// Whether each line so far ended in CRLF.
+    crlf: bool,
 }
 
 pub(super) enum Line<'a> {
@@ -362,7 +366,7 @@ impl<'a> Lines<'a> {
     /// From a place in `text` on.
     pub(super) fn new(text: &'a [u8], from: usize) -> Self {
         let rest = text.get(from..).unwrap_or_default();
-        Self { len: text.len(), rest, bare_cr: None }
+        Self { len: text.len(), rest, bare_cr: None, crlf: true }
     }
 
     /// Where the next line begins.
@@ -389,25 +393,37 @@ impl<'a> Lines<'a> {
                 self.rest = after;
                 return Line::HeadEnd;
             }
-            [] => return Line::End,
+            [] => {
+                self.crlf = false;
+                return Line::End;
+            }
             rest => rest,
         };
         loop {
-            rest = match rest.get(scan::until_control(rest)..).unwrap_or_default() {
-                [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] => match after {
-                    // RFC 3261 §7.3.1: "Header fields can be extended over multiple lines by
-                    // preceding each extra line with at least one SP or horizontal tab (HT)."
-                    [b' ' | b'\t', ..] => after,
-                    _ => break rest = after,
-                },
+            let after = match rest.get(scan::until_control(rest)..).unwrap_or_default() {
+                [b'\r', b'\n', after @ ..] => after,
+                [b'\n', after @ ..] => {
+                    self.crlf = false;
+                    after
+                }
                 [b'\r', after @ ..] => {
                     let at = self.len.wrapping_sub(after.len()).wrapping_sub(1);
                     self.bare_cr.get_or_insert(at);
-                    after
+                    rest = after;
+                    continue;
                 }
-                [_, after @ ..] => after,
+                [_, after @ ..] => {
+                    rest = after;
+                    continue;
+                }
                 [] => break rest = &[],
             };
+            rest = after;
+            // RFC 3261 §7.3.1: "Header fields can be extended over multiple lines by preceding each
+            // extra line with at least one SP or horizontal tab (HT)."
+            if !matches!(rest, [b' ' | b'\t', ..]) {
+                break;
+            }
         }
         self.rest = rest;
         let len = start.len().wrapping_sub(rest.len());

@@ -3,6 +3,7 @@ use crate::{
     BuildError, CSeq, CallId, From, Header, HeaderName, MaxForwards, Message, Method, Request,
     RequestBuilder, Response, StatusCode, Subject, To, Uri, Via,
 };
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -214,5 +215,32 @@ fn a_tag_goes_before_the_line_end_of_an_empty_to() {
         let parsed = parse(response.to_bytes());
         assert_eq!(parsed.headers().call_id(), Some("7"), "{empty:?}");
         assert_eq!(parsed.headers().to_tag(), Some("x"), "{empty:?}");
+    }
+}
+
+#[test]
+fn every_line_of_a_response_ends_in_crlf_though_those_of_the_request_did_not() {
+    // Lines, folds and the fold before a value; all of them, one of them, and a message cut short.
+    let all = INVITE.replace("f: Alice\r\n ", "f:\r\n Alice\r\n ").replace("\r\n", "\n");
+    let one = INVITE.replacen("Alice\r\n", "Alice\n", 1);
+    let start = INVITE.replacen("SIP/2.0\r\n", "SIP/2.0\n", 1);
+    let cut = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>";
+    for text in [&all, &one, &start, cut] {
+        let request = request(text);
+        let response = Response::to_request(&request, StatusCode::OK).to_tag("t1").build().unwrap();
+        let bytes = response.to_bytes();
+        for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            assert_eq!(bytes[at - 1], b'\r', "{}", bytes.escape_ascii());
+        }
+        // What the builder knows of it is what a reader finds.
+        let again = super::response(&bytes);
+        let known = |response: &Response| {
+            let headers = response.headers();
+            let words = [headers.branch(), headers.from_tag(), headers.to_tag(), headers.call_id()];
+            let fields: Vec<_> = headers.iter().map(|field| format!("{field:?}")).collect();
+            (words.map(|word| word.map(String::from)), headers.cseq().map(|c| c.number), fields)
+        };
+        assert_eq!(known(&again), known(&response));
+        assert_eq!(response.headers().to_tag(), Some("t1"));
     }
 }
