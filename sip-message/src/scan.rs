@@ -574,6 +574,8 @@ pub(crate) fn folds_only(text: &[u8]) -> Result<(), Fault> {
 /// Where the first comma is that parts two values of a list field: commas inside quoted strings and
 /// angle brackets part nothing; what does not close reaches to the end.
 pub(crate) fn first_comma(text: &[u8]) -> Option<usize> {
+    // Mostly there is none at all.
+    memchr::memchr(b',', text)?;
     let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
     for (at, &byte) in text.iter().enumerate() {
         if quoted {

@@ -370,11 +370,11 @@ impl Draft {
         for other in headers.slots.iter_mut().filter(|other| other.start as usize >= at) {
             other.start = other.start.saturating_add(scan::place(added));
         }
-        self.text.put_bytes(0, added);
+        // The tag is put at the end, and what belongs behind it turned to there.
+        self.text.put_slice(TAG);
+        self.text.put_slice(tag);
         if let Some(tail) = self.text.get_mut(at..) {
-            tail.copy_within(..tail.len().saturating_sub(added), added);
-            let new = TAG.iter().chain(tag);
-            tail.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
+            tail.rotate_right(added);
         }
         headers.core.add_to_tag(&HeaderField::new(&self.text, slot), tag.len());
     }

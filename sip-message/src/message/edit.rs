@@ -10,7 +10,7 @@ use crate::header_name::Id;
 use crate::{BuildError, Header, HeaderName, scan};
 
 /// What was edited in a message.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Overlay {
     /// The lines that were written, and the Request-URI.
     pub(super) text: BytesMut,
@@ -18,7 +18,14 @@ pub(super) struct Overlay {
     body: Option<Bytes>,
 }
 
+/// Room for what a proxy writes: a Via, Max-Forwards and a Request-URI.
+const ROOM: usize = 256;
+
 impl Overlay {
+    fn new() -> Self {
+        Self { text: BytesMut::with_capacity(ROOM), uri: None, body: None }
+    }
+
     pub(super) fn uri(&self) -> Option<&[u8]> {
         self.uri.and_then(|(from, to)| self.text.get(from..to))
     }
@@ -215,7 +222,7 @@ impl Headers {
     }
 
     pub(super) fn overlay_mut(&mut self) -> &mut Overlay {
-        self.overlay.get_or_insert_with(Box::default)
+        self.overlay.get_or_insert_with(|| Box::new(Overlay::new()))
     }
 
     fn set_line(&mut self, name: HeaderName<'_>, value: impl FnOnce(&mut BytesMut)) {
@@ -254,6 +261,9 @@ impl Headers {
 
     /// Takes off every header field of that name but the one at `at`, which is the first.
     fn keep_first(&mut self, name: HeaderName<'_>, at: usize) {
+        if self.is_once(name.id()) {
+            return;
+        }
         let mut index = self.slots.len();
         while index > at.saturating_add(1) {
             index = index.saturating_sub(1);
@@ -331,9 +341,12 @@ impl Headers {
             return self.bytes.len();
         }
         let empty_line = 2usize;
-        self.iter()
-            .map(|field| self.lines_len(field.line()))
-            .fold(start_line, usize::saturating_add)
+        let fields = match self.crlf {
+            true => self.slots.iter().map(|slot| slot.end as usize).sum::<usize>(),
+            false => self.iter().map(|field| self.lines_len(field.line())).sum(),
+        };
+        start_line
+            .saturating_add(fields)
             .saturating_add(empty_line)
             .saturating_add(self.body().len())
     }

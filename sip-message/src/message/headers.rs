@@ -320,7 +320,7 @@ impl Headers {
 
     /// Whether this is known to be a core field that stands no more than once.
     #[inline]
-    fn is_once(&self, id: Id) -> bool {
+    pub(super) fn is_once(&self, id: Id) -> bool {
         id.index() < CORE_FIELDS && !self.core.is_repeated(id)
     }
 
