@@ -166,9 +166,8 @@ fn routes_of_strict_routers() {
 }
 
 /// Basic credentials, PGP, Hide, Encryption and Response-Key: read as any other, and ignored.
-// RFC 3261 §20.7: "This field, along with
-// Proxy-Authorization, breaks the general rules about multiple header
-// field values."
+// RFC 3261 §22: "servers MUST NOT accept
+// credentials using the "Basic" authorization scheme"
 #[test]
 fn deprecated_header_fields_and_schemes() {
     let lines = "Hide: route\r\nEncryption: PGP version=2.6.2,encoding=ascii\r\n\
