@@ -9,9 +9,9 @@ mod held;
 
 use std::alloc::System;
 
-use benches::MESSAGES;
+use benches::{MESSAGES, ours};
 use bytes::Bytes;
-use sip_message::{Limits, Message, Request, Response};
+use sip_message::{Limits, Message, Request, Response, StatusCode};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -32,6 +32,25 @@ fn main() {
             "| {name}, {length} B, parsed (beside its buffer) | {size} | {allocations} | {held} |"
         );
     }
+    let (_, invite) = MESSAGES[2];
+    let shared = Bytes::from_static(invite);
+    let parsed = || Message::parse(shared.clone(), &Limits::default()).expect("the INVITE");
+    let mut message = parsed();
+    let (valid, cost) = counted(|| message.validate());
+    assert_eq!(valid, Ok(()));
+    row("the INVITE, validated", cost);
+    let (edited, cost) = counted(|| ours::edit(&mut message));
+    assert!(edited.is_some());
+    row("the INVITE, edited as by a proxy", cost);
+    let (printed, cost) = counted(|| message.to_bytes());
+    row(&format!("the edited INVITE, printed to {} B", printed.len()), cost);
+    let Message::Request(request) = parsed() else { panic!("the INVITE") };
+    let (response, cost) = counted(|| {
+        let response = Response::to_request(&request, StatusCode::RINGING).to_tag("a6c85cf");
+        response.build().expect("a response")
+    });
+    let length = response.to_bytes().len();
+    row(&format!("a response to the INVITE, built, its {length} B included"), cost);
     each("client transaction, OPTIONS unanswered (its bytes included)", held::client_transactions);
     each(
         "server transaction, OPTIONS answered (the response's bytes included)",
@@ -40,6 +59,10 @@ fn main() {
     each("dialog in its table", held::dialogs);
     each("call taken by the agent, established and at rest", held::calls);
     each("registration of the agent, at rest", held::registrations);
+}
+
+fn row(what: &str, (allocations, held): (usize, usize)) {
+    println!("| {what} | - | {allocations} | {held} |");
 }
 
 /// The row of what one of many takes. How often it was allocated is mostly the making of the messages

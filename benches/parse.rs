@@ -1,4 +1,5 @@
-//! `cargo bench -p benches --bench parse [--features peers]`: six messages, two levels.
+//! `cargo bench -p benches --bench parse [--features peers]`: six messages, two levels, and what is
+//! done with a message that was parsed: it is validated, edited and printed.
 //!
 //! Every parser gets the bytes in the form it takes: ours and ezk-sip-types a shared buffer that
 //! already exists (as they get it from a socket), the others a slice.
@@ -10,6 +11,7 @@ use std::hint::black_box;
 use benches::{MESSAGES, ours};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sip_message::{Limits, Message};
 
 fn framing(criterion: &mut Criterion) {
     for (name, bytes) in MESSAGES {
@@ -52,6 +54,31 @@ fn routing(criterion: &mut Criterion) {
     }
 }
 
+fn validated(criterion: &mut Criterion) {
+    for (name, bytes) in MESSAGES {
+        let mut group = criterion.benchmark_group(format!("validated/{name}"));
+        let shared = Bytes::from_static(bytes);
+        assert!(ours::validated(&shared).is_some(), "ours refuses {name}");
+        group.bench_function("ours", |b| b.iter(|| ours::validated(black_box(&shared))));
+        group.finish();
+    }
+}
+
+fn edited(criterion: &mut Criterion) {
+    for (name, bytes) in MESSAGES {
+        let parsed = Message::parse(Bytes::from_static(bytes), &Limits::default());
+        let mut edited = parsed.expect("SIP");
+        ours::edit(&mut edited).expect("what a proxy needs");
+        let mut group = criterion.benchmark_group(format!("printed/{name}"));
+        group.bench_function("ours", |b| b.iter(|| black_box(&edited).to_bytes()));
+        group.finish();
+        let mut group = criterion.benchmark_group(format!("forwarded/{name}"));
+        let shared = Bytes::from_static(bytes);
+        group.bench_function("ours", |b| b.iter(|| ours::forwarded(black_box(&shared))));
+        group.finish();
+    }
+}
+
 /// A peer that refuses the message is left out, aloud: its time would be that of giving up.
 #[cfg(feature = "peers")]
 fn bench_peer<T: ?Sized>(
@@ -73,6 +100,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(2));
-    targets = framing, routing
+    targets = framing, routing, validated, edited
 }
 criterion_main!(benches_of_parsing);
