@@ -3,6 +3,11 @@
 //! `size_of` is what a value takes in its owner; *allocated* is what it holds on the heap beside that,
 //! counted by an allocator that counts. Of what lives in tables there are 10,000, and the columns say what
 //! one of them has: its part of the tables, of their room to grow, and of its timers included.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "its messages are its own; one that cannot be read ends the run aloud"
+)]
 
 #[path = "memory/held.rs"]
 mod held;
