@@ -1,10 +1,10 @@
 //! Who places calls and registers, with what secrets, by way of whom; and what goes along with a message.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sip_auth::Credentials;
 use sip_message::Uri;
 
 /// An identity under which requests are sent: plain data, shared as `Arc<Account>`.
@@ -61,8 +61,8 @@ impl Account {
         self
     }
 
-    /// Adds a username and password to answer 401 and 407 with. Those with a realm are tried for that
-    /// realm only, and before those without.
+    /// Adds a username and password (or another secret) to answer 401 and 407 with. Those with a realm are
+    /// tried for that realm only, and before those without.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials.push(credentials);
@@ -132,53 +132,6 @@ impl Account {
     /// The life of a binding asked for.
     pub fn registration_expires(&self) -> Duration {
         self.expires
-    }
-}
-
-/// A username and password for digest authentication (RFC 3261 §22).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    username: String,
-    password: String,
-    realm: Option<String>,
-}
-
-impl Credentials {
-    /// For any realm.
-    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { username: username.into(), password: password.into(), realm: None }
-    }
-
-    /// For this realm only.
-    #[must_use]
-    pub fn for_realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
-        self
-    }
-
-    /// The username.
-    pub fn username(&self) -> &str {
-        &self.username
-    }
-
-    /// The password.
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
-    /// The realm it is for; `None` means any.
-    pub fn realm(&self) -> Option<&str> {
-        self.realm.as_deref()
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .field("password", &"…")
-            .field("realm", &self.realm)
-            .finish()
     }
 }
 
@@ -252,6 +205,6 @@ mod tests {
     fn passwords_are_not_printed() {
         let account = Account::anonymous().credentials(Credentials::new("alice", "hush-hush"));
         assert!(!format!("{account:?}").contains("hush-hush"));
-        assert_eq!(account.all_credentials()[0].password(), "hush-hush");
+        assert_eq!(account.all_credentials()[0].username(), "alice");
     }
 }

@@ -64,19 +64,17 @@
 
 mod account;
 mod agent;
-mod auth;
 #[cfg(feature = "tokio")]
 mod handle;
 mod ladder;
 mod recorder;
 mod registration;
 
-pub use account::{Account, Body, Credentials, ExtraHeaders, OutgoingCall};
+pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
     Live, RegistrationKey, RequestFailure, RequestKey,
 };
-pub use auth::AuthError;
 #[cfg(feature = "tokio")]
 pub use handle::{
     Call, CallBuilder, CallControl, CallError, CallEvent, Incoming, IncomingRequest, Invitation,
@@ -86,6 +84,9 @@ pub use handle::{
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
+pub use sip_auth::{
+    Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Credentials, Ha1, Hash, Secret,
+};
 
 /// The README's code compiles.
 #[cfg(all(doctest, feature = "tokio"))]

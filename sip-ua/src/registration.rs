@@ -17,6 +17,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use sip_auth::{AuthError, Authenticator};
 use sip_message::{
     BuildError, Contact, Expires, HeaderName, Method, MinExpires, Request, Response, RetryAfter,
     StatusCode, Uri,
@@ -24,8 +25,6 @@ use sip_message::{
 use smallvec::SmallVec;
 
 use crate::Credentials;
-use crate::auth::{AuthError, Authenticator};
-
 /// The wait after the first failure, at most; it doubles with each further one (RFC 5626 §4.5).
 const BASE_WAIT: Duration = Duration::from_secs(30);
 
@@ -331,9 +330,7 @@ impl Registration {
                             AuthError::NoCredentials { .. } | AuthError::Unsupported => {
                                 Retry::Never
                             }
-                            AuthError::Refused { .. }
-                            | AuthError::NoChallenge
-                            | AuthError::TooManyChallenges => Retry::Seldom,
+                            _ => Retry::Seldom,
                         };
                         // The next attempt begins without what was refused.
                         self.authenticator = Authenticator::default();

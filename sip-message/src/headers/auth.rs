@@ -145,8 +145,8 @@ impl<'a> AuthParam<'a> {
         self.value
     }
 
-    /// The value without its quotes but with its escapes: what the digest is computed over (`unq` of
-    /// RFC 7616 §3.3).
+    /// The value without its quotes but with its escapes, to be sent back as it came. A digest is computed
+    /// over [`value`](Self::value): RFC 7616 §3.3 has the quoting slashes removed.
     pub fn unquoted(&self) -> &'a [u8] {
         match self.value {
             [b'"', inner @ .., b'"'] => inner,
@@ -310,6 +310,12 @@ impl Challenge<'_> {
             }
             draft.quoted("qop", &challenge.qop.join(","))?;
         }
+        if challenge.utf8 {
+            draft.token("charset", "UTF-8")?;
+        }
+        if challenge.userhash {
+            draft.token("userhash", "true")?;
+        }
         draft.build().map(Challenge)
     }
 
@@ -413,6 +419,10 @@ pub struct DigestChallenge<'a> {
     pub stale: bool,
     /// The URIs that the same credentials are good for, parted by spaces.
     pub domain: Option<&'a str>,
+    /// Username and password are hashed in UTF-8 (RFC 7616 §4).
+    pub utf8: bool,
+    /// The client may hide the username (RFC 7616 §3.4.4).
+    pub userhash: bool,
 }
 
 /// What `Digest` credentials say; texts without quotes and escapes.

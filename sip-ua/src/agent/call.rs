@@ -34,6 +34,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sip_auth::Authenticator;
 use sip_dialog::{DialogKey, Repeat2xx, Session};
 use sip_message::{Request, Response, StatusCode};
 use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
@@ -42,7 +43,6 @@ use smallvec::SmallVec;
 
 use super::reinvite::Exchange;
 use super::{Agent, ServerUse};
-use crate::auth::Authenticator;
 use crate::{
     Account, AgentError, AgentEvent, Body, CallKey, CallState, CallUpdate, EarlyId, EndReason,
 };

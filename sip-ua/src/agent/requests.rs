@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sip_auth::Authenticator;
 use sip_dialog::ends_dialog;
 use sip_message::{Method, Request, Response, Uri};
 use sip_transaction::{ClientKey, NextHop, Transactions};
@@ -13,7 +14,6 @@ use super::call::Phase;
 use super::compose::{FirstHop, Initial};
 use super::outgoing::{cseq, is_challenge, set_cseq};
 use super::{Agent, ClientUse};
-use crate::auth::Authenticator;
 use crate::{
     Account, AgentError, AgentEvent, Body, CallKey, EndReason, ExtraHeaders, RequestFailure,
     RequestKey,
