@@ -105,6 +105,12 @@ impl From<String> for Secret {
     }
 }
 
+impl From<&String> for Secret {
+    fn from(password: &String) -> Self {
+        Self::password(password.as_str())
+    }
+}
+
 impl From<Ha1> for Secret {
     fn from(ha1: Ha1) -> Self {
         Self::ha1([ha1])
