@@ -207,6 +207,12 @@ fn edits_of_a_message_with_bare_line_feeds_and_of_one_without_end() {
     assert_eq!(bytes, expected.as_bytes());
     assert_eq!(request.wire_len(), bytes.len());
     super::request(bytes).validate().unwrap();
+    // A fold within a value too.
+    let mut folded = super::request("OPTIONS sip:a@b SIP/2.0\r\nSubject: x\n y\r\n\r\n");
+    folded.headers_mut().set(&MaxForwards(1));
+    let expected = "OPTIONS sip:a@b SIP/2.0\r\nSubject: x\r\n y\r\nMax-Forwards: 1\r\n\r\n";
+    assert_eq!(folded.to_bytes(), expected.as_bytes());
+    assert_eq!(folded.wire_len(), expected.len());
     let mut cut = super::request("OPTIONS sip:a@b SIP/2.0\r\nSubject: x");
     cut.headers_mut().set(&MaxForwards(1));
     let expected = "OPTIONS sip:a@b SIP/2.0\r\nSubject: x\r\nMax-Forwards: 1\r\n\r\n";
