@@ -1,0 +1,227 @@
+use std::time::Duration;
+
+use sip_message::{Limits, Transport};
+use sip_transport::{Config, Destination, Input, TransportError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+
+use crate::node::{Node, PATIENCE, RESPONSE, options, request};
+
+#[tokio::test]
+async fn what_cannot_be_framed_is_shown_may_be_answered_once_and_closes() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default());
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(b"GARBAGE\r\nnot: sip\r\n\r\nmore").await.unwrap();
+    let flow = match node.next().await {
+        Input::Malformed { flow, payload, .. } => {
+            assert!(payload.starts_with(b"GARBAGE"));
+            flow
+        }
+        other => panic!("{other:?}"),
+    };
+    node.send(Destination::Flow(flow), b"SIP/2.0 400 Bad Request\r\n\r\n", 0);
+    node.sockets.close(flow.connection.unwrap());
+    let mut got = Vec::new();
+    node.with(peer.read_to_end(&mut got)).await.unwrap();
+    assert_eq!(got, b"SIP/2.0 400 Bad Request\r\n\r\n");
+    drop(peer);
+    assert_eq!(node.closed().await.1, Some(TransportError::Malformed));
+}
+
+#[tokio::test]
+async fn what_cannot_be_framed_closes_by_itself() {
+    let config = Config::default().linger(Duration::from_millis(50));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(b"GARBAGE\r\n\r\n").await.unwrap();
+    assert!(matches!(node.next().await, Input::Malformed { .. }));
+    assert_eq!(node.closed().await.1, Some(TransportError::Malformed));
+    assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_oversized_message_is_malformed_before_it_is_read() {
+    let limits = Limits::default().message_bytes(1000);
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().message_limits(limits));
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    let head = "OPTIONS sip:b@example.com SIP/2.0\r\nContent-Length: 4000000000\r\n\r\n";
+    peer.write_all(head.as_bytes()).await.unwrap();
+    match node.next().await {
+        Input::Malformed { payload, .. } => assert_eq!(payload, head),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_malformed_at_the_limit() {
+    let limits = Limits::default().message_bytes(10_000);
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().message_limits(limits));
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(b"OPTIONS sip:b@example.com SIP/2.0\r\nX: ").await.unwrap();
+    peer.write_all(&[b'x'; 20_000]).await.unwrap();
+    assert!(matches!(node.next().await, Input::Malformed { .. }));
+}
+
+#[tokio::test]
+async fn an_idle_connection_closes() {
+    let config = Config::default().idle_timeout(Duration::from_millis(100));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    let begun = Instant::now();
+    // Not while it is in use.
+    for number in 0..4 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        peer.write_all(&options(number)).await.unwrap();
+        node.message().await;
+    }
+    assert_eq!(node.closed().await.1, Some(TransportError::Idle));
+    assert!(begun.elapsed() >= Duration::from_millis(340));
+    assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn writing_keeps_a_connection_from_being_idle() {
+    let config = Config::default().idle_timeout(Duration::from_millis(100));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&options(0)).await.unwrap();
+    let (flow, _) = node.message().await;
+    for _ in 0..6 {
+        node.send(Destination::Flow(flow), RESPONSE, 0);
+        node.quiet(Duration::from_millis(60)).await;
+    }
+    assert_eq!(node.closed().await.1, Some(TransportError::Idle));
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_completed_closes_the_connection() {
+    let config = Config::default().message_timeout(Duration::from_millis(100));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.set_nodelay(true).unwrap();
+    // A byte now and then does not help.
+    let slow = tokio::spawn(async move {
+        for byte in request(1, "") {
+            if peer.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(node.closed().await.1, Some(TransportError::Incomplete));
+    slow.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_bounded_and_then_served() {
+    let config = Config::default().write_queue_bytes(100_000);
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&options(0)).await.unwrap();
+    let (flow, _) = node.message().await;
+    let big = request(1, &"x".repeat(10_000));
+    let mut sent = 0_u64;
+    let full = loop {
+        sent += 1;
+        assert!(sent < 10_000, "the queue is never full");
+        node.send(Destination::Flow(flow), &big, sent);
+        if let Ok(input) = timeout(Duration::from_millis(1), node.wait()).await {
+            break input;
+        }
+    };
+    match full {
+        Input::SendFailed { token, error, .. } => {
+            assert_eq!((token, error), (sent, TransportError::QueueFull));
+        }
+        other => panic!("{other:?}"),
+    }
+    // All before the one refused arrives whole.
+    let mut got = vec![0; big.len() * (usize::try_from(sent).unwrap() - 1)];
+    node.with(peer.read_exact(&mut got)).await.unwrap();
+    assert!(got.chunks(big.len()).all(|message| message == big), "the bytes differ");
+    node.send(Destination::Flow(flow), RESPONSE, 1);
+    let mut last = vec![0; RESPONSE.len()];
+    node.with(peer.read_exact(&mut last)).await.unwrap();
+    assert_eq!(last, RESPONSE);
+}
+
+#[tokio::test]
+async fn connections_are_limited_in_all_and_per_peer() {
+    for config in [Config::default().connections(2), Config::default().connections_per_peer(2)] {
+        let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+        let to = node.addr(Transport::Tcp);
+        let mut peers = Vec::new();
+        for number in 0..2 {
+            let mut peer = TcpStream::connect(to).await.unwrap();
+            peer.write_all(&options(number)).await.unwrap();
+            let (flow, _) = node.message().await;
+            peers.push((peer, flow));
+        }
+        // An incoming one is closed at once.
+        let mut third = TcpStream::connect(to).await.unwrap();
+        let end = node.with(third.read(&mut [0; 1])).await;
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        // An outgoing one fails.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        node.send_tcp(listener.local_addr().unwrap(), &options(3), 51);
+        assert_eq!(node.failure().await, (51, TransportError::TooManyConnections));
+        // Room is made by closing.
+        let (peer, flow) = peers.pop().unwrap();
+        node.send(Destination::Flow(flow), RESPONSE, 0);
+        node.quiet(Duration::from_millis(20)).await;
+        drop(peer);
+        node.closed().await;
+        node.send_tcp(listener.local_addr().unwrap(), &options(4), 52);
+        node.with(listener.accept()).await.unwrap();
+        assert_eq!(node.sockets.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn another_peer_is_not_hindered_by_the_limit_of_one() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().connections_per_peer(1));
+    let to = node.addr(Transport::Tcp);
+    let mut peers = Vec::new();
+    for ip in ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(ip.parse().unwrap()).unwrap();
+        let mut peer = socket.connect(to).await.unwrap();
+        peer.write_all(&options(1)).await.unwrap();
+        assert_eq!(node.message().await.0.remote, peer.local_addr().unwrap());
+        peers.push(peer);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_times_out() {
+    let config = Config::default().connect_timeout(Duration::from_millis(50));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    // A listener whose backlog is full answers no SYN.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let remote = listener.local_addr().unwrap();
+    let mut fillers = Vec::new();
+    while let Ok(Ok(stream)) = timeout(Duration::from_millis(50), TcpStream::connect(remote)).await
+    {
+        fillers.push(stream);
+    }
+    node.send_tcp(remote, &options(1), 61);
+    assert_eq!(node.failure().await, (61, TransportError::ConnectTimeout));
+}
+
+#[tokio::test]
+async fn dropping_the_sockets_closes_everything() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default());
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&options(1)).await.unwrap();
+    let (flow, _) = node.message().await;
+    node.send(Destination::Flow(flow), RESPONSE, 0);
+    let to = node.addr(Transport::Tcp);
+    drop(node);
+    let mut got = Vec::new();
+    timeout(PATIENCE, peer.read_to_end(&mut got)).await.unwrap().unwrap();
+    assert_eq!(got, RESPONSE, "what was queued is offered once");
+    assert!(TcpStream::connect(to).await.is_err());
+}

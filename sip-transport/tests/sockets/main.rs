@@ -1,0 +1,17 @@
+//! The sockets over loopback, against plain sockets of the standard kind as peers.
+#![cfg(feature = "tokio")]
+// clippy.toml allows these in test functions; here are their helpers too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod binding;
+mod connections;
+mod limits;
+mod messages;
+mod node;
+mod udp;
