@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Direction, Media};
-use examples::{Console, free_listeners, local_ip, parse_uri};
+use examples::{Console, Resolving, free_listeners, local_ip, parse_uri};
 use sip_message::{StatusCode, Uri};
 use sip_transport::ListenAddr;
 use sip_ua::{Account, Call, CallEvent, Credentials, EndReason, UserAgent};
@@ -65,6 +65,8 @@ struct Options {
     /// Print no line for each event, only failures and the summary
     #[arg(long)]
     quiet: bool,
+    #[command(flatten)]
+    resolving: Resolving,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -106,8 +108,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     } else {
         options.listen.clone()
     };
-    let ua =
-        listen.into_iter().fold(UserAgent::builder(), |b, addr| b.listen(addr)).start().await?;
+    let builder = options.resolving.apply(UserAgent::builder())?;
+    let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let ip = local_ip(ua.locals());
     let caller = Arc::new(Caller {
         account: Arc::new(account(&options, &ua)?),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::{Console, free_listeners, parse_uri};
+use examples::{Console, Resolving, free_listeners, parse_uri};
 use sip_message::Uri;
 use sip_transport::ListenAddr;
 use sip_ua::{
@@ -47,6 +47,8 @@ struct Options {
     /// What to bind to the address in place of this program: another program's URI
     #[arg(long, value_name = "URI", value_parser = parse_uri)]
     contact: Option<Uri<'static>>,
+    #[command(flatten)]
+    resolving: Resolving,
 }
 
 fn main() -> ExitCode {
@@ -68,8 +70,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let registrar = options.registrar.as_ref().unwrap_or(&options.aor);
     let listen =
         if options.listen.is_empty() { free_listeners(registrar) } else { options.listen.clone() };
-    let ua =
-        listen.into_iter().fold(UserAgent::builder(), |b, addr| b.listen(addr)).start().await?;
+    let builder = options.resolving.apply(UserAgent::builder())?;
+    let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let console = Console::new(false);
     let account = Arc::new(account(&options));
     let mut registration = ua.registration(&account).await?;

@@ -3,10 +3,12 @@
 
 mod address;
 mod console;
+mod resolving;
 pub mod sdp;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use console::Console;
+pub use resolving::Resolving;
 
 /// An error and what it came from, on one line.
 #[must_use]

@@ -11,6 +11,7 @@ use sip_message::Transport;
 use sip_transaction::{
     Config, ConfigError, Endpoint, Event, Output, Random, TransactionUser, Transactions,
 };
+use sip_transport::locate::Zone;
 use sip_transport::{
     Destination, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
 };
@@ -35,7 +36,7 @@ pub struct Network<U: TransactionUser> {
     now: Instant,
     nodes: Vec<Node<U>>,
     owners: HashMap<(Transport, SocketAddr), (NodeId, ListenerId)>,
-    hosts: HashMap<String, Vec<IpAddr>>,
+    zone: Zone,
     link: Link,
     links: HashMap<(NodeId, NodeId), Link>,
     parted: BTreeSet<(NodeId, NodeId)>,
@@ -99,7 +100,7 @@ impl<U: TransactionUser> Network<U> {
             now: start,
             nodes: Vec::new(),
             owners: HashMap::new(),
-            hosts: HashMap::new(),
+            zone: Zone::default(),
             link,
             links: HashMap::new(),
             parted: BTreeSet::new(),
@@ -142,7 +143,13 @@ impl<U: TransactionUser> Network<U> {
 
     /// Lets the nodes resolve `name` to `addresses`. A name that was never given does not resolve.
     pub fn host(&mut self, name: &str, addresses: &[IpAddr]) {
-        self.hosts.insert(name.to_ascii_lowercase(), addresses.to_vec());
+        let zone = core::mem::take(&mut self.zone);
+        self.zone = addresses.iter().fold(zone, |zone, &address| zone.host(name, address));
+    }
+
+    /// Lets the nodes resolve what this table holds, and nothing else.
+    pub fn set_zone(&mut self, zone: Zone) {
+        self.zone = zone;
     }
 
     /// Sets what the network does to what goes from one node to another from now on, in that
@@ -312,13 +319,9 @@ impl<U: TransactionUser> Network<U> {
         {
             match output {
                 Output::Transmit(transmit) => self.transmit(node, transmit),
-                Output::Resolve { id, name, .. } => {
-                    let result = self
-                        .hosts
-                        .get(&name.to_ascii_lowercase())
-                        .cloned()
-                        .ok_or(TransportError::NameNotFound);
-                    let input = Input::Resolved { id, result };
+                Output::Resolve { id, number, question } => {
+                    let result = self.zone.answer(&question);
+                    let input = Input::Resolved { id, number, result };
                     self.arrive(node, self.now + self.link.delay, Arrival::Input(input));
                 }
                 Output::Close(connection) => {

@@ -15,6 +15,7 @@ use sip_message::{CSeq, CallId, From, Method, Request, Response, StatusCode, To,
 use sip_sim::{AddError, Fate, Link, Listener, Network, NodeId};
 use sip_transaction::{Config, Event, NextHop};
 use sip_transport::Target;
+use sip_transport::locate::{Srv, Zone};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -208,6 +209,29 @@ fn names_resolve_to_what_they_were_given() {
     ask(&mut network, one, 2, NextHop::Uri("sip:bob@nowhere.example.com".parse().unwrap()));
     let outcome = serve(&mut network, two, 60 * SECOND);
     assert_eq!((outcome.answered.len(), outcome.errors), (1, 1));
+}
+
+#[test]
+fn a_domain_with_a_dead_first_server_is_served_by_the_second() {
+    let (mut network, one, two) = pair(13, Link::default());
+    let service = "_sip._udp.example.com";
+    let zone = Zone::default()
+        .srv(service, Srv::new(1, 0, 5060, "dead.example.com"))
+        .srv(service, Srv::new(2, 0, 5060, "live.example.com"))
+        .host("dead.example.com", address(9).ip())
+        .host("live.example.com", address(2).ip());
+    network.set_zone(zone);
+    let hop = || NextHop::Uri("sip:example.com".parse().unwrap());
+    ask(&mut network, one, 1, hop());
+    // Timer F ends the first attempt: RFC 3261 gives it 64·T1.
+    let outcome = serve(&mut network, two, 31 * SECOND);
+    assert_eq!(outcome.answered.len(), 0);
+    let outcome = serve(&mut network, two, 2 * SECOND);
+    assert_eq!((outcome.answered.len(), outcome.errors, outcome.timed_out), (1, 0, 0));
+    // From now on the live one comes first.
+    ask(&mut network, one, 2, hop());
+    let outcome = serve(&mut network, two, SECOND);
+    assert_eq!(outcome.answered.len(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::hash::{BuildHasher, RandomState};
 
 use sip_message::Limits;
+use sip_transport::locate::FamilyOrder;
 
 /// The settings of one endpoint. Plain values with setters; [`validate`](Self::validate) is called
 /// once, by the constructor of the endpoint.
@@ -45,6 +46,8 @@ pub struct Config {
     pub retry_after: u32,
     /// How many timers one call of `handle_timeout` fires at most. Default 1,024.
     pub timers_per_call: usize,
+    /// In which order the IPv6 and IPv4 addresses of a host are tried. Default: that of the resolver.
+    pub families: FamilyOrder,
     /// The limits of the message parser.
     pub message: Limits,
     /// The seed of everything random: branches, tags, Call-IDs, jitter, and the key of the hash over
@@ -65,6 +68,7 @@ impl Default for Config {
             transactions: 500_000,
             retry_after: 5,
             timers_per_call: 1_024,
+            families: FamilyOrder::default(),
             message: Limits::default(),
             // The standard library keys its hash maps from the operating system; two hashes under
             // such a key are a seed, and cost no dependency.
@@ -134,6 +138,13 @@ impl Config {
     #[must_use]
     pub fn timers_per_call(mut self, timers: usize) -> Self {
         self.timers_per_call = timers;
+        self
+    }
+
+    /// Sets in which order the IPv6 and IPv4 addresses of a host are tried.
+    #[must_use]
+    pub fn families(mut self, families: FamilyOrder) -> Self {
+        self.families = families;
         self
     }
 

@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use crate::{Endpoint, Output, TransactionUser};
 use lookup::Lookups;
+pub use lookup::Resolver;
 
 /// What stands above an endpoint in a shard: it takes the commands of the handles outside, and
 /// hands the events of the transaction user out to them.
@@ -142,7 +143,7 @@ impl<A: Application> Shard<A> {
             application,
             commands,
             tap,
-            lookups: Lookups::new(),
+            lookups: Lookups::new(Resolver::default()),
             stop_sender,
             stop,
             closed: false,
@@ -151,6 +152,13 @@ impl<A: Application> Shard<A> {
             inputs: Vec::new(),
             taken: Vec::with_capacity(COMMANDS),
         }
+    }
+
+    /// The same with another resolver than that of the system. To be called before [`run`](Self::run).
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Resolver) -> Self {
+        self.lookups = Lookups::new(resolver);
+        self
     }
 
     /// Tells the shard to end, from outside.
@@ -281,8 +289,8 @@ impl<A: Application> Shard<A> {
                 }
                 self.sockets.send(transmit);
             }
-            Output::Resolve { id, name, port, .. } => {
-                self.lookups.start(id, name, port);
+            Output::Resolve { id, number, question } => {
+                self.lookups.start(id, number, question);
                 self.sources.mark(LOOKUPS);
             }
             Output::Close(connection) => self.sockets.close(connection),

@@ -51,7 +51,9 @@ impl<U: TransactionUser> Endpoint<U> {
             Input::SendFailed { token, target, error } => {
                 self.transactions.send_failed(now, token, target, error);
             }
-            Input::Resolved { id, result } => self.transactions.resolved(now, id, result),
+            Input::Resolved { id, number, result } => {
+                self.transactions.resolved(now, id, number, result);
+            }
         }
         self.hand_on(now);
     }

@@ -1,6 +1,7 @@
 //! What passes between the transactions and their user, and out of the machine.
 
-use sip_message::{Request, Response, Transport, Uri};
+use sip_message::{Request, Response, Uri};
+use sip_transport::locate::{Question, QuestionNumber};
 use sip_transport::{ConnectionId, Flow, Target, Transmit, TransportError};
 use std::time::Instant;
 
@@ -113,8 +114,9 @@ pub trait TransactionUser {
 pub enum NextHop {
     /// To this address.
     Target(Target),
-    /// Where this SIP or SIPS URI says: its `maddr` or host, its port, its transport (UDP if it
-    /// names none; TLS for a SIPS URI). A host name is resolved through [`Output::Resolve`].
+    /// Where this SIP or SIPS URI leads by RFC 3263. What is to be asked for that comes out as
+    /// [`Output::Resolve`]. If a domain has several targets, the request goes to the next when one
+    /// answers 503, cannot be reached or stays silent (RFC 3263 §4.3); only what the last one says is told.
     Uri(Uri<'static>),
     /// Back over a flow: its connection while it is open, else a new one to the same far end.
     Flow(Flow),
@@ -126,17 +128,15 @@ pub enum NextHop {
 pub enum Output {
     /// Send a message.
     Transmit(Transmit),
-    /// Find the addresses of a host name; the answer is
-    /// [`Input::Resolved`](sip_transport::Input::Resolved) with this id.
+    /// Ask the DNS, or whatever stands in for it; the answer is
+    /// [`Input::Resolved`](sip_transport::Input::Resolved) with this id and number.
     Resolve {
-        /// Names the question.
+        /// Names the lookup.
         id: u64,
-        /// The host name.
-        name: Box<str>,
-        /// The port that the URI names, or the default of the transport.
-        port: u16,
-        /// By which transport the request will go.
-        transport: Transport,
+        /// Which of its questions this is; several may be open.
+        number: QuestionNumber,
+        /// What to ask.
+        question: Question,
     },
     /// Close a connection after what is queued on it was written.
     Close(ConnectionId),

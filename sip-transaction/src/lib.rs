@@ -122,7 +122,7 @@ mod transactions;
 
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
-pub use driver::{Application, Shard, Stopper};
+pub use driver::{Application, Resolver, Shard, Stopper};
 pub use endpoint::Endpoint;
 pub use event::{Event, Gone, NextHop, Output, RequestError, TransactionUser};
 pub use key::{ClientKey, Key, ServerKey};

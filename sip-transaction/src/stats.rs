@@ -14,6 +14,8 @@ pub struct Stats {
     pub responses_sent: u64,
     /// Requests that a timer sent again.
     pub request_retransmissions: u64,
+    /// Requests that went to another target because one failed.
+    pub failovers: u64,
     /// Responses sent again, by a timer or because the request came again.
     pub response_retransmissions: u64,
     /// Requests that came again and were absorbed by their transaction.

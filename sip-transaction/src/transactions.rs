@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use hashbrown::HashTable;
 use sip_message::{HeaderName, Request, Response, StatusCode};
+use sip_transport::locate::{BadTargets, Preferences};
 use sip_transport::{Destination, Flow, Locals, Target, Transmit, TransportError};
 use tracing::Span;
 
@@ -20,10 +21,12 @@ use crate::{
     client_non_invite, construct, server_invite, server_non_invite,
 };
 
-use self::client::{Client, Lookup};
+use self::client::Client;
+use self::locate::Lookup;
 use self::server::Server;
 
 mod client;
+mod locate;
 mod server;
 
 /// All transactions of one shard: what a [`TransactionUser`](crate::TransactionUser) calls.
@@ -40,6 +43,10 @@ pub struct Transactions {
     /// The slots of `servers` by their match keys.
     matches: HashTable<u32>,
     lookups: Slots<Lookup>,
+    /// What a lookup may choose from.
+    preferences: Preferences,
+    /// The targets that failed lately.
+    bad: BadTargets,
     timers: TimerStore<Expiry>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -63,6 +70,9 @@ impl Transactions {
     pub(crate) fn new(config: Config, locals: Locals, now: Instant) -> Self {
         Self {
             random: Random::new(config.seed),
+            preferences: Preferences::new(locals.iter().map(|local| local.transport))
+                .with_families(config.families),
+            bad: BadTargets::default(),
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
@@ -363,7 +373,7 @@ mod tests {
     /// What a live transaction costs, without the bytes of its message: hundreds of thousands live.
     #[test]
     fn transactions_are_small() {
-        const CLIENT_BYTES: usize = 184;
+        const CLIENT_BYTES: usize = 192;
         const SERVER_BYTES: usize = 224;
         const TIMER_BYTES: usize = 40;
         let (client, server) = (Slots::<Client>::slot_bytes(), Slots::<Server>::slot_bytes());

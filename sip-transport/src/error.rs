@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::locate::LocateError;
+
 /// Why a message was not sent or a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -42,9 +44,9 @@ pub enum TransportError {
     /// No address of ours has this transport and address family.
     #[error("no listener has this transport and address family")]
     NoListener,
-    /// The host name has no address.
-    #[error("the host name has no address")]
-    NameNotFound,
+    /// No server was located for the host name.
+    #[error(transparent)]
+    NotLocated(#[from] LocateError),
     /// Any other failure of the operating system.
     #[error("the operating system reports: {0}")]
     Io(io::ErrorKind),

@@ -1,13 +1,14 @@
 //! What the layers above say to a transport and hear from it: who the ends are (listeners,
 //! connections, flows), where a message goes, and what came in. Nothing here touches a socket.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::num::NonZeroU32;
 
 use bytes::Bytes;
 use sip_message::{FrameError, Transport};
 
 use crate::TransportError;
+use crate::locate::{Answer, LookupError, QuestionNumber};
 
 /// One of the addresses an endpoint listens on: the index into its [`Locals`](crate::Locals).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,11 +211,13 @@ pub enum Input {
         /// Why not.
         error: TransportError,
     },
-    /// The answer to a host name lookup.
+    /// The answer to a question of [`locate`](crate::locate).
     Resolved {
-        /// The number that the question had.
+        /// The number that the lookup had.
         id: u64,
-        /// At least one address, best first; or why there is none.
-        result: Result<Vec<IpAddr>, TransportError>,
+        /// Which of its questions is answered.
+        number: QuestionNumber,
+        /// The records, or why there is no answer.
+        result: Result<Answer, LookupError>,
     },
 }

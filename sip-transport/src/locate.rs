@@ -2,7 +2,8 @@
 //! order.
 //!
 //! [`Locator`] is the procedure. It asks [`Question`]s and takes [`Answer`]s, and does no I/O: whoever
-//! drives it asks the DNS, the system's resolver or a table ([`Zone`]). [`next`] says what follows when a
+//! drives it asks the DNS (the feature `dns`, off by default, adds a client of it), the system's resolver or a
+//! table ([`Zone`]). [`next`] says what follows when a
 //! target fails, and [`BadTargets`] remembers which did.
 //!
 //! ```
@@ -30,13 +31,17 @@ use sip_message::Transport;
 
 use crate::Target;
 
+#[cfg(feature = "dns")]
+mod dns;
 mod failover;
 mod locator;
 mod srv;
 mod zone;
 
+#[cfg(feature = "dns")]
+pub use dns::Dns;
 pub use failover::{BAD_FOR, BAD_FOR_AT_MOST, BadTargets, Failure, Next, next};
-pub use locator::Locator;
+pub use locator::{Locator, numeric_target};
 pub use zone::Zone;
 
 /// SRV records of one service that are used at most, the best by priority and weight.

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex};
 use sip_message::{
     HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport, Uri,
 };
+use sip_transport::locate::{
+    Answer, LocateError, Locator, LookupError, Preferences, Question, QuestionNumber, Srv, Zone,
+};
 use sip_transport::{ListenAddr, Target, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -185,7 +188,7 @@ async fn a_name_without_an_address_fails_the_request() {
     let label = "x".repeat(300);
     let uri: Uri<'static> = format!("sip:{label}").parse().unwrap();
     let outcome = alice.outcome(NextHop::Uri(uri)).await;
-    assert_eq!(outcome, Outcome::Failed(TransportError::NameNotFound));
+    assert_eq!(outcome, Outcome::Failed(TransportError::NotLocated(LocateError::NoAddress)));
 }
 
 #[tokio::test]
@@ -308,10 +311,12 @@ async fn stop_waits_no_longer_than_its_limit() {
 
 #[tokio::test]
 async fn lookups_are_limited() {
-    let mut lookups = Lookups::new();
+    let mut lookups = Lookups::new(Resolver::System);
+    let number = first_number();
+    let question = || Question::Host("127.0.0.1".into());
     let limit = u64::try_from(lookup::LIMIT).unwrap();
     for id in 0..=limit {
-        lookups.start(id, "127.0.0.1".into(), 5060);
+        lookups.start(id, number, question());
     }
     let mut inputs = Vec::new();
     while inputs.len() < lookup::LIMIT + 1 {
@@ -320,14 +325,45 @@ async fn lookups_are_limited() {
     let refused: Vec<_> = inputs
         .iter()
         .filter_map(|input| match input {
-            Input::Resolved { id, result: Err(error) } => Some((*id, *error)),
+            Input::Resolved { id, result: Err(error), .. } => Some((*id, *error)),
             _ => None,
         })
         .collect();
-    assert_eq!(refused, [(limit, TransportError::QueueFull)]);
-    lookups.start(limit, "127.0.0.1".into(), 5060);
+    assert_eq!(refused, [(limit, LookupError::Busy)]);
+    lookups.start(limit, number, question());
     inputs.clear();
     poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
-    let localhost = vec!["127.0.0.1".parse().unwrap()];
-    assert_eq!(inputs, [Input::Resolved { id: limit, result: Ok(localhost) }]);
+    let result = Ok(Answer::Host(vec!["127.0.0.1".parse().unwrap()]));
+    assert_eq!(inputs, [Input::Resolved { id: limit, number, result }]);
+}
+
+#[tokio::test]
+async fn the_system_knows_no_records_of_services_and_a_table_only_its_own() {
+    let number = first_number();
+    let zone = Zone::default().srv("_sip._udp.d", Srv::new(0, 0, 1, "h"));
+    let services = vec![Srv::new(0, 0, 1, "h")];
+    let rows = [
+        (Resolver::System, Question::Naptr("d".into()), Ok(Answer::Naptr(Vec::new()))),
+        (Resolver::System, Question::Srv("_sip._udp.d".into()), Ok(Answer::Srv(Vec::new()))),
+        (Resolver::Zone(zone.clone().into()), Question::Srv("_sip._udp.d".into()), {
+            Ok(Answer::Srv(services))
+        }),
+        (Resolver::Zone(zone.into()), Question::Host("localhost".into()), {
+            Err(LookupError::NoSuchName)
+        }),
+    ];
+    for (resolver, question, result) in rows {
+        let mut lookups = Lookups::new(resolver);
+        lookups.start(7, number, question);
+        let mut inputs = Vec::new();
+        poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
+        assert_eq!(inputs, [Input::Resolved { id: 7, number, result }]);
+    }
+}
+
+/// The number of the first question of a lookup.
+fn first_number() -> QuestionNumber {
+    let uri: Uri<'_> = "sip:example.com:5060".parse().unwrap();
+    let preferences = Preferences::new([Transport::Udp]);
+    Locator::new(&uri, preferences, 0).unwrap().poll_question().unwrap().0
 }

@@ -1,22 +1,24 @@
 //! The client side: requests that we send.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Uri};
+use sip_message::{HeaderName, Message, Method, Request, Response, Transport};
+use sip_transport::locate::Failure;
 use sip_transport::{
     Destination, ListenerId, Local, Target, Transmit, TransportError, request_via,
     requires_congestion_control,
 };
 
+use super::locate::{Failover, Hop};
 use super::{
     Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
 };
 use crate::branch::Branch;
 use crate::client_invite::{self, ClientInvite};
 use crate::client_non_invite::{self, ClientNonInvite};
-use crate::machine::{Action, Actions, Interval};
+use crate::machine::{Action, Actions};
 use crate::slots::SlotKey;
 use crate::{ClientKey, Event, Key, NextHop, Output, RequestError, construct};
 
@@ -24,22 +26,24 @@ use crate::{ClientKey, Event, Key, NextHop, Output, RequestError, construct};
 #[derive(Debug)]
 pub(super) struct Client {
     machine: Machine,
-    method: Method,
+    pub(super) method: Method,
     /// With the slot, the branch.
-    nonce: u64,
-    target: Target,
+    pub(super) nonce: u64,
+    pub(super) target: Target,
     /// Set if the request was moved from UDP to TCP for its size: the listener that was asked for.
-    moved: Option<Option<ListenerId>>,
+    pub(super) moved: Option<Option<ListenerId>>,
+    /// Set if there are other targets.
+    pub(super) failover: Option<Box<Failover>>,
     /// The request as it was sent; the ACK after a final response other than a 2xx; empty when
     /// nothing will be sent again.
-    message: Bytes,
-    is_sent: bool,
+    pub(super) message: Bytes,
+    pub(super) is_sent: bool,
     is_acknowledged: bool,
     is_counted_unfinished: bool,
-    running: Running,
+    pub(super) running: Running,
     /// Of an INVITE its CANCEL, of a CANCEL its INVITE: both have one branch.
     partner: Option<ClientKey>,
-    span: TransactionSpan,
+    pub(super) span: TransactionSpan,
 }
 
 #[derive(Debug)]
@@ -48,23 +52,6 @@ enum Machine {
     Waiting(Option<SlotKey>),
     Invite(ClientInvite),
     NonInvite(ClientNonInvite),
-}
-
-/// A request that waits for the address of its next hop.
-#[derive(Debug)]
-pub(super) struct Lookup {
-    request: Request,
-    /// None for an ACK.
-    transaction: Option<ClientKey>,
-    transport: Transport,
-    port: u16,
-    running: crate::TimerKey,
-}
-
-/// Where a request goes, as far as it is known.
-enum Hop {
-    Known(Target),
-    Name { name: Box<str>, port: u16, transport: Transport },
 }
 
 impl Transactions {
@@ -86,7 +73,7 @@ impl Transactions {
         if !request.headers().cseq().is_some_and(|cseq| cseq.is(request.method())) {
             return Err(RequestError::CSeq);
         }
-        let hop = self.resolve(hop)?;
+        let hop = self.hop(hop)?;
         if !self.has_room(eases_the_load(request.method())) {
             return Err(RequestError::Full);
         }
@@ -101,10 +88,11 @@ impl Transactions {
                 }
                 Ok(key)
             }
-            Hop::Name { name, port, transport } => {
-                let target = Target::new(transport, SocketAddr::from(([0, 0, 0, 0], port)));
+            Hop::Name(locator) => {
+                // Of no meaning until the first target is known.
+                let target = Target::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)));
                 let key = self.insert_client(method, nonce, target);
-                let lookup = self.look_up(now, request, Some(key), name, port, transport);
+                let lookup = self.look_up(now, request, Some(key), locator);
                 if let Some(client) = self.clients.get_mut(key.0) {
                     client.machine = Machine::Waiting(Some(lookup));
                 }
@@ -130,13 +118,13 @@ impl Transactions {
         request: Request,
         hop: NextHop,
     ) -> Result<(), RequestError> {
-        match self.resolve(hop)? {
+        match self.hop(hop)? {
             Hop::Known(target) => Ok(self.send_statelessly(request, target)?),
-            Hop::Name { name, port, transport } => {
+            Hop::Name(locator) => {
                 if self.lookups.len() >= self.config.transactions {
                     return Err(RequestError::Full);
                 }
-                self.look_up(now, request, None, name, port, transport);
+                self.look_up(now, request, None, locator);
                 Ok(())
             }
         }
@@ -147,6 +135,9 @@ impl Transactions {
     /// none comes within 64·T1, [`Event::Timeout`] does. Does nothing for other transactions.
     pub fn cancel(&mut self, now: Instant, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key.0) else { return };
+        if let Some(failover) = &mut client.failover {
+            failover.is_cancelled = true;
+        }
         match &mut client.machine {
             Machine::Waiting(lookup) if client.method == Method::Invite => {
                 // Nothing was sent: there is nobody to tell.
@@ -170,6 +161,9 @@ impl Transactions {
     /// A response that is well-formed and has a Via of ours on top.
     pub(crate) fn receive_response(&mut self, now: Instant, response: Response) {
         let Some(key) = self.match_response(&response) else {
+            if self.is_of_the_past(&response) {
+                return;
+            }
             // RFC 6026 §8.9: "Otherwise, any element other than a stateless proxy MUST silently discard the
             // response."
             // RFC 6026 §7.3: "When receiving any SIP response, a transaction-stateful proxy MUST compare the
@@ -182,6 +176,10 @@ impl Transactions {
         let status = response.status();
         let Some(client) = self.clients.get_mut(key.0) else { return };
         trace_in!(client.span, status = status.as_u16(), "response received");
+        if self.response_fails_over(now, key, &response) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(key.0) else { return };
         // RFC 3261 §18.1.2: "If there is a match, the response MUST be passed to that transaction."
         // RFC 6026 §8.9: "If there is a match, the response MUST be passed to that transaction."
         match &mut client.machine {
@@ -226,71 +224,15 @@ impl Transactions {
         }
     }
 
-    /// The answer to a lookup.
-    pub(crate) fn resolved(
-        &mut self,
-        now: Instant,
-        id: u64,
-        result: Result<Vec<IpAddr>, TransportError>,
-    ) {
-        let key = SlotKey { slot: id as u32, generation: (id >> 32) as u32 };
-        let Some(lookup) = self.lookups.get(key) else { return };
-        let (transport, port) = (lookup.transport, lookup.port);
-        let targets = result.map(|addresses| {
-            let targets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
-            // The first that we have a listener for: an IPv4-only host cannot use an IPv6 address.
-            targets.map(|remote| Target::new(transport, remote)).find(|t| self.listener(t).is_ok())
-        });
-        match targets {
-            Ok(Some(target)) => {
-                let Some(lookup) = self.lookups.remove(key) else { return };
-                self.timers.cancel(lookup.running);
-                match lookup.transaction {
-                    None => {
-                        // Its listener was found just now; an ACK that is lost is asked for again.
-                        self.send_statelessly(lookup.request, target).ok();
-                    }
-                    Some(client) => {
-                        if let Some(client) = self.clients.get_mut(client.0) {
-                            client.target = target;
-                        }
-                        if let Err(error) = self.send_first(now, client, lookup.request) {
-                            self.fail_client(client, error);
-                        }
-                    }
-                }
-            }
-            Ok(None) => self.lookup_failed(now, key, Some(TransportError::NoListener)),
-            Err(error) => self.lookup_failed(now, key, Some(error)),
-        }
-    }
-
-    /// A lookup ended without an address; without an error it was too slow.
-    pub(super) fn lookup_failed(
-        &mut self,
-        _now: Instant,
-        key: SlotKey,
-        error: Option<TransportError>,
-    ) {
-        let Some(lookup) = self.lookups.remove(key) else { return };
-        self.timers.cancel(lookup.running);
-        let Some(key) = lookup.transaction else { return };
-        match error {
-            Some(error) => self.fail_client(key, error),
-            None => {
-                self.stats.timeouts += 1;
-                self.events.push_back(Event::Timeout { key });
-                self.end_client(key);
-            }
-        }
-    }
-
     pub(super) fn client_invite_timer(
         &mut self,
         now: Instant,
         key: ClientKey,
         timer: client_invite::Timer,
     ) {
+        if !timer.is_retransmission() && self.silence_fails_over(now, key) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(key.0) else { return };
         let Machine::Invite(machine) = &mut client.machine else { return };
         trace_in!(client.span, ?timer, "timer fired");
@@ -305,6 +247,9 @@ impl Transactions {
         key: ClientKey,
         timer: client_non_invite::Timer,
     ) {
+        if !timer.is_retransmission() && self.silence_fails_over(now, key) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(key.0) else { return };
         let Machine::NonInvite(machine) = &mut client.machine else { return };
         trace_in!(client.span, ?timer, "timer fired");
@@ -322,14 +267,19 @@ impl Transactions {
     ) {
         let Some(client) = self.clients.get_mut(key.0) else { return };
         trace_in!(client.span, %error, "not sent");
-        // The failure of what was sent before the request went over to another transport is no news.
-        if target.transport != client.target.transport {
+        // The failure of what was sent before the request went elsewhere is no news.
+        let (then, now_at) = (&target, &client.target);
+        if then.transport != now_at.transport || then.remote != now_at.remote {
             return;
         }
         if client.moved.is_some() && error.permits_retry_over_udp() && client.awaits_an_answer() {
             self.retry_over_udp(now, key);
             return;
         }
+        if self.fails_over(now, key, Failure::Transport(error)) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(key.0) else { return };
         let mut actions = Actions::new();
         match &mut client.machine {
             Machine::Waiting(_) => {}
@@ -382,6 +332,7 @@ impl Transactions {
             nonce,
             target,
             moved: None,
+            failover: None,
             message: Bytes::new(),
             is_sent: false,
             is_acknowledged: false,
@@ -393,7 +344,7 @@ impl Transactions {
     }
 
     /// Puts the Via on the request, and starts the machine.
-    fn send_first(
+    pub(super) fn send_first(
         &mut self,
         now: Instant,
         key: ClientKey,
@@ -411,7 +362,7 @@ impl Transactions {
         Ok(())
     }
 
-    fn start(&mut self, now: Instant, key: ClientKey) {
+    pub(super) fn start(&mut self, now: Instant, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key.0) else { return };
         let is_reliable = client.target.transport.is_reliable();
         if client.method == Method::Invite {
@@ -455,7 +406,7 @@ impl Transactions {
         }
     }
 
-    fn send_statelessly(
+    pub(super) fn send_statelessly(
         &mut self,
         mut request: Request,
         target: Target,
@@ -474,7 +425,7 @@ impl Transactions {
     }
 
     /// Puts our Via on top, and says over which transport the request goes at last.
-    fn dress(
+    pub(super) fn dress(
         &self,
         request: &mut Request,
         mut target: Target,
@@ -510,46 +461,12 @@ impl Transactions {
     }
 
     /// The listener from which a request goes there.
-    fn listener(&self, target: &Target) -> Result<&Local, TransportError> {
+    pub(super) fn listener(&self, target: &Target) -> Result<&Local, TransportError> {
         let asked_for = target.listener.and_then(|id| self.locals.get(id));
         asked_for
             .filter(|local| local.transport == target.transport)
             .or_else(|| self.locals.select(target.transport, &target.remote))
             .ok_or(TransportError::NoListener)
-    }
-
-    fn resolve(&self, hop: NextHop) -> Result<Hop, RequestError> {
-        let uri = match hop {
-            NextHop::Target(target) => return Ok(Hop::Known(target)),
-            NextHop::Flow(flow) => return Ok(Hop::Known(Target::from(flow))),
-            NextHop::Uri(uri) => uri,
-        };
-        let transport = transport_of(&uri).ok_or(RequestError::NextHop)?;
-        let port = uri.port().unwrap_or(transport.default_port());
-        let host = uri.maddr().or(uri.host()).ok_or(RequestError::NextHop)?;
-        Ok(match host.ip() {
-            Some(ip) => Hop::Known(Target::new(transport, SocketAddr::new(ip, port))),
-            None => Hop::Name { name: host.to_string().into(), port, transport },
-        })
-    }
-
-    fn look_up(
-        &mut self,
-        now: Instant,
-        request: Request,
-        transaction: Option<ClientKey>,
-        name: Box<str>,
-        port: u16,
-        transport: Transport,
-    ) -> SlotKey {
-        // A resolver that never answers must not keep the transaction for ever.
-        let lifetime = Interval::Lifetime.list(&self.config);
-        let expiry = Expiry::Lookup(self.lookups.next_key());
-        let running = self.timers.arm_nth(now, lifetime, expiry);
-        let key = self.lookups.insert(Lookup { request, transaction, transport, port, running });
-        let id = u64::from(key.generation) << 32 | u64::from(key.slot);
-        self.outputs.push_back(Output::Resolve { id, name, port, transport });
-        key
     }
 
     /// Does what a machine asked for; `expiry` names its timers in the store.
@@ -705,7 +622,7 @@ impl Transactions {
     }
 
     /// The transport refused before the machine could start.
-    fn fail_client(&mut self, key: ClientKey, error: TransportError) {
+    pub(super) fn fail_client(&mut self, key: ClientKey, error: TransportError) {
         self.events.push_back(Event::TransportError { key: Key::Client(key), error });
         self.end_client(key);
     }
@@ -717,7 +634,7 @@ impl Transactions {
         Some(client)
     }
 
-    fn end_client(&mut self, key: ClientKey) {
+    pub(super) fn end_client(&mut self, key: ClientKey) {
         let Some(client) = self.remove_client(key) else { return };
         trace_in!(client.span, "terminated");
         if client.method == Method::Cancel {
@@ -737,7 +654,7 @@ impl Transactions {
 }
 
 impl Client {
-    fn is_unfinished(&self) -> bool {
+    pub(super) fn is_unfinished(&self) -> bool {
         match &self.machine {
             Machine::Waiting(_) => true,
             Machine::Invite(machine) => match machine.state() {
@@ -753,7 +670,7 @@ impl Client {
         }
     }
 
-    fn awaits_an_answer(&self) -> bool {
+    pub(super) fn awaits_an_answer(&self) -> bool {
         match &self.machine {
             Machine::Waiting(_) => false,
             Machine::Invite(machine) => machine.state() == client_invite::State::Calling,
@@ -765,22 +682,4 @@ impl Client {
 /// BYE, CANCEL and PRACK end something: to refuse them keeps alive what they end.
 pub(super) fn eases_the_load(method: &Method) -> bool {
     matches!(method, Method::Bye | Method::Cancel | Method::Prack)
-}
-
-fn transport_of(uri: &Uri<'_>) -> Option<Transport> {
-    if !uri.is_sip() {
-        return None;
-    }
-    let named = match uri.param("transport") {
-        Some(_) => Some(uri.transport()?),
-        None => None,
-    };
-    Some(match (named, uri.is_secure()) {
-        (None, false) => Transport::Udp,
-        (None, true) => Transport::Tls,
-        // RFC 3261 §26.2.2: over SIPS, "tcp" means TLS over it.
-        (Some(Transport::Tcp), true) => Transport::Tls,
-        (Some(Transport::Ws), true) => Transport::Wss,
-        (Some(named), _) => named,
-    })
 }

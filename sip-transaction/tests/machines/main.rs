@@ -8,6 +8,7 @@
 mod client_invite;
 mod client_non_invite;
 mod endpoint;
+mod failover;
 mod matching;
 mod next_hop;
 mod script;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sip_message::{Request, Transport};
 use sip_transaction::{ClientKey, Config, NextHop, Output, RequestError};
+use sip_transport::locate::{Answer, LookupError, Naptr, Question, QuestionNumber, Srv};
 use sip_transport::{Destination, Input, ListenerId, Local, Locals, Target, TransportError};
 
 use crate::script::{Recorder, Run, US, answer, flow, header, input, outgoing, peer, request};
@@ -24,17 +25,36 @@ impl Run {
         Ok(key)
     }
 
-    fn lookup(&self) -> (u64, &str, u16, Transport) {
+    /// The last question, and what it was about.
+    fn question(&self) -> (u64, QuestionNumber, Question) {
         match self.other_outputs.last().unwrap() {
-            Output::Resolve { id, name, port, transport } => (*id, name, *port, *transport),
-            other => panic!("no lookup: {other:?}"),
+            Output::Resolve { id, number, question } => (*id, *number, question.clone()),
+            other => panic!("no question: {other:?}"),
         }
     }
 
-    fn resolves(&mut self, result: Result<Vec<IpAddr>, TransportError>) -> Vec<String> {
-        let id = self.lookup().0;
-        self.endpoint.handle_input(self.start, Input::Resolved { id, result });
+    /// Answers the last question.
+    fn resolves(&mut self, result: Result<Answer, LookupError>) -> Vec<String> {
+        let (id, number, _) = self.question();
+        self.endpoint.handle_input(self.start, Input::Resolved { id, number, result });
         self.drain()
+    }
+
+    /// Answers that there are no records until the addresses of the host are asked for.
+    fn resolves_host(&mut self, addresses: &[IpAddr]) -> Vec<String> {
+        loop {
+            let (_, _, question) = self.question();
+            if question == Question::Host("example.com".into()) {
+                return self.resolves(Ok(Answer::Host(addresses.to_vec())));
+            }
+            let open: Vec<_> = self.other_outputs.drain(..).collect();
+            for output in open {
+                let Output::Resolve { id, number, question } = output else { panic!() };
+                let result = Ok(Answer::none(&question));
+                self.endpoint.handle_input(self.start, Input::Resolved { id, number, result });
+            }
+            self.drain();
+        }
     }
 }
 
@@ -92,6 +112,8 @@ fn what_cannot_be_sent_is_refused_at_once() {
         (outgoing("CANCEL"), uri("sip:192.0.2.2"), RequestError::Method),
         (outgoing("BYE"), uri("tel:+4930123456"), RequestError::NextHop),
         (outgoing("BYE"), uri("sip:192.0.2.2;transport=pigeon"), RequestError::NextHop),
+        (outgoing("BYE"), uri("sip:example.com;transport=pigeon"), RequestError::NextHop),
+        (outgoing("BYE"), uri("sips:192.0.2.2;transport=udp"), RequestError::NextHop),
         (
             outgoing("BYE"),
             uri("sip:[2001:db8::1]"),
@@ -132,16 +154,19 @@ fn a_name_is_resolved_and_then_used() {
     let mut run = Run::new("udp");
     run.requests(outgoing("OPTIONS"), uri("sip:bob@Example.com;transport=tcp")).unwrap();
     assert_eq!(run.drain(), ["resolve"]);
-    let (_, name, port, transport) = run.lookup();
-    assert_eq!((name, port, transport), ("Example.com", 5060, Transport::Tcp));
+    assert_eq!(run.question().2, Question::Srv("_sip._tcp.Example.com".into()));
+    assert_eq!(run.resolves(Err(LookupError::NoSuchName)), ["resolve"]);
+    assert_eq!(run.question().2, Question::Host("Example.com".into()));
     // An address that we have no listener for is passed over.
     let addresses = vec!["2001:db8::2".parse().unwrap(), peer().ip()];
-    assert_eq!(run.resolves(Ok(addresses)), ["send OPTIONS"]);
+    assert_eq!(run.resolves(Ok(Answer::Host(addresses.clone()))), ["send OPTIONS"]);
+    assert_eq!(run.sent[0].destination.transport(), Transport::Tcp);
+    assert_eq!(run.sent[0].destination.remote(), peer());
     let ok = answer(&run.sent[0].payload.clone(), 200, "them");
     run.endpoint.handle_input(run.start, input(Transport::Tcp, &ok));
     assert_eq!(run.drain(), ["to_tu 200", "ended"]);
     // A second answer to the same question is nobody's.
-    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    assert_eq!(run.resolves(Ok(Answer::Host(addresses))), NOTHING);
     run.assert_over();
 }
 
@@ -150,21 +175,35 @@ fn a_port_in_the_uri_is_kept() {
     let mut run = Run::new("udp");
     run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com:5070")).unwrap();
     run.drain();
-    assert_eq!((run.lookup().2, run.lookup().3), (5070, Transport::Udp));
+    assert_eq!(run.question().2, Question::Host("example.com".into()));
+    let text = "2001:db8::2".parse().unwrap();
+    assert_eq!(run.resolves(Ok(Answer::Host(vec![text, peer().ip()]))), ["send OPTIONS"]);
+    assert_eq!(run.sent[0].destination.transport(), Transport::Udp);
+    assert_eq!(run.sent[0].destination.remote().port(), 5070);
+}
+
+#[test]
+fn a_domain_is_asked_for_its_services() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com")).unwrap();
+    assert_eq!(run.drain(), ["resolve"]);
+    assert_eq!(run.question().2, Question::Naptr("example.com".into()));
+    let naptr = Naptr::new(1, 1, "SIP+D2T", "_sip._tcp.example.com");
+    assert_eq!(run.resolves(Ok(Answer::Naptr(vec![naptr]))), ["resolve"]);
+    let srv = Srv::new(0, 0, 5062, "192.0.2.2");
+    assert_eq!(run.resolves(Ok(Answer::Srv(vec![srv]))), ["send OPTIONS"]);
+    assert_eq!(run.sent[0].destination.transport(), Transport::Tcp);
+    assert_eq!(run.sent[0].destination.remote().port(), 5062);
 }
 
 #[test]
 fn a_name_without_an_address_is_a_transport_error() {
-    let no_address = [
-        Err(TransportError::NameNotFound),
-        Ok(Vec::new()),
-        Ok(vec!["2001:db8::2".parse().unwrap()]),
-    ];
-    for result in no_address {
+    let no_address = [&[][..], &["2001:db8::2".parse().unwrap()]];
+    for addresses in no_address {
         let mut run = Run::new("udp");
         run.requests(outgoing("INVITE"), uri("sip:bob@example.com")).unwrap();
         run.drain();
-        assert_eq!(run.resolves(result), ["to_tu transport_error", "ended"]);
+        assert_eq!(run.resolves_host(addresses), ["to_tu transport_error", "ended"]);
         run.assert_over();
     }
 }
@@ -176,7 +215,7 @@ fn a_resolver_that_never_answers_is_a_timeout() {
     run.drain();
     run.endpoint.handle_timeout(run.start + Duration::from_secs(32));
     assert_eq!(run.drain(), ["to_tu timeout", "ended"]);
-    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    assert_eq!(run.resolves(Ok(Answer::Naptr(Vec::new()))), NOTHING);
     run.assert_over();
 }
 
@@ -188,7 +227,7 @@ fn an_invite_that_is_cancelled_before_its_address_is_known_ends_at_once() {
     let now = run.start;
     run.endpoint.with(now, |_, transactions| transactions.cancel(now, key));
     assert_eq!(run.drain(), ["to_tu timeout", "ended"]);
-    assert_eq!(run.resolves(Ok(vec![peer().ip()])), NOTHING);
+    assert_eq!(run.resolves(Ok(Answer::Naptr(Vec::new()))), NOTHING);
     run.assert_over();
 }
 
@@ -202,7 +241,7 @@ fn an_ack_goes_without_a_transaction() {
             .unwrap();
     }
     assert_eq!(run.drain(), ["send ACK", "resolve"]);
-    assert_eq!(run.resolves(Ok(vec![peer().ip()])), ["send ACK"]);
+    assert_eq!(run.resolves_host(&[peer().ip()]), ["send ACK"]);
     let branch = |ack: &[u8]| header(ack, "Via")[0].to_owned();
     assert_ne!(branch(&run.sent[0].payload), branch(&run.sent[1].payload));
     assert_eq!(run.sent[0].token, 0, "nobody waits for news of it");

@@ -15,6 +15,7 @@ use sip_transaction::{
     ClientKey, Config, Endpoint, Event, Key, NextHop, Output, ServerKey, TimerKey, TransactionUser,
     Transactions,
 };
+use sip_transport::locate::{Answer, LookupError, Naptr, QuestionNumber, Srv};
 use sip_transport::{
     ConnectionId, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
 };
@@ -79,7 +80,7 @@ struct World {
     /// The servers in the order in which they came, so that a sequence means the same each time.
     order: Vec<ServerKey>,
     sent: Vec<Transmit>,
-    lookups: Vec<u64>,
+    lookups: Vec<(u64, QuestionNumber)>,
     timers: Vec<TimerKey>,
     over: Vec<Key>,
 }
@@ -174,14 +175,19 @@ impl World {
                 self.endpoint.handle_input(now, Input::SendFailed { token, target, error });
             }
             10 => {
-                let id = bytes.one_of(&self.lookups).unwrap_or(u64::from(bytes.byte()));
-                let result = match bytes.byte() % 4 {
-                    0 => Err(TransportError::NameNotFound),
-                    1 => Ok(Vec::new()),
-                    2 => Ok(vec!["2001:db8::1".parse().unwrap()]),
-                    _ => Ok(vec!["192.0.2.2".parse().unwrap()]),
+                let Some((id, number)) = bytes.one_of(&self.lookups) else { return };
+                let host = |text: &str| Answer::Host(vec![text.parse().unwrap()]);
+                let srv = Srv::new(0, 0, 5060, "host.example.com");
+                let result = match bytes.byte() % 8 {
+                    0 => Err(LookupError::Timeout),
+                    1 => Ok(host("2001:db8::1")),
+                    2 => Ok(Answer::Naptr(vec![Naptr::new(0, 0, "SIP+D2T", "_sip._tcp.d")])),
+                    3 => Ok(Answer::Srv(vec![srv, Srv::new(0, 9, 5061, "192.0.2.2")])),
+                    4 => Ok(host("192.0.2.2")),
+                    // To a question of another kind: none.
+                    _ => Ok(Answer::Host(Vec::new())),
                 };
-                self.endpoint.handle_input(now, Input::Resolved { id, result });
+                self.endpoint.handle_input(now, Input::Resolved { id, number, result });
             }
             11 => {
                 // A message with a byte changed: still most of a message.
@@ -243,7 +249,7 @@ impl World {
                     assert!(sent.unwrap().validate().is_ok() || is_refusal, "{transmit:?}");
                     self.sent.push(transmit);
                 }
-                Output::Resolve { id, .. } => self.lookups.push(id),
+                Output::Resolve { id, number, .. } => self.lookups.push((id, number)),
                 _ => {}
             }
         }

@@ -25,7 +25,6 @@ pub struct Locator {
     is_secure: bool,
     preferences: Preferences,
     draws: Draws,
-    ttl: Option<u8>,
     step: Step,
     /// The number of the first question of this step, and how many of it were asked.
     base: u8,
@@ -71,28 +70,7 @@ impl Locator {
     ///
     /// [`LocateError`] if no answer could lead anywhere.
     pub fn new(uri: &Uri<'_>, preferences: Preferences, seed: u64) -> Result<Self, LocateError> {
-        if !uri.is_sip() {
-            return Err(LocateError::NotSip);
-        }
-        let host = uri.host().ok_or(LocateError::NotSip)?;
-        // RFC 3263 §4: "We define TARGET as the value of the maddr parameter of the URI, if present,
-        // otherwise, the host value of the hostport component of the URI."
-        let target = uri.maddr().unwrap_or(host);
-        let is_secure = uri.is_secure();
-        // RFC 3263 §4.1: "If the URI specifies a transport protocol in the transport parameter, that
-        // transport protocol SHOULD be used."
-        let named = match uri.param("transport") {
-            Some(_) => Some(uri.transport().ok_or(LocateError::UnknownTransport)?),
-            None => None,
-        };
-        let named = match (named, is_secure) {
-            (Some(named), true) => Some(secured(named).ok_or(LocateError::NotSecure)?),
-            (named, _) => named,
-        };
-        let mut locator = Self::empty(target, host, is_secure, preferences, seed);
-        locator.ttl = uri.ttl();
-        locator.begin(target.ip(), uri.port(), named)?;
-        Ok(locator)
+        Self::start(Wanted::of(uri)?, preferences, seed)
     }
 
     /// For a response that could not be sent back the way its request came: where its top Via says.
@@ -106,8 +84,6 @@ impl Locator {
         seed: u64,
     ) -> Result<Self, LocateError> {
         let transport = via.transport().ok_or(LocateError::UnknownTransport)?;
-        let host = via.host();
-        let mut locator = Self::empty(host, host, transport.is_secure(), preferences, seed);
         // RFC 3263 §5: "If it contains a numeric IP address, the server attempts to send the response to
         // that address, using the transport protocol from the Via header, and the port from sent-by, if
         // present, else the default for that transport protocol."
@@ -117,82 +93,56 @@ impl Locator {
         // queries for SRV records at that domain name using the service identifier "_sips" if the Via
         // transport is "TLS", "_sip" otherwise, and the transport from the topmost Via header"
         // The same steps as for a URI that names the transport.
-        locator.begin(host.ip(), via.port(), Some(transport))?;
-        Ok(locator)
+        let wanted = Wanted {
+            host: via.host(),
+            domain: via.host(),
+            port: via.port(),
+            named: Some(transport),
+            is_secure: transport.is_secure(),
+            ttl: None,
+        };
+        Self::start(wanted, preferences, seed)
     }
 
-    fn empty(
-        host: Host<'_>,
-        domain: Host<'_>,
-        is_secure: bool,
+    /// Takes the first step.
+    fn start(
+        wanted: Wanted<'_>,
         mut preferences: Preferences,
         seed: u64,
-    ) -> Self {
+    ) -> Result<Self, LocateError> {
         preferences.transports.retain(|transport| service_of_transport(*transport).is_some());
-        Self {
-            host: text(host),
-            domain: text(domain),
-            is_secure,
+        let mut locator = Self {
+            host: text(wanted.host),
+            domain: text(wanted.domain),
+            is_secure: wanted.is_secure,
             preferences,
             draws: Draws::new(seed),
-            ttl: None,
             step: Step::Naptr,
             base: 0,
             asked: 0,
             failure: None,
-        }
-    }
-
-    /// Takes the first step.
-    fn begin(
-        &mut self,
-        ip: Option<IpAddr>,
-        port: Option<u16>,
-        named: Option<Transport>,
-    ) -> Result<(), LocateError> {
-        if self.transports().next().is_none() {
-            return Err(LocateError::NoSupportedTransport);
-        }
-        if named.is_some_and(|named| !self.preferences.transports.contains(&named)) {
-            return Err(LocateError::NoSupportedTransport);
-        }
-        match (ip, port, named) {
-            (Some(ip), port, named) => {
-                // RFC 3263 §4.1: "Otherwise, if no transport protocol is specified, but the TARGET is a
-                // numeric IP address, the client SHOULD use UDP for a SIP URI, and TCP for a SIPS URI."
-                let transport = named.or_else(|| self.default_transport());
-                let transport = transport.ok_or(LocateError::NoSupportedTransport)?;
-                // RFC 3263 §4.2: "If TARGET is a numeric IP address, the client uses that address.  If the
-                // URI also contains a port, it uses that port.  If no port is specified, it uses the default
-                // port for the particular transport protocol."
-                let port = port.unwrap_or(transport.default_port());
-                self.finish(transport, [(ip, port)]);
+        };
+        let transports = &locator.preferences.transports;
+        let transport = wanted.transport(transports)?;
+        match (wanted.host.ip(), wanted.port, wanted.named) {
+            (Some(ip), ..) => {
+                let targets = vec![wanted.numeric(ip, transports)?];
+                let domain = locator.domain.clone();
+                locator.advance(Step::Done(Ok(Located { targets, domain })));
             }
-            (None, Some(port), named) => {
-                // RFC 3263 §4.1: "Similarly, if no transport protocol is specified, and the TARGET is not
-                // numeric, but an explicit port is provided, the client SHOULD use UDP for a SIP URI, and TCP
-                // for a SIPS URI."
-                let transport = named.or_else(|| self.default_transport());
-                let transport = transport.ok_or(LocateError::NoSupportedTransport)?;
-                // RFC 3263 §4.2: "If the TARGET was not a numeric IP address, but a port is present in the
-                // URI, the client performs an A or AAAA record lookup of the domain name."
-                self.ask_for_the_domain(transport, port);
-            }
-            (None, None, Some(named)) => {
-                // RFC 3263 §4.2: "If it was not, because a transport was specified explicitly, the client
-                // performs an SRV query for that specific transport, using the service identifier "_sips"
-                // for SIPS URIs.  For a SIP URI, if the client wishes to use TLS, it also uses the service
-                // identifier "_sips" for that specific transport, otherwise, it uses "_sip"."
-                self.ask_for_services([named]);
-            }
-            (None, None, None) => {
-                // RFC 3263 §4.1: "Otherwise, if no transport protocol or port is specified, and the target is
-                // not a numeric IP address, the client SHOULD perform a NAPTR query for the domain in the
-                // URI."
-                self.step = Step::Naptr;
-            }
+            // RFC 3263 §4.2: "If the TARGET was not a numeric IP address, but a port is present in the URI,
+            // the client performs an A or AAAA record lookup of the domain name."
+            (None, Some(port), _) => locator.ask_for_the_domain(transport, port),
+            // RFC 3263 §4.2: "If it was not, because a transport was specified explicitly, the client performs
+            // an SRV query for that specific transport, using the service identifier "_sips" for SIPS URIs.
+            // For a SIP URI, if the client wishes to use TLS, it also uses the service identifier "_sips" for
+            // that specific transport, otherwise, it uses "_sip"."
+            (None, None, Some(named)) => locator.ask_for_services([named]),
+            // RFC 3263 §4.1: "Otherwise, if no transport protocol or port is specified, and the target is not a
+            // numeric IP address, the client SHOULD perform a NAPTR query for the domain in the URI."
+            (None, None, None) => {}
         }
-        Ok(())
+        Ok(locator)
     }
 
     /// The next question to ask. The questions that it gives before an answer comes may be asked at once.
@@ -279,16 +229,7 @@ impl Locator {
 
     /// Our transports that may carry this request, the most preferred first.
     fn transports(&self) -> impl Iterator<Item = Transport> {
-        let is_secure = self.is_secure;
-        let transports = self.preferences.transports.iter().copied();
-        transports.filter(move |transport| !is_secure || transport.is_secure())
-    }
-
-    /// What is used when neither the URI nor the domain says: TLS over TCP for SIPS, else UDP; else the
-    /// first that we have, since a request has to go by something.
-    fn default_transport(&self) -> Option<Transport> {
-        let usual = if self.is_secure { Transport::Tls } else { Transport::Udp };
-        self.transports().find(|it| *it == usual).or_else(|| self.transports().next())
+        usable(&self.preferences.transports, self.is_secure)
     }
 
     fn choose_naptr(&mut self, mut records: Vec<Naptr>) {
@@ -394,7 +335,7 @@ impl Locator {
         let transport = match services.as_slice() {
             // The URI or a NAPTR record named it, or we have no other.
             [only] => Some(only.transport),
-            _ => self.default_transport(),
+            _ => default_transport(&self.preferences.transports, self.is_secure),
         };
         let Some(transport) = transport else {
             self.advance(Step::Done(Err(LocateError::NoSupportedTransport)));
@@ -445,10 +386,7 @@ impl Locator {
     fn finish(&mut self, transport: Transport, found: impl IntoIterator<Item = (IpAddr, u16)>) {
         let mut targets: Vec<Target> = Vec::new();
         for (ip, port) in found {
-            let mut target = Target::new(transport, SocketAddr::new(ip, port));
-            if ip.is_multicast() {
-                target.ttl = self.ttl;
-            }
+            let target = Target::new(transport, SocketAddr::new(ip, port));
             if targets.len() < MAX_TARGETS && !targets.contains(&target) {
                 targets.push(target);
             }
@@ -467,6 +405,92 @@ impl Locator {
         self.asked = 0;
         self.step = step;
     }
+}
+
+/// What a URI or a Via says of where it leads.
+struct Wanted<'a> {
+    host: Host<'a>,
+    domain: Host<'a>,
+    port: Option<u16>,
+    named: Option<Transport>,
+    is_secure: bool,
+    ttl: Option<u8>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(uri: &'a Uri<'_>) -> Result<Self, LocateError> {
+        if !uri.is_sip() {
+            return Err(LocateError::NotSip);
+        }
+        let domain = uri.host().ok_or(LocateError::NotSip)?;
+        let is_secure = uri.is_secure();
+        // RFC 3263 §4.1: "If the URI specifies a transport protocol in the transport parameter, that
+        // transport protocol SHOULD be used."
+        let named = match uri.param("transport") {
+            Some(_) => Some(uri.transport().ok_or(LocateError::UnknownTransport)?),
+            None => None,
+        };
+        let named = match (named, is_secure) {
+            (Some(named), true) => Some(secured(named).ok_or(LocateError::NotSecure)?),
+            (named, _) => named,
+        };
+        // RFC 3263 §4: "We define TARGET as the value of the maddr parameter of the URI, if present,
+        // otherwise, the host value of the hostport component of the URI."
+        let host = uri.maddr().unwrap_or(domain);
+        Ok(Self { host, domain, port: uri.port(), named, is_secure, ttl: uri.ttl() })
+    }
+
+    /// The transport, as far as no record says it.
+    fn transport(&self, ours: &[Transport]) -> Result<Transport, LocateError> {
+        // RFC 3263 §4.1: "Otherwise, if no transport protocol is specified, but the TARGET is a numeric IP
+        // address, the client SHOULD use UDP for a SIP URI, and TCP for a SIPS URI.  Similarly, if no
+        // transport protocol is specified, and the TARGET is not numeric, but an explicit port is provided,
+        // the client SHOULD use UDP for a SIP URI, and TCP for a SIPS URI."
+        let transport = match self.named {
+            Some(named) => ours.contains(&named).then_some(named),
+            None => default_transport(ours, self.is_secure),
+        };
+        transport.ok_or(LocateError::NoSupportedTransport)
+    }
+
+    fn numeric(&self, ip: IpAddr, ours: &[Transport]) -> Result<Target, LocateError> {
+        let transport = self.transport(ours)?;
+        // RFC 3263 §4.2: "If TARGET is a numeric IP address, the client uses that address.  If the URI also
+        // contains a port, it uses that port.  If no port is specified, it uses the default port for the
+        // particular transport protocol."
+        let port = self.port.unwrap_or(transport.default_port());
+        let mut target = Target::new(transport, SocketAddr::new(ip, port));
+        if ip.is_multicast() {
+            target.ttl = self.ttl;
+        }
+        Ok(target)
+    }
+}
+
+/// The target of a URI that names an address; `None` if it names a host, which takes a [`Locator`]. It
+/// allocates nothing: most URIs within a dialog name an address.
+///
+/// # Errors
+///
+/// [`LocateError`] if the URI leads nowhere, whatever it names.
+pub fn numeric_target(
+    uri: &Uri<'_>,
+    transports: &[Transport],
+) -> Result<Option<Target>, LocateError> {
+    let wanted = Wanted::of(uri)?;
+    wanted.host.ip().map(|ip| wanted.numeric(ip, transports)).transpose()
+}
+
+/// Those that may carry the request.
+fn usable(ours: &[Transport], is_secure: bool) -> impl Iterator<Item = Transport> {
+    ours.iter().copied().filter(move |transport| !is_secure || transport.is_secure())
+}
+
+/// What is used when neither the URI nor the domain says: TLS over TCP for SIPS, else UDP; else the first
+/// that we have, since a request has to go by something.
+fn default_transport(ours: &[Transport], is_secure: bool) -> Option<Transport> {
+    let usual = if is_secure { Transport::Tls } else { Transport::Udp };
+    usable(ours, is_secure).find(|it| *it == usual).or_else(|| usable(ours, is_secure).next())
 }
 
 /// What NAPTR records call a transport (the registry of RFC 3263 §9; RFC 4168 §5, RFC 7118 §10.2), and where

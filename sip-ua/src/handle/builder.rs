@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sip_transaction::{Endpoint, Shard};
+use sip_transaction::{Endpoint, Resolver, Shard};
 use sip_transport::{ListenAddr, Sockets, Tap};
 use tokio::sync::{mpsc, watch};
 
@@ -25,6 +25,7 @@ pub struct UserAgentBuilder {
     config: AgentConfig,
     transactions: sip_transaction::Config,
     transport: sip_transport::Config,
+    resolver: Resolver,
     incoming_queue: usize,
     shutdown_limit: Duration,
 }
@@ -38,6 +39,7 @@ impl UserAgentBuilder {
             config: AgentConfig::default(),
             transactions: sip_transaction::Config::default(),
             transport: sip_transport::Config::default(),
+            resolver: Resolver::default(),
             incoming_queue: 1_024,
             shutdown_limit: Duration::from_secs(5),
         }
@@ -83,6 +85,13 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Who is asked where a host or a domain is. Default: the system, which knows addresses only; with the
+    /// feature `dns` it may be name servers, which know the services of a domain (RFC 3263).
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
     /// How many calls and requests may wait for [`UserAgent::incoming`]; what comes on top is answered 503
     /// with Retry-After. At least 1; default 1,024.
     pub fn incoming_queue(mut self, length: usize) -> Self {
@@ -121,7 +130,8 @@ impl UserAgentBuilder {
         let line = Arc::new(Line::new(sender, Arc::clone(&releases)));
         let (alive, ended) = watch::channel(());
         let desk = Desk::new(&line, releases, incoming_sender, alive);
-        let shard = Shard::new(endpoint, sockets, desk, commands, self.tap);
+        let shard = Shard::new(endpoint, sockets, desk, commands, self.tap)
+            .with_resolver(self.resolver);
         let stopper = shard.stopper();
         tokio::spawn(shard.run());
         let limit = self.shutdown_limit;
