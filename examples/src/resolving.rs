@@ -35,7 +35,10 @@ impl std::str::FromStr for Server {
         }
         let with_port = || text.parse().ok();
         let without = || text.parse().ok().map(|ip: std::net::IpAddr| (ip, 53).into());
-        with_port().or_else(without).map(Self::At).ok_or("an address with or without a port, or `system`")
+        with_port()
+            .or_else(without)
+            .map(Self::At)
+            .ok_or("an address with or without a port, or `system`")
     }
 }
 

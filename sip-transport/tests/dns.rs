@@ -1,12 +1,7 @@
 //! The procedure of RFC 3263 with a real name server: dnsmasq on loopback, which serves the same records as
 //! the table beside it. Both have to lead to the same targets.
 #![cfg(feature = "dns")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -102,10 +97,9 @@ fn server() -> Option<Server> {
                 it.order, it.preference, it.flags, it.services, it.replacement
             ),
             Record::Srv(name, it) if &*it.target == "." => format!("--srv-host={name}"),
-            Record::Srv(name, it) => format!(
-                "--srv-host={name},{},{},{},{}",
-                it.target, it.port, it.priority, it.weight
-            ),
+            Record::Srv(name, it) => {
+                format!("--srv-host={name},{},{},{},{}", it.target, it.port, it.priority, it.weight)
+            }
             Record::Host(name, address) => format!("--host-record={name},{address}"),
         });
     }
@@ -173,7 +167,8 @@ async fn the_dns_leads_where_the_table_does() {
             assert_eq!(Ok(found), zone().locate(Ok(locator(uri, seed))), "{uri}");
         }
     }
-    for uri in ["sip:example.org;transport=udp", "sip:nowhere.example.com", "sip:nowhere.example.com:5060"]
+    for uri in
+        ["sip:example.org;transport=udp", "sip:nowhere.example.com", "sip:nowhere.example.com:5060"]
     {
         let error = locate(&dns, locator(uri, 0)).await.unwrap_err();
         assert_eq!(Err(error), zone().locate(Ok(locator(uri, 0))), "{uri}");

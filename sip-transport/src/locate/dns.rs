@@ -98,7 +98,9 @@ impl Dns {
                 let records = found.answers().iter().filter_map(|record| srv(&record.data));
                 Answer::Srv(records.collect())
             }
-            Question::Host(_) => Answer::Host(self.resolver.lookup_ip(name).await?.iter().collect()),
+            Question::Host(_) => {
+                Answer::Host(self.resolver.lookup_ip(name).await?.iter().collect())
+            }
         })
     }
 }

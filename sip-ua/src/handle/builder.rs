@@ -130,8 +130,8 @@ impl UserAgentBuilder {
         let line = Arc::new(Line::new(sender, Arc::clone(&releases)));
         let (alive, ended) = watch::channel(());
         let desk = Desk::new(&line, releases, incoming_sender, alive);
-        let shard = Shard::new(endpoint, sockets, desk, commands, self.tap)
-            .with_resolver(self.resolver);
+        let shard =
+            Shard::new(endpoint, sockets, desk, commands, self.tap).with_resolver(self.resolver);
         let stopper = shard.stopper();
         tokio::spawn(shard.run());
         let limit = self.shutdown_limit;
