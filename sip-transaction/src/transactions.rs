@@ -249,7 +249,7 @@ impl Transactions {
         };
         self.stats.responses_sent += 1;
         let payload = response.to_bytes();
-        let transmit = Transmit { destination, fallback, payload, token: 0 };
+        let transmit = Transmit { destination, fallback, payload, token: 0, domain: None };
         self.outputs.push_back(Output::Transmit(transmit));
     }
 

@@ -65,6 +65,14 @@ config! {
     /// How long to wait for a connection to open; 10 s.
     connect_timeout: Duration = Duration::from_secs(10);
 
+    /// How long the handshakes above TCP (TLS, WebSocket) may take, from the open connection to the
+    /// last of them; 10 s. Then the connection is closed.
+    handshake_timeout: Duration = Duration::from_secs(10);
+
+    /// Accepted connections whose handshakes are under way at once; 1,000. With one more, the oldest
+    /// of them is closed: who answers at once is through by then.
+    handshakes: usize = 1_000;
+
     /// How long a connection that we close may take to send what is queued and see the far end
     /// close too; 2 s.
     linger: Duration = Duration::from_secs(2);

@@ -17,6 +17,9 @@ pub enum TransportError {
     /// No answer to the attempt to connect within the time configured.
     #[error("no answer to the attempt to connect")]
     ConnectTimeout,
+    /// The handshake above TCP (TLS, WebSocket) was not completed within the time configured.
+    #[error("the handshake was not completed in time")]
+    HandshakeTimeout,
     /// No route to the far end: ICMP host or network unreachable, or none from here.
     #[error("the far end cannot be reached")]
     Unreachable,

@@ -3,6 +3,7 @@
 
 use core::net::SocketAddr;
 use core::num::NonZeroU32;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sip_message::{FrameError, Transport};
@@ -158,6 +159,10 @@ pub struct Transmit {
     pub fallback: Option<Target>,
     /// The whole message.
     pub payload: Bytes,
+    /// The host of the URI that led here, before anything was looked up: the domain that the far end
+    /// of a TLS connection must prove to be of, and the name that a WebSocket handshake asks for. Of
+    /// no meaning where a connection is open and named.
+    pub domain: Option<Arc<str>>,
     /// Comes back in [`Input::SendFailed`] when the message could not be sent. With 0 nothing is
     /// said.
     pub token: u64,

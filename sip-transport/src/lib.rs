@@ -43,7 +43,7 @@
 //!         let (destination, fallback) = response_target(&via, &flow);
 //!         let response = Response::to_request(&request, StatusCode::NOT_IMPLEMENTED).build()?;
 //!         let payload = response.to_bytes();
-//!         sockets.send(Transmit { destination, fallback, payload, token: 0 });
+//!         sockets.send(Transmit { destination, fallback, payload, token: 0, domain: None });
 //!     }
 //! }
 //! # }

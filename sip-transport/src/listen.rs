@@ -8,7 +8,7 @@ use sip_message::Transport;
 
 /// An address to listen on, such as `udp:127.0.0.1:5060`, `tcp:[::1]:0` or `udp:0.0.0.0`.
 ///
-/// Port 0 lets the system choose; without a port it is 5060.
+/// Port 0 lets the system choose; without a port it is that of the transport: 5060, for TLS 5061.
 ///
 /// ```
 /// use sip_transport::ListenAddr;
@@ -24,12 +24,13 @@ pub struct ListenAddr {
     transport: Transport,
     addr: SocketAddr,
     advertised: Option<Box<str>>,
+    dial_only: bool,
 }
 
 impl ListenAddr {
     /// To listen on `addr` by `transport`.
     pub const fn new(transport: Transport, addr: SocketAddr) -> Self {
-        Self { transport, addr, advertised: None }
+        Self { transport, addr, advertised: None, dial_only: false }
     }
 
     /// UDP on `addr`.
@@ -40,6 +41,15 @@ impl ListenAddr {
     /// TCP on `addr`.
     pub const fn tcp(addr: SocketAddr) -> Self {
         Self::new(Transport::Tcp, addr)
+    }
+
+    /// No address to listen on: connections by `transport` are opened from `ip`, and none are accepted.
+    /// So a client of TLS does without a certificate, and a client of WebSocket without a server.
+    ///
+    /// Via and Contact name `ip` without a port, so that what comes back to us comes over the
+    /// connection that we opened.
+    pub const fn dial_only(transport: Transport, ip: IpAddr) -> Self {
+        Self { transport, addr: SocketAddr::new(ip, 0), advertised: None, dial_only: true }
     }
 
     /// The same, named in Via and Contact by `advertised` (`host`, `host:port`; an IPv6 address in
@@ -67,6 +77,11 @@ impl ListenAddr {
         self.addr
     }
 
+    /// Whether connections are only opened from here.
+    pub const fn is_dial_only(&self) -> bool {
+        self.dial_only
+    }
+
     /// The name for Via and Contact, if it differs from the address.
     pub fn advertised(&self) -> Option<&str> {
         self.advertised.as_deref()
@@ -84,8 +99,10 @@ impl FromStr for ListenAddr {
             _ => return Err(ListenAddrError::NoTransport(text.into())),
         };
         let transport = match transport.parse::<Transport>() {
-            Ok(transport @ (Transport::Udp | Transport::Tcp)) => transport,
-            _ => return Err(ListenAddrError::Transport(transport.into())),
+            Ok(Transport::Sctp) | Err(_) => {
+                return Err(ListenAddrError::Transport(transport.into()));
+            }
+            Ok(transport) => transport,
         };
         if let Ok(addr) = addr.parse::<SocketAddr>() {
             return Ok(Self::new(transport, addr));
@@ -116,7 +133,7 @@ pub enum ListenAddrError {
     )]
     NoTransport(Box<str>),
     /// The transport is unknown, or one that cannot be listened on.
-    #[error("`{0}` is no transport that can be listened on: use udp or tcp")]
+    #[error("`{0}` is no transport that can be listened on: use udp, tcp, tls, ws or wss")]
     Transport(Box<str>),
     /// What follows is no IP address with or without a port.
     #[error(
@@ -166,6 +183,7 @@ mod tests {
     fn the_port_is_5060_unless_given() {
         assert_eq!(parse("udp:192.0.2.1").unwrap().addr().port(), 5060);
         assert_eq!(parse("tcp:[2001:db8::1]").unwrap().addr().port(), 5060);
+        assert_eq!(parse("tls:192.0.2.1").unwrap().addr().port(), 5061);
     }
 
     #[test]
@@ -173,7 +191,7 @@ mod tests {
         let error = |text: &str| parse(text).unwrap_err().to_string();
         assert!(error("127.0.0.1:5060").contains("udp:0.0.0.0:5060"));
         assert!(error("").contains("names no transport"));
-        assert!(error("tls:127.0.0.1:5061").contains("use udp or tcp"));
+        assert!(error("sctp:127.0.0.1:5060").contains("use udp, tcp"));
         assert!(error("carrier:127.0.0.1").contains("`carrier`"));
         assert!(error("udp:example.com:5060").contains("`example.com:5060`"));
         assert!(error("udp:::1").contains("brackets"));

@@ -17,12 +17,20 @@ pub struct Local {
     pub addr: SocketAddr,
     /// What Via and Contact say: `host:port`, an IPv6 address in brackets.
     pub sent_by: Box<str>,
+    /// Whether connections are accepted here, and not only opened from here.
+    pub listens: bool,
 }
 
 impl Local {
     /// A listener whose Via and Contact say the address itself.
     pub fn new(id: ListenerId, transport: Transport, addr: SocketAddr) -> Self {
-        Self { id, transport, addr, sent_by: addr.to_string().into_boxed_str() }
+        Self { id, transport, addr, sent_by: addr.to_string().into_boxed_str(), listens: true }
+    }
+
+    /// The same, from which connections are only opened.
+    pub const fn dial_only(mut self) -> Self {
+        self.listens = false;
+        self
     }
 
     /// The same, known to others by another name: the public side of a NAT, or a host name.

@@ -419,6 +419,7 @@ impl Transactions {
             destination: Destination::Target(target),
             fallback: None,
             payload: request.to_bytes(),
+            domain: None,
             token: 0,
         }));
         Ok(())
@@ -553,6 +554,7 @@ impl Transactions {
             destination: Destination::Target(client.target),
             fallback: None,
             payload: client.message.clone(),
+            domain: None,
             token: Key::Client(key).token(),
         }));
     }
@@ -598,6 +600,7 @@ impl Transactions {
             destination: Destination::Target(client.target),
             fallback: None,
             payload: client.message.clone(),
+            domain: None,
             token: Key::Client(key).token(),
         }));
     }

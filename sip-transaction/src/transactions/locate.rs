@@ -244,6 +244,7 @@ impl Transactions {
             fallback: None,
             payload,
             token: 0,
+            domain: None,
         }));
     }
 

@@ -460,6 +460,7 @@ impl Transactions {
             destination: server.destination,
             fallback: server.fallback,
             payload: payload.clone(),
+            domain: None,
             token: Key::Server(key).token(),
         }));
         if is_new {

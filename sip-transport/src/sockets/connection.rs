@@ -20,6 +20,7 @@ use sip_message::{Frame, FrameError, KeepAlive, Limits, StreamFramer};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -28,8 +29,9 @@ use crate::{ConnectionId, TransportError};
 /// What the task tells the shard.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// The connection that was to be opened is open.
-    Connected { id: ConnectionId, stream: Arc<TcpStream> },
+    /// The connection is open, its handshakes are done; with the stream if the shard writes to it
+    /// itself.
+    Opened { id: ConnectionId, stream: Option<Arc<TcpStream>> },
     /// A whole message.
     Message { id: ConnectionId, payload: Bytes },
     /// A keep-alive that wants its answer.
@@ -77,6 +79,26 @@ impl Signals {
         self.flags.fetch_or(ACTIVE, Ordering::Relaxed);
     }
 
+    /// There is something to write for a task that writes itself.
+    pub(super) fn to_write(&self) {
+        self.raise(ACTIVE);
+    }
+
+    /// A signal.
+    pub(super) fn notified(&self) -> Notified<'_> {
+        self.notify.notified()
+    }
+
+    /// Whether anything was written, or is to be, since this was asked last.
+    pub(super) fn take_active(&self) -> bool {
+        self.take(ACTIVE)
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub(super) fn is_closing(&self) -> bool {
+        self.has(CLOSE)
+    }
+
     fn raise(&self, flag: u8) {
         self.flags.fetch_or(flag, Ordering::Release);
         self.notify.notify_one();
@@ -98,14 +120,15 @@ pub(super) struct Terms {
     pub(super) idle: Duration,
     pub(super) message: Duration,
     pub(super) connect: Duration,
+    pub(super) handshake: Duration,
     pub(super) linger: Duration,
 }
 
 /// How the connection comes to be.
 #[derive(Debug)]
 pub(super) enum Origin {
-    Accepted(Arc<TcpStream>),
-    Open { from: SocketAddr, to: SocketAddr },
+    Accepted(TcpStream),
+    Open { from: SocketAddr, to: SocketAddr, domain: Option<Arc<str>> },
 }
 
 /// The task.
@@ -122,33 +145,45 @@ const READ_CHUNK: usize = 8 * 1024;
 
 /// The shard does not listen any more: the whole endpoint is gone.
 #[derive(Debug)]
-struct ShardGone;
+pub(super) struct ShardGone;
 
 impl Task {
-    pub(super) async fn run(self, origin: Origin) {
-        let stream = match origin {
-            Origin::Accepted(stream) => Ok(stream),
-            Origin::Open { from, to } => self.open(from, to).await,
-        };
-        let error = match stream {
-            Ok(stream) => match self.serve(&stream).await {
-                Ok(error) => error,
-                Err(ShardGone) => return,
-            },
+    /// Runs a connection that was accepted to its end.
+    pub(super) async fn run_accepted(self, stream: Arc<TcpStream>) {
+        if let Ok(error) = self.serve(&stream).await {
+            let _ = self.report(Report::Ended { id: self.id, error }).await;
+        }
+    }
+
+    /// Opens a connection and runs it to its end.
+    pub(super) async fn run_opened(self, from: SocketAddr, to: SocketAddr) {
+        let error = match self.open(from, to).await {
+            Ok(stream) => {
+                let stream = Arc::new(stream);
+                let opened = Report::Opened { id: self.id, stream: Some(Arc::clone(&stream)) };
+                if self.report(opened).await.is_err() {
+                    return;
+                }
+                match self.serve(&stream).await {
+                    Ok(error) => error,
+                    Err(ShardGone) => return,
+                }
+            }
             Err(error) => Some(error),
         };
         let _ = self.report(Report::Ended { id: self.id, error }).await;
     }
 
-    async fn report(&self, report: Report) -> Result<(), ShardGone> {
+    pub(super) async fn report(&self, report: Report) -> Result<(), ShardGone> {
         self.reports.send(report).await.map_err(|_| ShardGone)
     }
 
-    async fn open(
+    /// Connects, within the time for it.
+    pub(super) async fn open(
         &self,
         from: SocketAddr,
         to: SocketAddr,
-    ) -> Result<Arc<TcpStream>, TransportError> {
+    ) -> Result<TcpStream, TransportError> {
         let attempt = async {
             let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             if !from.ip().is_unspecified() {
@@ -161,16 +196,13 @@ impl Task {
             }
             let stream = socket.connect(to).await?;
             stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(Arc::new(stream))
+            Ok::<_, io::Error>(stream)
         };
-        let stream = match tokio::time::timeout(self.terms.connect, attempt).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(connect_error(&error)),
-            Err(_) => return Err(TransportError::ConnectTimeout),
-        };
-        let connected = Report::Connected { id: self.id, stream: Arc::clone(&stream) };
-        self.report(connected).await.map_err(|ShardGone| TransportError::Closed)?;
-        Ok(stream)
+        match tokio::time::timeout(self.terms.connect, attempt).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(connect_error(&error)),
+            Err(_) => Err(TransportError::ConnectTimeout),
+        }
     }
 
     /// Serves the open connection to its end, in the same way whoever opened it.
@@ -332,11 +364,7 @@ impl Task {
         buffer: &[u8],
         error: FrameError,
     ) -> Result<Option<TransportError>, ShardGone> {
-        let shown = match error.head_len() {
-            0 => buffer.len().min(SHOWN_OF_MALFORMED),
-            head_len => head_len,
-        };
-        let payload = Bytes::copy_from_slice(buffer.get(..shown).unwrap_or_default());
+        let payload = shown_of_malformed(buffer, &error);
         self.report(Report::Malformed { id: self.id, payload, error }).await?;
         let told_to_close = async {
             while !self.signals.has(CLOSE) {
@@ -408,6 +436,15 @@ enum Wake {
 
 /// Bytes that are shown of what has no head.
 const SHOWN_OF_MALFORMED: usize = 4096;
+
+/// What is shown of a stream's bytes that cannot be framed.
+pub(super) fn shown_of_malformed(buffer: &[u8], error: &FrameError) -> Bytes {
+    let shown = match error.head_len() {
+        0 => buffer.len().min(SHOWN_OF_MALFORMED),
+        head_len => head_len,
+    };
+    Bytes::copy_from_slice(buffer.get(..shown).unwrap_or_default())
+}
 
 /// A reset to the attempt to connect is a refusal; RFC 3261 §18.1.1 makes no difference either.
 fn connect_error(error: &io::Error) -> TransportError {

@@ -1,11 +1,17 @@
-//! UDP and TCP sockets on tokio, all owned by one task: the shard.
+//! UDP and TCP sockets on tokio, and what lies above TCP, all owned by one task: the shard.
 
+mod bind;
 mod connection;
+#[allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")]
+mod layered;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")]
+mod octets;
 mod table;
 mod udp;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,17 +19,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip_message::Transport;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use crate::{
-    Config, ConnectionId, Destination, Flow, Input, ListenAddr, ListenerId, Local, Locals,
-    MAX_DATAGRAM, ReadySet, Target, Transmit, TransportError,
+    Config, ConnectionId, Destination, Flow, Input, ListenAddr, ListenerId, Locals, MAX_DATAGRAM,
+    ReadySet, Target, Transmit, TransportError,
 };
+use bind::bind_all;
 use connection::{Origin, Report, Signals, Task, Terms};
-use table::{Connection, Outgoing, Table};
+use layered::{Layer, Pipe};
+use table::{Connection, Outgoing, Outlet, Table};
 use udp::{Datagram, Udp};
 
 /// What a queued message counts beyond its bytes, so that many small ones are bounded too.
@@ -68,7 +75,13 @@ pub struct Sockets {
 #[derive(Debug)]
 enum Listener {
     Udp(Udp),
-    Tcp { listener: TcpListener, pause: Option<Pin<Box<Sleep>>> },
+    /// TCP, and all that lies above it.
+    Tcp {
+        listener: TcpListener,
+        pause: Option<Pin<Box<Sleep>>>,
+    },
+    /// Connections are only opened from here.
+    DialOnly(SocketAddr),
 }
 
 impl Sockets {
@@ -92,6 +105,7 @@ impl Sockets {
                 idle: config.idle_timeout,
                 message: config.message_timeout,
                 connect: config.connect_timeout,
+                handshake: config.handshake_timeout,
                 linger: config.linger,
             }),
             table: Table::default(),
@@ -138,10 +152,17 @@ impl Sockets {
     /// [`poll_recv`](Self::poll_recv), together with all else that goes there. If it cannot be
     /// sent, [`Input::SendFailed`] says so then or later.
     pub fn send(&mut self, transmit: Transmit) {
-        let Transmit { destination, fallback, payload, token } = transmit;
+        let Transmit { destination, fallback, payload, token, domain } = transmit;
         match destination.transport() {
             Transport::Udp => self.send_datagram(destination.into(), payload, token),
-            Transport::Tcp => self.send_stream(destination, fallback, payload, token),
+            Transport::Tcp => {
+                self.send_stream(destination, None, Outgoing::new(payload, token, fallback))
+            }
+            other if Layer::of(other, &self.config).is_some() => self.send_stream(
+                destination,
+                domain.map(lower_case),
+                Outgoing::new(payload, token, fallback),
+            ),
             _ => self.fail(destination.into(), token, TransportError::ProtocolUnsupported),
         }
     }
@@ -185,30 +206,32 @@ impl Sockets {
     fn send_stream(
         &mut self,
         destination: Destination,
-        fallback: Option<Target>,
-        payload: Bytes,
-        token: u64,
+        domain: Option<Arc<str>>,
+        outgoing: Outgoing,
     ) {
         let target = Target::from(destination);
-        let named = target.connection.filter(|&id| self.table.open(id, &payload).is_some());
+        let named =
+            target.connection.filter(|&id| self.table.open(id, &outgoing.payload).is_some());
         let id = match (named, destination) {
             (Some(id), _) => Ok(id),
             // RFC 3261 §18.2.2: "If that connection is no longer open, the server SHOULD open a
             // connection to the IP address in the "received" parameter, if present, using the port
             // in the "sent-by" value, or the default port for that transport, if no port is
             // specified."
-            (None, Destination::Flow(_)) => match fallback {
-                Some(fallback) => return self.send_stream_to(fallback, payload, token),
-                None => Err(TransportError::Closed),
-            },
-            (None, Destination::Target(target)) => self.connection_to(target),
+            (None, Destination::Flow(_)) => {
+                return match outgoing.diverted() {
+                    (Some(fallback), outgoing) => self.send_stream_to(fallback, domain, outgoing),
+                    (None, outgoing) => self.fail(target, outgoing.token, TransportError::Closed),
+                };
+            }
+            (None, Destination::Target(target)) => self.connection_to(target, domain),
         };
-        self.queue(id, target, Outgoing::new(payload, token, fallback));
+        self.queue(id, target, outgoing);
     }
 
-    fn send_stream_to(&mut self, target: Target, payload: Bytes, token: u64) {
-        let id = self.connection_to(target);
-        self.queue(id, target, Outgoing::new(payload, token, None));
+    fn send_stream_to(&mut self, target: Target, domain: Option<Arc<str>>, outgoing: Outgoing) {
+        let id = self.connection_to(target, domain);
+        self.queue(id, target, outgoing);
     }
 
     fn queue(&mut self, id: Result<ConnectionId, TransportError>, target: Target, out: Outgoing) {
@@ -228,11 +251,15 @@ impl Sockets {
     }
 
     /// A connection that is open to the target, or a new one.
-    fn connection_to(&mut self, target: Target) -> Result<ConnectionId, TransportError> {
+    fn connection_to(
+        &mut self,
+        target: Target,
+        domain: Option<Arc<str>>,
+    ) -> Result<ConnectionId, TransportError> {
         // RFC 3261 §18.1.1: "If a request is destined to an IP address, port, and transport to
         // which an existing connection is open, it is RECOMMENDED that this connection be used to
         // send the request, but another connection MAY be opened and used."
-        if let Some(id) = self.table.to(target.transport, target.remote) {
+        if let Some(id) = self.table.to(target.transport, target.remote, domain.clone()) {
             return Ok(id);
         }
         let local = target
@@ -247,9 +274,8 @@ impl Sockets {
             _ => return Err(TransportError::NoListener),
         };
         self.admit(target.remote)?;
-        let id = self.table.next_id();
-        self.start(id, listener, target.remote, Origin::Open { from, to: target.remote });
-        Ok(id)
+        let Target { transport, remote, .. } = target;
+        Ok(self.start(transport, listener, remote, Origin::Open { from, to: remote, domain }))
     }
 
     fn admit(&self, remote: SocketAddr) -> Result<(), TransportError> {
@@ -257,27 +283,45 @@ impl Sockets {
         self.table.admits(remote.ip(), connections, connections_per_peer)
     }
 
+    /// Starts the task of a connection.
     fn start(
         &mut self,
-        id: ConnectionId,
+        transport: Transport,
         listener: ListenerId,
         remote: SocketAddr,
         origin: Origin,
-    ) {
+    ) -> ConnectionId {
+        let id = self.table.next_id();
         let signals = Arc::new(Signals::default());
-        let stream = match &origin {
-            Origin::Accepted(stream) => Some(Arc::clone(stream)),
-            Origin::Open { .. } => None,
-        };
         let task = Task {
             id,
             signals: Arc::clone(&signals),
             reports: self.reports_sender.clone(),
             terms: Arc::clone(&self.terms),
         };
-        let task = tokio::spawn(task.run(origin)).abort_handle();
-        let flow = table::flow(listener, id, remote);
-        self.table.insert(id, Connection::new(flow, stream, signals, task));
+        let domain = match &origin {
+            Origin::Open { domain, .. } => domain.clone(),
+            Origin::Accepted(_) => None,
+        };
+        let (outlet, task) = match (Layer::of(transport, &self.config), origin) {
+            (Some(layer), origin) => {
+                let pipe = Arc::new(Pipe::default());
+                let task = layered::run(task, origin, layer, Arc::clone(&pipe));
+                (Outlet::Layered(pipe), tokio::spawn(task))
+            }
+            (None, Origin::Accepted(stream)) => {
+                let stream = Arc::new(stream);
+                let task = task.run_accepted(Arc::clone(&stream));
+                (Outlet::Tcp(stream), tokio::spawn(task))
+            }
+            (None, Origin::Open { from, to, .. }) => {
+                (Outlet::Opening, tokio::spawn(task.run_opened(from, to)))
+            }
+        };
+        let flow = table::flow(transport, listener, id, remote);
+        let connection = Connection::new(flow, outlet, domain, signals, task.abort_handle());
+        self.table.insert(id, connection);
+        id
     }
 
     /// Whether any listener had anything.
@@ -322,7 +366,7 @@ impl Sockets {
                         progress = true;
                     }
                 }
-                None => {}
+                Some(Listener::DialOnly(_)) | None => {}
             }
         }
         progress
@@ -346,8 +390,16 @@ impl Sockets {
             tracing::debug!(%remote, %error, "connection gone before it was accepted");
             return;
         }
-        let id = self.table.next_id();
-        self.start(id, listener, remote, Origin::Accepted(Arc::new(stream)));
+        let Some(transport) = self.locals.get(listener).map(|local| local.transport) else {
+            return;
+        };
+        let id = self.start(transport, listener, remote, Origin::Accepted(stream));
+        if transport != Transport::Tcp
+            && let Some(oldest) = self.table.shakes_hands(id, self.config.handshakes)
+        {
+            tracing::debug!(connection = oldest.number(), "closed amid its handshake: too many");
+            self.table.remove(oldest);
+        }
     }
 
     /// Whether any connection had anything to report.
@@ -366,11 +418,7 @@ impl Sockets {
 
     fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
         match report {
-            Report::Connected { id, stream } => {
-                if let Some(connection) = self.table.get_mut(id) {
-                    connection.connected(stream);
-                }
-            }
+            Report::Opened { id, stream } => self.table.opened(id, stream),
             Report::Message { id, payload } => {
                 if let Some(connection) = self.table.get_mut(id) {
                     connection.received(&payload);
@@ -419,15 +467,17 @@ impl Sockets {
         let flow = connection.flow;
         let target = Target::from(flow);
         let reason = error.unwrap_or(TransportError::Closed);
-        let was_open = connection.stream.is_some();
+        let (was_open, domain) = (connection.is_open, connection.domain().cloned());
         let (unread, requests) = connection.undelivered(error.is_some());
         for token in requests {
             inputs.push(Input::SendFailed { token, target, error: reason });
         }
-        for Outgoing { payload, token, fallback, .. } in unread {
-            match fallback {
-                Some(fallback) => self.send_stream_to(fallback, payload, token),
-                None => self.fail(target, token, reason),
+        for outgoing in unread {
+            match outgoing.diverted() {
+                (Some(fallback), outgoing) => {
+                    self.send_stream_to(fallback, domain.clone(), outgoing);
+                }
+                (None, outgoing) => self.fail(target, outgoing.token, reason),
             }
         }
         if was_open {
@@ -461,154 +511,11 @@ fn poll_accept(
     }
 }
 
-/// Binds every address, and the TCP listeners that belong beside the UDP ones.
-fn bind_all(addrs: &[ListenAddr], config: &Config) -> io::Result<(Vec<Listener>, Locals)> {
-    let mut listeners = Vec::new();
-    let mut locals = Vec::new();
-    let mut beside = Vec::new();
-    for addr in addrs {
-        let (listener, partner) = match addr.transport() {
-            Transport::Udp => bind_udp(addr, addrs, config)?,
-            Transport::Tcp => (bind_beside(addr, &locals)?, None),
-            other => {
-                let text = format!("cannot listen on {addr}: no {} here", other.as_str());
-                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-            }
-        };
-        locals.push(local(addr, &listener)?);
-        listeners.push(listener);
-        beside.extend(partner);
-    }
-    for (addr, listener) in beside {
-        locals.push(local(&addr, &listener)?);
-        listeners.push(listener);
-    }
-    Ok((listeners, Locals::new(locals)))
-}
-
-type Bound = (Listener, Option<(ListenAddr, Listener)>);
-
-/// Binds UDP, and TCP on the same port unless that is in the list itself.
-fn bind_udp(addr: &ListenAddr, addrs: &[ListenAddr], config: &Config) -> io::Result<Bound> {
-    // RFC 3261 §18.2.1: "For any port and interface that a server listens on for UDP, it MUST
-    // listen on that same port and interface for TCP."
-    let listed =
-        |other: &ListenAddr| other.transport() == Transport::Tcp && other.addr() == addr.addr();
-    let beside = config.tcp_beside_udp && !addrs.iter().any(listed);
-    // A port that the system chose for UDP may be taken for TCP: then it chooses again.
-    let attempts = if addr.addr().port() == 0 { PORT_ATTEMPTS } else { 1 };
-    let mut attempt = 1;
-    loop {
-        let udp = Udp::bind(addr.addr(), config).map_err(|error| bind_error(addr, &error))?;
-        if !beside {
-            return Ok((Listener::Udp(udp), None));
-        }
-        let tcp = retarget(addr, Transport::Tcp, udp.local_addr()?);
-        match bind_tcp(&tcp) {
-            Ok(listener) => return Ok((Listener::Udp(udp), Some((tcp, listener)))),
-            Err(_) if attempt < attempts => attempt += 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Attempts to find a port that is free for UDP and for TCP.
-const PORT_ATTEMPTS: u32 = 16;
-
-/// Binds TCP; where the system chooses the port, on that of a UDP listener of the same address if
-/// it is free, so that RFC 3261 §18.2.1 holds for these too.
-fn bind_beside(addr: &ListenAddr, locals: &[Local]) -> io::Result<Listener> {
-    let partner = locals
-        .iter()
-        .find(|local| local.transport == Transport::Udp && local.addr.ip() == addr.addr().ip());
-    if addr.addr().port() == 0
-        && let Some(partner) = partner
-        && let Ok(listener) = bind_tcp(&retarget(addr, Transport::Tcp, partner.addr))
-    {
-        return Ok(listener);
-    }
-    bind_tcp(addr)
-}
-
-fn bind_tcp(addr: &ListenAddr) -> io::Result<Listener> {
-    let bind = || {
-        let domain = Domain::for_address(addr.addr());
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        if addr.addr().is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // So that a restart need not wait for old connections to time out.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&addr.addr().into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    let listener = bind().map_err(|error| bind_error(addr, &error))?;
-    Ok(Listener::Tcp { listener, pause: None })
-}
-
-fn bind_error(addr: &ListenAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-}
-
-fn retarget(addr: &ListenAddr, transport: Transport, to: SocketAddr) -> ListenAddr {
-    let other = ListenAddr::new(transport, to);
-    match addr.advertised() {
-        Some(advertised) => other.clone().with_advertised(advertised).unwrap_or(other),
-        None => other,
-    }
-}
-
-fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
-    let bound = match listener {
-        Listener::Udp(udp) => udp.local_addr(),
-        Listener::Tcp { listener, .. } => listener.local_addr(),
-    }?;
-    let local = Local::new(ListenerId::new(0), addr.transport(), bound);
-    Ok(match addr.advertised() {
-        Some(advertised) => local.with_sent_by(advertised),
-        // An address and a port by which every server that follows the rules comes back to us:
-        // RFC 3261 §18.1.1: "It also MUST be prepared to receive incoming connections on any address
-        // and port that would be selected by a server based on the procedures described in Section 5
-        // of [4]."
-        // RFC 3261 §18.1.1: "The client MUST be prepared to receive responses on any address and port
-        // that would be selected by a server based on the procedures described in Section 5 of [4]."
-        None => {
-            let named = SocketAddr::new(reachable_ip(bound.ip()), bound.port());
-            local.with_sent_by(&named.to_string())
-        }
-    })
-}
-
-/// The address by which others reach a listener bound to `ip`: for the unspecified address the one
-/// from which the system would send to the Internet, or loopback if it has no route.
-fn reachable_ip(ip: IpAddr) -> IpAddr {
-    if !ip.is_unspecified() {
-        return ip;
-    }
-    // Addresses for documentation (RFC 5737, RFC 3849): connecting a UDP socket asks for a route
-    // and sends nothing.
-    let (any, far, loopback) = match ip {
-        IpAddr::V4(_) => (
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ),
-        IpAddr::V6(_) => (
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ),
-    };
-    let routed = || {
-        let socket = std::net::UdpSocket::bind((any, 0))?;
-        socket.connect((far, 5060))?;
-        Ok::<_, io::Error>(socket.local_addr()?.ip())
-    };
-    match routed() {
-        Ok(ip) if !ip.is_unspecified() => ip,
-        _ => loopback,
+/// Domains are compared so, and connections found by them.
+fn lower_case(domain: Arc<str>) -> Arc<str> {
+    if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        domain.to_ascii_lowercase().into()
+    } else {
+        domain
     }
 }

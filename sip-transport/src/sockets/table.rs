@@ -1,7 +1,7 @@
 //! The connection table: every TCP connection by number and by far end, with what waits to be
 //! written to it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::QUEUE_OVERHEAD;
 use super::connection::Signals;
+use super::layered::Pipe;
 use crate::{ConnectionId, Flow, ListenerId, Target, TransportError};
 
 /// One message on its way to a connection.
@@ -31,7 +32,14 @@ impl Outgoing {
         Self { payload, written: 0, token, fallback }
     }
 
-    fn weight(&self) -> usize {
+    /// The same from its start, to its fall-back, which it has no more then.
+    pub(super) fn diverted(self) -> (Option<Target>, Self) {
+        let Self { payload, token, fallback, .. } = self;
+        (fallback, Self::new(payload, token, None))
+    }
+
+    /// Bytes that it counts while it waits.
+    pub(super) fn weight(&self) -> usize {
         self.payload.len().saturating_add(QUEUE_OVERHEAD)
     }
 
@@ -56,12 +64,28 @@ pub(super) fn is_response(payload: &[u8]) -> bool {
 /// Where the status of a response stands.
 const STATUS: usize = b"SIP/2.0 ".len();
 
+/// How the messages of a connection get to it.
+#[derive(Debug)]
+pub(super) enum Outlet {
+    /// They wait: it is being opened.
+    Opening,
+    /// The shard writes them.
+    Tcp(Arc<TcpStream>),
+    /// Its task takes them out of the pipe and writes them, when it is open.
+    Layered(Arc<Pipe>),
+}
+
 /// One connection, as the shard sees it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) flow: Flow,
-    /// None while it is being opened.
-    pub(super) stream: Option<Arc<TcpStream>>,
+    pub(super) outlet: Outlet,
+    /// Its handshakes are done.
+    pub(super) is_open: bool,
+    /// The place among the accepted ones whose handshakes are under way.
+    half_open: Option<u64>,
+    /// The domain that it was opened for, if the far end had to prove that it is of it.
+    domain: Option<Arc<str>>,
     pub(super) signals: Arc<Signals>,
     task: AbortHandle,
     queue: VecDeque<Outgoing>,
@@ -94,13 +118,17 @@ const SLICES: usize = 32;
 impl Connection {
     pub(super) fn new(
         flow: Flow,
-        stream: Option<Arc<TcpStream>>,
+        outlet: Outlet,
+        domain: Option<Arc<str>>,
         signals: Arc<Signals>,
         task: AbortHandle,
     ) -> Self {
         Self {
             flow,
-            stream,
+            is_open: matches!(outlet, Outlet::Tcp(_)),
+            outlet,
+            half_open: None,
+            domain,
             signals,
             task,
             queue: VecDeque::new(),
@@ -117,6 +145,14 @@ impl Connection {
 
     /// Queues a message behind what waits already.
     pub(super) fn push(&mut self, outgoing: Outgoing, limit: usize) -> Result<(), Outgoing> {
+        if let Outlet::Layered(pipe) = &self.outlet {
+            let (token, is_request) = (outgoing.token, !outgoing.is_response());
+            pipe.push(outgoing, limit)?;
+            if is_request && token != 0 {
+                keep(&mut self.requests, token);
+            }
+            return Ok(());
+        }
         let queued_bytes = self.queued_bytes.saturating_add(outgoing.weight());
         if queued_bytes > limit {
             return Err(outgoing);
@@ -129,12 +165,13 @@ impl Connection {
     /// Writes what is queued, many messages in one call, as far as the stream takes it. On an error
     /// the queue stays: the task will see the same error and end the connection.
     pub(super) fn flush(&mut self) {
-        if self.stream.is_none() || self.blocked || self.queue.is_empty() {
-            return;
+        match &self.outlet {
+            Outlet::Tcp(_) if !self.blocked && !self.queue.is_empty() => self.signals.active(),
+            Outlet::Layered(_) => return self.signals.to_write(),
+            Outlet::Tcp(_) | Outlet::Opening => return,
         }
-        self.signals.active();
         while !self.queue.is_empty() {
-            let Some(stream) = &self.stream else { return };
+            let Outlet::Tcp(stream) = &self.outlet else { return };
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
             for (slice, outgoing) in slices.iter_mut().zip(&self.queue) {
@@ -188,9 +225,12 @@ impl Connection {
         }
     }
 
-    /// The stream is open.
-    pub(super) fn connected(&mut self, stream: Arc<TcpStream>) {
-        self.stream = Some(stream);
+    /// The connection is open.
+    pub(super) fn opened(&mut self, stream: Option<Arc<TcpStream>>) {
+        self.is_open = true;
+        if let Some(stream) = stream {
+            self.outlet = Outlet::Tcp(stream);
+        }
         self.flush();
     }
 
@@ -198,6 +238,15 @@ impl Connection {
     pub(super) fn unblock(&mut self) {
         self.blocked = false;
         self.flush();
+    }
+
+    /// The domain that the far end had to prove.
+    pub(super) const fn domain(&self) -> Option<&Arc<str>> {
+        self.domain.as_ref()
+    }
+
+    fn remote(&self) -> Remote {
+        (self.flow.transport, self.flow.remote, self.domain.clone())
     }
 
     /// A message came.
@@ -232,8 +281,14 @@ impl Connection {
         if !broken {
             unsure.clear();
         }
-        let unread = unsure.into_iter().chain(std::mem::take(&mut self.queue));
-        (unread, std::mem::take(&mut self.requests))
+        let mut requests = std::mem::take(&mut self.requests);
+        let waiting = match &self.outlet {
+            Outlet::Layered(pipe) => pipe.take(),
+            Outlet::Tcp(_) | Outlet::Opening => std::mem::take(&mut self.queue),
+        };
+        // These were noted when they went into the pipe.
+        requests.retain(|token| waiting.iter().all(|outgoing| outgoing.token != *token));
+        (unsure.into_iter().chain(waiting), requests)
     }
 }
 
@@ -253,13 +308,20 @@ impl Drop for Connection {
     }
 }
 
+/// A far end: its protocol, its address and, where it had to prove it, its domain. A server that
+/// has two domains on one address proves them on two connections.
+type Remote = (Transport, SocketAddr, Option<Arc<str>>);
+
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     by_id: HashMap<ConnectionId, Connection>,
     // The far end chooses these: std's keyed hash.
-    by_remote: HashMap<(Transport, SocketAddr), ConnectionId>,
+    by_remote: HashMap<Remote, ConnectionId>,
     by_peer: HashMap<IpAddr, usize>,
+    /// The accepted connections whose handshakes are under way, the oldest first.
+    half_open: BTreeMap<u64, ConnectionId>,
+    last_half_open: u64,
     dirty: Vec<ConnectionId>,
     last: u32,
 }
@@ -294,15 +356,41 @@ impl Table {
     // RFC 3261 §18: "These connections are indexed by the tuple formed from the address, port, and
     // transport protocol at the far end of the connection."
     pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection) {
-        let Flow { transport, remote, .. } = connection.flow;
-        *self.by_peer.entry(remote.ip()).or_default() += 1;
-        self.by_remote.insert((transport, remote), id);
+        *self.by_peer.entry(connection.flow.remote.ip()).or_default() += 1;
+        self.by_remote.insert(connection.remote(), id);
         self.by_id.insert(id, connection);
+    }
+
+    /// Notes that an accepted connection shakes hands. If more than `limit` do, gives the oldest of
+    /// them, which is to go: who answers at once is through before its turn comes, and who is silent
+    /// is not worth a place.
+    pub(super) fn shakes_hands(&mut self, id: ConnectionId, limit: usize) -> Option<ConnectionId> {
+        let connection = self.by_id.get_mut(&id)?;
+        self.last_half_open = self.last_half_open.wrapping_add(1);
+        connection.half_open = Some(self.last_half_open);
+        self.half_open.insert(self.last_half_open, id);
+        if self.half_open.len() <= limit {
+            return None;
+        }
+        self.half_open.first_key_value().map(|(_, &oldest)| oldest)
+    }
+
+    /// Notes that the connection is open.
+    pub(super) fn opened(&mut self, id: ConnectionId, stream: Option<Arc<TcpStream>>) {
+        if let Some(connection) = self.by_id.get_mut(&id) {
+            if let Some(place) = connection.half_open.take() {
+                self.half_open.remove(&place);
+            }
+            connection.opened(stream);
+        }
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.by_id.remove(&id)?;
-        self.forget_remote(id, connection.flow);
+        self.forget_remote(id, &connection.remote());
+        if let Some(place) = connection.half_open {
+            self.half_open.remove(&place);
+        }
         let peer = connection.flow.remote.ip();
         if let Some(count) = self.by_peer.get_mut(&peer) {
             *count -= 1;
@@ -327,15 +415,20 @@ impl Table {
     }
 
     /// The number of the connection with this far end, open or opening.
-    pub(super) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<ConnectionId> {
-        self.by_remote.get(&(transport, remote)).copied()
+    pub(super) fn to(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+        domain: Option<Arc<str>>,
+    ) -> Option<ConnectionId> {
+        self.by_remote.get(&(transport, remote, domain)).copied()
     }
 
     pub(super) fn close(&mut self, id: ConnectionId) {
         if let Some(connection) = self.by_id.get_mut(&id) {
             connection.close();
-            let flow = connection.flow;
-            self.forget_remote(id, flow);
+            let remote = connection.remote();
+            self.forget_remote(id, &remote);
         }
     }
 
@@ -345,8 +438,8 @@ impl Table {
         let Some(connection) = self.by_id.get_mut(&id) else { return VecDeque::new() };
         connection.half_closed = true;
         let requests = std::mem::take(&mut connection.requests);
-        let flow = connection.flow;
-        self.forget_remote(id, flow);
+        let remote = connection.remote();
+        self.forget_remote(id, &remote);
         self.settle(id);
         requests
     }
@@ -387,15 +480,19 @@ impl Table {
         self.by_id.len()
     }
 
-    fn forget_remote(&mut self, id: ConnectionId, flow: Flow) {
-        let key = (flow.transport, flow.remote);
-        if self.by_remote.get(&key) == Some(&id) {
-            self.by_remote.remove(&key);
+    fn forget_remote(&mut self, id: ConnectionId, remote: &Remote) {
+        if self.by_remote.get(remote) == Some(&id) {
+            self.by_remote.remove(remote);
         }
     }
 }
 
 /// The flow of a connection.
-pub(super) const fn flow(listener: ListenerId, id: ConnectionId, remote: SocketAddr) -> Flow {
-    Flow { transport: Transport::Tcp, listener, connection: Some(id), remote }
+pub(super) const fn flow(
+    transport: Transport,
+    listener: ListenerId,
+    id: ConnectionId,
+    remote: SocketAddr,
+) -> Flow {
+    Flow { transport, listener, connection: Some(id), remote }
 }

@@ -102,7 +102,7 @@ async fn a_peer_that_sends_no_more_still_gets_what_it_asked_for() {
     // No request goes over it, since nobody could answer it there.
     let destination = Destination::Flow(flow);
     let payload = Bytes::from(options(3));
-    node.sockets.send(Transmit { destination, fallback: None, payload, token: 41 });
+    node.sockets.send(Transmit { destination, fallback: None, payload, token: 41, domain: None });
     assert_eq!(node.failure().await, (41, TransportError::Closed));
     // The last response owed, and then the end.
     node.send(Destination::Flow(flow), RESPONSE, 0);
@@ -170,14 +170,14 @@ async fn a_response_goes_to_the_fallback_when_its_connection_is_gone() {
     let fallback = Some(Target::new(Transport::Tcp, listener.local_addr().unwrap()));
     let payload = Bytes::from_static(RESPONSE);
     let destination = Destination::Flow(flow);
-    node.sockets.send(Transmit { destination, fallback, payload: payload.clone(), token: 31 });
+    node.sockets.send(Transmit { destination, fallback, payload: payload.clone(), token: 31, domain: None });
     let (mut peer, _) = node.with(listener.accept()).await.unwrap();
     let mut buffer = vec![0; RESPONSE.len()];
     node.with(peer.read_exact(&mut buffer)).await.unwrap();
     assert_eq!(buffer, RESPONSE);
 
     assert_eq!(node.closed().await, (flow.connection.unwrap(), Some(TransportError::Closed)));
-    node.sockets.send(Transmit { destination, fallback: None, payload, token: 32 });
+    node.sockets.send(Transmit { destination, fallback: None, payload, token: 32, domain: None });
     assert_eq!(node.failure().await, (32, TransportError::Closed));
 }
 

@@ -72,7 +72,7 @@ impl Node {
 
     pub(crate) fn send(&mut self, destination: Destination, payload: &[u8], token: u64) {
         let payload = Bytes::copy_from_slice(payload);
-        self.sockets.send(Transmit { destination, fallback: None, payload, token });
+        self.sockets.send(Transmit { destination, fallback: None, payload, token, domain: None });
     }
 
     pub(crate) fn send_tcp(&mut self, remote: SocketAddr, payload: &[u8], token: u64) {

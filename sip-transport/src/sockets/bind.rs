@@ -1,0 +1,175 @@
+//! Binding the addresses of an endpoint, and naming them.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use sip_message::{Host, Transport};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use super::layered::Layer;
+use super::udp::Udp;
+use super::{BACKLOG, Listener};
+use crate::{Config, ListenAddr, ListenerId, Local, Locals};
+
+/// Binds every address, and the TCP listeners that belong beside the UDP ones.
+pub(super) fn bind_all(
+    addrs: &[ListenAddr],
+    config: &Config,
+) -> io::Result<(Vec<Listener>, Locals)> {
+    let mut listeners = Vec::new();
+    let mut locals = Vec::new();
+    let mut beside = Vec::new();
+    for addr in addrs {
+        let (listener, partner) = match addr.transport() {
+            Transport::Udp => bind_udp(addr, addrs, config)?,
+            other if other != Transport::Tcp && Layer::of(other, config).is_none() => {
+                let text = format!("cannot listen on {addr}: no {} here", other.as_str());
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
+            _ if addr.is_dial_only() => (Listener::DialOnly(addr.addr()), None),
+            Transport::Tcp => (bind_beside(addr, &locals)?, None),
+            _ => (bind_tcp(addr)?, None),
+        };
+        locals.push(local(addr, &listener)?);
+        listeners.push(listener);
+        beside.extend(partner);
+    }
+    for (addr, listener) in beside {
+        locals.push(local(&addr, &listener)?);
+        listeners.push(listener);
+    }
+    Ok((listeners, Locals::new(locals)))
+}
+
+type Bound = (Listener, Option<(ListenAddr, Listener)>);
+
+/// Binds UDP, and TCP on the same port unless that is in the list itself.
+fn bind_udp(addr: &ListenAddr, addrs: &[ListenAddr], config: &Config) -> io::Result<Bound> {
+    // RFC 3261 §18.2.1: "For any port and interface that a server listens on for UDP, it MUST
+    // listen on that same port and interface for TCP."
+    let listed =
+        |other: &ListenAddr| other.transport() == Transport::Tcp && other.addr() == addr.addr();
+    let beside = config.tcp_beside_udp && !addrs.iter().any(listed);
+    // A port that the system chose for UDP may be taken for TCP: then it chooses again.
+    let attempts = if addr.addr().port() == 0 { PORT_ATTEMPTS } else { 1 };
+    let mut attempt = 1;
+    loop {
+        let udp = Udp::bind(addr.addr(), config).map_err(|error| bind_error(addr, &error))?;
+        if !beside {
+            return Ok((Listener::Udp(udp), None));
+        }
+        let tcp = retarget(addr, Transport::Tcp, udp.local_addr()?);
+        match bind_tcp(&tcp) {
+            Ok(listener) => return Ok((Listener::Udp(udp), Some((tcp, listener)))),
+            Err(_) if attempt < attempts => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Attempts to find a port that is free for UDP and for TCP.
+const PORT_ATTEMPTS: u32 = 16;
+
+/// Binds TCP; where the system chooses the port, on that of a UDP listener of the same address if
+/// it is free, so that RFC 3261 §18.2.1 holds for these too.
+fn bind_beside(addr: &ListenAddr, locals: &[Local]) -> io::Result<Listener> {
+    let partner = locals
+        .iter()
+        .find(|local| local.transport == Transport::Udp && local.addr.ip() == addr.addr().ip());
+    if addr.addr().port() == 0
+        && let Some(partner) = partner
+        && let Ok(listener) = bind_tcp(&retarget(addr, Transport::Tcp, partner.addr))
+    {
+        return Ok(listener);
+    }
+    bind_tcp(addr)
+}
+
+fn bind_tcp(addr: &ListenAddr) -> io::Result<Listener> {
+    let bind = || {
+        let domain = Domain::for_address(addr.addr());
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if addr.addr().is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // So that a restart need not wait for old connections to time out.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.addr().into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    let listener = bind().map_err(|error| bind_error(addr, &error))?;
+    Ok(Listener::Tcp { listener, pause: None })
+}
+
+fn bind_error(addr: &ListenAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
+}
+
+fn retarget(addr: &ListenAddr, transport: Transport, to: SocketAddr) -> ListenAddr {
+    let other = ListenAddr::new(transport, to);
+    match addr.advertised() {
+        Some(advertised) => other.clone().with_advertised(advertised).unwrap_or(other),
+        None => other,
+    }
+}
+
+fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
+    let bound = match listener {
+        Listener::Udp(udp) => udp.local_addr(),
+        Listener::Tcp { listener, .. } => listener.local_addr(),
+        Listener::DialOnly(addr) => Ok(*addr),
+    }?;
+    let local = Local::new(ListenerId::new(0), addr.transport(), bound);
+    let local = match addr.advertised() {
+        Some(advertised) => local.with_sent_by(advertised),
+        None if addr.is_dial_only() => {
+            local.with_sent_by(&Host::from(reachable_ip(bound.ip())).to_string())
+        }
+        // An address and a port by which every server that follows the rules comes back to us:
+        // RFC 3261 §18.1.1: "It also MUST be prepared to receive incoming connections on any address
+        // and port that would be selected by a server based on the procedures described in Section 5
+        // of [4]."
+        // RFC 3261 §18.1.1: "The client MUST be prepared to receive responses on any address and port
+        // that would be selected by a server based on the procedures described in Section 5 of [4]."
+        None => {
+            let named = SocketAddr::new(reachable_ip(bound.ip()), bound.port());
+            local.with_sent_by(&named.to_string())
+        }
+    };
+    Ok(if addr.is_dial_only() { local.dial_only() } else { local })
+}
+
+/// The address by which others reach a listener bound to `ip`: for the unspecified address the one
+/// from which the system would send to the Internet, or loopback if it has no route.
+fn reachable_ip(ip: IpAddr) -> IpAddr {
+    if !ip.is_unspecified() {
+        return ip;
+    }
+    // Addresses for documentation (RFC 5737, RFC 3849): connecting a UDP socket asks for a route
+    // and sends nothing.
+    let (any, far, loopback) = match ip {
+        IpAddr::V4(_) => (
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ),
+        IpAddr::V6(_) => (
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ),
+    };
+    let routed = || {
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect((far, 5060))?;
+        Ok::<_, io::Error>(socket.local_addr()?.ip())
+    };
+    match routed() {
+        Ok(ip) if !ip.is_unspecified() => ip,
+        _ => loopback,
+    }
+}
