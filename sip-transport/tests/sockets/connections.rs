@@ -170,7 +170,13 @@ async fn a_response_goes_to_the_fallback_when_its_connection_is_gone() {
     let fallback = Some(Target::new(Transport::Tcp, listener.local_addr().unwrap()));
     let payload = Bytes::from_static(RESPONSE);
     let destination = Destination::Flow(flow);
-    node.sockets.send(Transmit { destination, fallback, payload: payload.clone(), token: 31, domain: None });
+    node.sockets.send(Transmit {
+        destination,
+        fallback,
+        payload: payload.clone(),
+        token: 31,
+        domain: None,
+    });
     let (mut peer, _) = node.with(listener.accept()).await.unwrap();
     let mut buffer = vec![0; RESPONSE.len()];
     node.with(peer.read_exact(&mut buffer)).await.unwrap();
