@@ -11,6 +11,7 @@
 
 mod binding;
 mod connections;
+mod hostile;
 mod limits;
 mod messages;
 mod node;
