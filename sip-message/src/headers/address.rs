@@ -87,6 +87,7 @@ macro_rules! address_header {
             const NAME: crate::HeaderName<'static> = $header;
             const LIST: bool = $list;
 
+            #[inline(always)]
             fn parse_first(
                 field: &'a [u8],
             ) -> Result<(Self, Option<usize>), crate::HeaderError> {

@@ -123,6 +123,7 @@ impl<'a> Header<'a> for Contact<'a> {
     const NAME: HeaderName<'static> = HeaderName::Contact;
     const LIST: bool = true;
 
+    #[inline(always)]
     fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
         let parse = || {
             let mut cursor = Cursor::new(field)?;

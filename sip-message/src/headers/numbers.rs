@@ -18,9 +18,15 @@ macro_rules! number_header {
             const NAME: crate::HeaderName<'static> = crate::HeaderName::$name;
             const LIST: bool = false;
 
+            #[inline]
             fn parse_first(
                 field: &'a [u8],
             ) -> Result<(Self, Option<usize>), crate::HeaderError> {
+                // As nearly everybody writes it: digits and nothing else.
+                let plain = crate::scan::whole_number(field).map(<$int>::try_from);
+                if let Some(Ok(number)) = plain {
+                    return Ok((Self(number), None));
+                }
                 crate::headers::single(Self::NAME, field, |_, cursor| {
                     if cursor.is_end() {
                         return Err(cursor.fault(crate::HeaderErrorKind::Empty));

@@ -294,6 +294,7 @@ impl<'a> Header<'a> for Via<'a> {
     const NAME: HeaderName<'static> = HeaderName::Via;
     const LIST: bool = true;
 
+    #[inline(always)]
     fn parse_first(field: &'a [u8]) -> Result<(Self, Option<usize>), HeaderError> {
         scan::first_value(field, |text, cursor| {
             let parts = Parts::parse(text, cursor)?;
