@@ -645,10 +645,12 @@ fn challenges() -> Result<(), HeaderError> {
         qop: &["auth", "auth-int"],
         stale: true,
         domain: Some("sip:x"),
+        utf8: true,
+        userhash: true,
     })?;
     assert_eq!(
         WwwAuthenticate(full).to_string(),
-        r#"Digest realm="a \"b\"", domain="sip:x", nonce="n", opaque="o", stale=true, algorithm=SHA-256, qop="auth,auth-int""#
+        r#"Digest realm="a \"b\"", domain="sip:x", nonce="n", opaque="o", stale=true, algorithm=SHA-256, qop="auth,auth-int", charset=UTF-8, userhash=true"#
     );
     for challenge in [
         DigestChallenge { realm: "\r\n", ..Default::default() },
