@@ -109,6 +109,7 @@ async fn run(sockets: &mut Sockets, ended: &mut usize, is_it: impl Fn(&Sockets, 
                 Input::Message { flow, .. } => sockets.send(Transmit {
                     destination: Destination::Flow(flow),
                     fallback: None,
+                    domain: None,
                     payload: Bytes::from_static(RESPONSE),
                     token: 0,
                 }),

@@ -140,6 +140,7 @@ impl Server {
                         Input::Message { flow, .. } => sockets.send(Transmit {
                             destination: Destination::Flow(flow),
                             fallback: None,
+                            domain: None,
                             payload: Bytes::from_static(RESPONSE),
                             token: 0,
                         }),
