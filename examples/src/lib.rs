@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod challenging;
 mod console;
 mod resolving;
 pub mod sdp;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
+pub use challenging::Challenging;
 pub use console::Console;
 pub use resolving::Resolving;
 

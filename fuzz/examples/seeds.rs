@@ -1,5 +1,5 @@
 //! Writes what the fuzz targets begin with: every string in the tests and the documentation of
-//! `sip-message`, for each target that can read it.
+//! `sip-message` and `sip-auth`, for each target that can read it.
 //!
 //!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- target/fuzz-seeds
 
@@ -17,11 +17,16 @@ mod list;
 /// The most seeds of one header: their tables repeat themselves.
 const MAX_OF_ONE: usize = 24;
 
+/// Credentials with a nonce of the target's own, for its `@`.
+const CLAIM: &[u8] = b"\x01Digest username=\"bob\", realm=\"biloxi.com\", nonce=\"@\", \
+    uri=\"sip:bob@biloxi.com\", response=\"00000000000000000000000000000000\", algorithm=MD5, \
+    qop=auth, nc=00000001, cnonce=\"1\", userhash=false";
+
 fn main() -> io::Result<()> {
     let out: PathBuf = env::args_os().nth(1).expect("a folder to write to").into();
-    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../sip-message");
+    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut texts = Vec::new();
-    for folder in ["src", "tests"] {
+    for folder in ["sip-message/src", "sip-message/tests", "sip-auth/src", "sip-auth/tests"] {
         collect(&sources.join(folder), &mut texts)?;
     }
     texts.sort();
@@ -50,6 +55,13 @@ fn main() -> io::Result<()> {
             add("headers", [name.as_str().as_bytes(), b": ", value].concat());
         }
     }
+    let auth = texts.iter().filter(|text| text.len() < 1024);
+    for text in auth.filter(|text| holds(text, b"nonce=") || holds(text, b"rspauth=")) {
+        for kind in 0..3 {
+            add("auth", [&[kind], text.as_slice()].concat());
+        }
+    }
+    add("auth", CLAIM.to_vec());
     for (target, seeds) in seeds {
         let folder = out.join(target);
         fs::create_dir_all(&folder)?;

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use sip_message::{
-    AuthenticationInfo, HeaderName, ProxyAuthenticate, Request, Response, WwwAuthenticate,
+    AuthParam, AuthenticationInfo, HeaderName, ProxyAuthenticate, Request, Response,
+    WwwAuthenticate,
 };
 
 use crate::aka::{AkaAnswer, AkaChallenge, to_base64};
@@ -521,7 +522,7 @@ impl Answering {
     /// Takes the next nonce up, if there is one. The session goes on: it ends with the next challenge.
     fn renew(&mut self, info: &AuthenticationInfo<'_>) {
         let Some(param) = info.param("nextnonce") else { return };
-        let raw = echo(param.unquoted());
+        let raw = echo(&param);
         // What a SIM answered is bound to its nonce.
         if raw.is_empty() || raw.len() > MAX_ECHO || self.challenge.algorithm.is_aka() {
             return;
@@ -571,9 +572,14 @@ fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What goes back as it came; line ends of a folded text would end the header field.
-fn echo(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).replace(['\r', '\n'], "")
+/// What goes back between quotes as it came; line ends of a folded text would end the header field.
+fn echo(param: &AuthParam<'_>) -> String {
+    if param.raw_value().starts_with(b"\"") {
+        String::from_utf8_lossy(param.unquoted()).replace(['\r', '\n'], "")
+    } else {
+        // What had no quotes had no escapes: a backslash is one.
+        escaped(&param.value()).into_owned()
+    }
 }
 
 /// Every challenge of the response in order; `None` for one that is not understood.
@@ -596,7 +602,7 @@ fn read(asker: Asker, header: &sip_message::Challenge<'_>) -> Option<Challenge> 
         return None;
     }
     let text = |name: &str| header.param(name).map(|param| param.value());
-    let raw = |name: &str| header.param(name).map(|param| echo(param.unquoted()));
+    let raw = |name: &str| header.param(name).map(|param| echo(&param));
     let algorithm = Algorithm::of_param(header.algorithm().as_deref()).ok()?;
     // RFC 7616 §3.3: "Unrecognized options MUST be ignored."
     let offer = match (header.offers_qop("auth"), header.offers_qop("auth-int")) {

@@ -548,6 +548,11 @@ impl Claim {
         }
     }
 
+    /// The realm.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
     /// Whether it is said to be this user, hidden or not.
     pub fn is_user(&self, name: &str) -> bool {
         match &self.user {

@@ -12,9 +12,11 @@
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
+//! | `authentication.rs` | who may ask for something: challenges for what comes in                    |
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `compose.rs`       | what messages have in common                                             |
 
+mod authentication;
 mod bye;
 mod call;
 mod compose;
@@ -40,11 +42,13 @@ use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
 
+pub use authentication::{ServerAuthentication, Users};
 pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
 pub use key::{CallKey, RegistrationKey, RequestKey};
 
+use self::authentication::Guard;
 use self::call::Call;
 use self::compose::Capabilities;
 use self::key::{RawKey, Slab};
@@ -79,6 +83,8 @@ pub struct Agent {
     owed: Slab<Owed>,
     registrations: Slab<Registering>,
     merged: MergedRequests,
+    /// Who may ask for something.
+    guard: Option<Box<Guard>>,
     events: VecDeque<AgentEvent>,
 }
 
@@ -152,6 +158,7 @@ impl Agent {
             owed: Slab::new(),
             registrations: Slab::new(),
             merged: MergedRequests::new(seed),
+            guard: None,
             events: VecDeque::new(),
         }
     }

@@ -73,7 +73,7 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, RegistrationKey, RequestFailure, RequestKey,
+    Live, RegistrationKey, RequestFailure, RequestKey, ServerAuthentication, Users,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{
@@ -85,7 +85,8 @@ pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
 pub use sip_auth::{
-    Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Credentials, Ha1, Hash, Secret,
+    Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
+    Ha1, Hash, NonceKey, Qop, Secret, ShortKey, User,
 };
 
 /// The README's code compiles.

@@ -361,14 +361,21 @@ impl Registration {
                     _ => self.refused(response, draw, out),
                 }
             }
-            status if status.is_success() => match self.granted(response) {
-                0 => {
-                    self.bound = false;
-                    let reason = RegistrationFailure::NoBinding;
-                    self.failed(reason, Retry::BackOff(retry_after(response)), draw, out);
+            status if status.is_success() => {
+                // The binding is there, whoever made it: what a wrong proof means is for people to judge.
+                if let Err(error) = self.authenticator.confirmed(response, &self.config.credentials)
+                {
+                    tracing::warn!(%error, "the proof in the answer to a REGISTER is wrong");
                 }
-                seconds => self.registered(seconds, draw, out),
-            },
+                match self.granted(response) {
+                    0 => {
+                        self.bound = false;
+                        let reason = RegistrationFailure::NoBinding;
+                        self.failed(reason, Retry::BackOff(retry_after(response)), draw, out);
+                    }
+                    seconds => self.registered(seconds, draw, out),
+                }
+            }
             status if status.is_redirection() => {
                 let to = response
                     .get::<Contact>()

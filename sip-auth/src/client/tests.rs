@@ -508,6 +508,19 @@ fn escapes_are_sent_back_but_not_hashed() {
     assert_eq!(param(&request, "response").unwrap(), format!("\"{due}\""));
 }
 
+/// Texts that should have had quotes: what is in them does not end ours.
+#[test]
+fn texts_without_quotes_stay_inside_ours() {
+    let mut authenticator = Authenticator::default();
+    let challenge = www(r"realm=r\, nonce=n\, opaque=o\, qop=auth");
+    authenticator.challenged(&response(401, &[&challenge]), &bob()).unwrap();
+    let request = authorized(&mut authenticator, &bob());
+    for (name, value) in [("realm", r#""r\\""#), ("nonce", r#""n\\""#), ("opaque", r#""o\\""#)] {
+        assert_eq!(param(&request, name).unwrap(), value);
+    }
+    assert_eq!(param(&request, "qop").unwrap(), "auth");
+}
+
 fn rspauth(nonce: &str, nc: u32, qop: Qop, body: &[u8], password: &str) -> String {
     let algorithm = Algorithm::MD5;
     let key = digest::user_key(algorithm.hash(), "bob", "r", password.as_bytes());

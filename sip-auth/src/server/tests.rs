@@ -173,7 +173,7 @@ fn a_client_is_known_by_its_secret() {
     assert_eq!((claim.username(), claim.uri()), (Some("bob"), "sip:bob@biloxi.com"));
     assert_eq!((claim.algorithm(), claim.qop()), (Algorithm::SHA_256, Some(Qop::Auth)));
     assert!(claim.is_direct() && claim.is_user("bob") && !claim.is_user("Bob"));
-    assert_eq!(claim.user(), &User::Name("bob".into()));
+    assert_eq!((claim.user(), claim.realm()), (&User::Name("bob".into()), "biloxi.com"));
 
     // A password, its HA1, but no other, and not by another function.
     let ha1 = |hash, realm| Secret::from(Ha1::new(hash, "bob", realm, "zanzibar"));

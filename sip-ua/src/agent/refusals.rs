@@ -60,6 +60,15 @@ impl Agent {
             Ok(Some(merged)) => self.served(server).merged = Some(merged),
             Err(rejection) => return self.refuse(now, tx, server, &request, rejection),
         }
+        // RFC 3261 §8.2 has this first. A request that a fork sent here twice is refused as such before: its
+        // credentials were used by the first of the two. And who is told 405 or 416 learns nothing.
+        if !self.is_admitted(now, tx, server, &request) {
+            // Some that answer for their clients, Kamailio for one, send the request again with the same CSeq.
+            if let Some(merged) = self.served(server).merged.take() {
+                self.merged.leave(merged);
+            }
+            return;
+        }
         let checked = self.check_extensions(&request).and_then(|()| self.check_body(&request));
         if let Err(unfit) = checked.and_then(|()| check_accept(&request)) {
             return self.refuse_unfit(now, tx, server, &request, unfit);

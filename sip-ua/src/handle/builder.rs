@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sip_transaction::{Endpoint, Resolver, Shard};
 use sip_transport::{ListenAddr, Sockets, Tap};
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::command::{Line, Releases};
 use super::desk::Desk;
 use super::{StartError, UserAgent};
-use crate::{Account, Agent, AgentConfig};
+use crate::{Account, Agent, AgentConfig, ServerAuthentication};
 
 /// How many commands may wait for the shard. Who gives one more waits for room.
 const COMMANDS: usize = 1_024;
@@ -21,6 +21,7 @@ const COMMANDS: usize = 1_024;
 pub struct UserAgentBuilder {
     listen: Vec<ListenAddr>,
     account: Account,
+    authentication: Option<ServerAuthentication>,
     tap: Option<Box<dyn Tap>>,
     config: AgentConfig,
     transactions: sip_transaction::Config,
@@ -35,6 +36,7 @@ impl UserAgentBuilder {
         Self {
             listen: Vec::new(),
             account: Account::anonymous(),
+            authentication: None,
             tap: None,
             config: AgentConfig::default(),
             transactions: sip_transaction::Config::default(),
@@ -57,6 +59,12 @@ impl UserAgentBuilder {
     /// [`Account::anonymous`].
     pub fn account(mut self, account: Account) -> Self {
         self.account = account;
+        self
+    }
+
+    /// Challenges requests that come in, so that only known users are served. Without this everybody is.
+    pub fn authentication(mut self, authentication: ServerAuthentication) -> Self {
+        self.authentication = Some(authentication);
         self
     }
 
@@ -123,6 +131,9 @@ impl UserAgentBuilder {
         let mut agent = Agent::new(self.config, self.transactions.seed);
         agent.set_account(Some(Arc::clone(&account)));
         let now = tokio::time::Instant::now().into_std();
+        // A clock before 1970 is as good as any other: only this program reads what it wrote by it.
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        agent.set_authentication(now, unix, self.authentication);
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, agent)?;
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (incoming_sender, incoming) = mpsc::channel(self.incoming_queue);
