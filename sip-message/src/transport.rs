@@ -58,9 +58,27 @@ impl Transport {
         matches!(self, Self::Tls | Self::Wss)
     }
 
+    /// Whether the transport itself keeps messages apart, so that Content-Length is not needed for it
+    /// (RFC 3261 §18.3, RFC 7118 §5, RFC 4168).
+    pub const fn is_message_oriented(self) -> bool {
+        // RFC 7118 §5: "Because the WebSocket transport preserves message boundaries, the use of the
+        // Content-Length header in SIP messages is not necessary when they are transported using the
+        // WebSocket subprotocol."
+        matches!(self, Self::Udp | Self::Sctp | Self::Ws | Self::Wss)
+    }
+
+    /// Whether the transport is WebSocket. Its clients can be reached only over the connections that they
+    /// opened.
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
     /// The port where none is given: 5060, for TLS 5061 (RFC 3261 §18.2.1 and §19.1.2), for
-    /// WebSocket those of HTTP, 80 and 443 (RFC 7118 §5.3 and RFC 6455 §3).
+    /// WebSocket 80 and 443.
     pub const fn default_port(self) -> u16 {
+        // RFC 7118 §5.5: "the default port for a SIP URI using the "sip" scheme and the "ws" transport
+        // parameter is 80, and the default port for a SIP URI using the "sips" scheme and the "ws"
+        // transport parameter is 443."
         match self {
             Self::Udp | Self::Tcp | Self::Sctp => 5060,
             Self::Tls => 5061,

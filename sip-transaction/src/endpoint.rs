@@ -39,7 +39,8 @@ impl<U: TransactionUser> Endpoint<U> {
                 self.receive(now, flow, payload);
             }
             Input::Message { flow, payload } => {
-                if !self.receive(now, flow, payload) {
+                // Where messages are kept apart, what is wrong with one says nothing about the next.
+                if !self.receive(now, flow, payload) && !flow.transport.is_message_oriented() {
                     self.transactions.close(flow);
                 }
             }

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use sip_message::Limits;
 
-/// One field: its setter with the same documentation, and a place in [`Config`].
+/// One field, which a feature may bring: its setter with the same documentation, and a place in [`Config`].
 macro_rules! config {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr $(, in $feature:literal)?;)*) => {
         /// The limits and times of [`Sockets`](crate::Sockets). Every queue and table is bounded by
         /// one of them.
         ///
@@ -20,17 +20,18 @@ macro_rules! config {
         #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub struct Config {
-            $($(#[$doc])* pub $name: $type,)*
+            $($(#[$doc])* $(#[cfg(feature = $feature)])? pub $name: $type,)*
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($name: $default,)* }
+                Self { $($(#[cfg(feature = $feature)])? $name: $default,)* }
             }
         }
 
         impl Config {
             $($(#[$doc])*
+            $(#[cfg(feature = $feature)])?
             #[must_use]
             pub fn $name(mut self, $name: $type) -> Self {
                 self.$name = $name;
@@ -104,4 +105,7 @@ config! {
 
     /// Whether each UDP address is listened on for TCP too, as RFC 3261 §18.2.1 demands; true.
     tcp_beside_udp: bool = true;
+
+    /// How WebSocket is spoken: whom a server lets in, what a client asks for, pings.
+    ws: crate::WsConfig = crate::WsConfig::default(), in "ws";
 }

@@ -50,6 +50,12 @@ pub enum TransportError {
     /// No server was located for the host name.
     #[error(transparent)]
     NotLocated(#[from] LocateError),
+    /// The server answered the request for a WebSocket with this HTTP status; or so did we.
+    #[error("no WebSocket was granted: HTTP status {0}")]
+    WsRefused(u16),
+    /// What came in answer to the request for a WebSocket is none that RFC 6455 and RFC 7118 know.
+    #[error("the handshake of the WebSocket failed")]
+    WsHandshake,
     /// Any other failure of the operating system.
     #[error("the operating system reports: {0}")]
     Io(io::ErrorKind),

@@ -102,7 +102,8 @@ impl Target {
 }
 
 impl From<Flow> for Target {
-    /// Back over the flow: its connection while it is open, else a new one to the same far end.
+    /// Back over the flow: its connection while it is open, else a new one to the same far end; to a
+    /// client over WebSocket, no other way.
     fn from(flow: Flow) -> Self {
         Self {
             transport: flow.transport,

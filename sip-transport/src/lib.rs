@@ -11,6 +11,9 @@
 //! The feature `tokio` (on by default) adds [`Sockets`]: UDP and TCP over IPv4 and IPv6, with a
 //! table of connections. Every queue and table is bounded ([`Config`]).
 //!
+//! The feature `ws` adds WebSocket (RFC 7118), client and server: listeners such as `ws:0.0.0.0:80`, and
+//! `WsConfig` for who may connect. A client needs no listener: [`ListenAddr::dial_only`].
+//!
 //! What ICMP says of a datagram does not come up, although RFC 3261 §18.4 would have it: the system tells
 //! which datagram it was about only through its error queue, and reading that takes a dependency for
 //! each system and trust in whoever can forge such a message. A request over UDP to a port where nobody
@@ -64,6 +67,8 @@ mod ready;
 mod sockets;
 mod tap;
 mod via;
+#[cfg(feature = "ws")]
+mod ws;
 
 #[cfg(feature = "tokio")]
 pub use config::Config;
@@ -78,3 +83,5 @@ pub use ready::ReadySet;
 pub use sockets::Sockets;
 pub use tap::{Tap, Tapped};
 pub use via::{is_own_response, request_via, response_target, stamp};
+#[cfg(feature = "ws")]
+pub use ws::{WsConfig, WsRefusal, WsRequest};

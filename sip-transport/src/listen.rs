@@ -47,7 +47,8 @@ impl ListenAddr {
     /// So a client of TLS does without a certificate, and a client of WebSocket without a server.
     ///
     /// Via and Contact name `ip` without a port, so that what comes back to us comes over the
-    /// connection that we opened.
+    /// connection that we opened; for WebSocket they name a random host under `.invalid`
+    /// (RFC 7118 Appendix B.1).
     pub const fn dial_only(transport: Transport, ip: IpAddr) -> Self {
         Self { transport, addr: SocketAddr::new(ip, 0), advertised: None, dial_only: true }
     }

@@ -41,7 +41,7 @@ mod zone;
 #[cfg(feature = "dns")]
 pub use dns::Dns;
 pub use failover::{BAD_FOR, BAD_FOR_AT_MOST, BadTargets, Failure, Next, next};
-pub use locator::{Locator, numeric_target};
+pub use locator::{Locator, is_invalid, numeric_target};
 pub use zone::Zone;
 
 /// SRV records of one service that are used at most, the best by priority and weight.
@@ -255,7 +255,8 @@ pub enum LocateError {
     /// The domain says that it does not offer SIP (an SRV record with the target `.`).
     #[error("the domain does not offer the service")]
     ServiceUnavailable,
-    /// Neither the domain nor a host that its records name has an address.
+    /// Neither the domain nor a host that its records name has an address; for a name under `.invalid`
+    /// nobody is asked.
     #[error("no host has an address")]
     NoAddress,
     /// The addresses could not be asked for.

@@ -36,7 +36,8 @@ pub fn request_via(
     if group.is_ipv4() { via.with_param("ttl", Some("1")) } else { Ok(via) }
 }
 
-/// Marks the top Via of a request that arrived with where it came from.
+/// Marks the top Via of a request that arrived with where it came from, over WebSocket too: RFC 7118 §5.3
+/// leaves that to the server, and who asks for `rport` wants to know.
 ///
 /// A `received` or `rport` that claims an address already is overwritten: only the one who takes a
 /// request in may say where it came from, or else responses could be sent to a third party.
@@ -87,6 +88,11 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
     // RFC 3261 §18.1.1: "If the port is absent, the default value depends on the transport. It is
     // 5060 for UDP, TCP and SCTP, 5061 for TLS."
     let port = via.port().unwrap_or_else(|| flow.transport.default_port());
+    // RFC 7118 §5.3: "Given the fact that SIP responses can only be sent over the existing WebSocket
+    // connection, the Via "received" parameter is of little use."
+    if flow.transport.is_websocket() {
+        return (Destination::Flow(*flow), None);
+    }
     if flow.transport.is_reliable() {
         // RFC 3261 §18.2.2: "If the "sent-protocol" is a reliable transport protocol such as TCP or
         // SCTP, or TLS over those, the response MUST be sent using the existing connection to the

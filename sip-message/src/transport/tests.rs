@@ -25,3 +25,18 @@ fn others_are_not_known() {
         assert_eq!(name.parse::<Transport>(), Err(UnknownTransport), "{name}");
     }
 }
+
+#[test]
+fn which_keep_messages_apart_and_which_are_websocket() {
+    for (transport, message_oriented, websocket) in [
+        (Udp, true, false),
+        (Tcp, false, false),
+        (Tls, false, false),
+        (Sctp, true, false),
+        (Ws, true, true),
+        (Wss, true, true),
+    ] {
+        assert_eq!(transport.is_message_oriented(), message_oriented, "{transport}");
+        assert_eq!(transport.is_websocket(), websocket, "{transport}");
+    }
+}

@@ -124,6 +124,9 @@ impl Locator {
         };
         let transports = &locator.preferences.transports;
         let transport = wanted.transport(transports)?;
+        if is_invalid(&locator.host) {
+            return Err(LocateError::NoAddress);
+        }
         match (wanted.host.ip(), wanted.port, wanted.named) {
             (Some(ip), ..) => {
                 let targets = vec![wanted.numeric(ip, transports)?];
@@ -479,6 +482,16 @@ pub fn numeric_target(
 ) -> Result<Option<Target>, LocateError> {
     let wanted = Wanted::of(uri)?;
     wanted.host.ip().map(|ip| wanted.numeric(ip, transports)).transpose()
+}
+
+/// Whether the name is one that a client over WebSocket made up, since it has none: no name server is to be
+/// troubled with it, and only the flow from that client leads back to it.
+// RFC 7118 §B.1: "A SIP WebSocket Client running in such an environment can construct a domain name consisting
+// of a random token followed by the ".invalid" top-level domain name"
+pub fn is_invalid(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let (_, top) = host.rsplit_once('.').unwrap_or(("", host));
+    top.eq_ignore_ascii_case("invalid")
 }
 
 /// Those that may carry the request.

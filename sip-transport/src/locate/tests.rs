@@ -617,3 +617,19 @@ fn a_transport_that_is_named_twice_is_asked_for_once() {
     let preferences = Preferences::new([Transport::Tcp, Transport::Udp, Transport::Tcp]);
     assert_eq!(preferences.transports, [Transport::Tcp, Transport::Udp]);
 }
+
+#[test]
+fn nobody_is_asked_for_a_name_that_a_websocket_client_made_up() {
+    let all = Preferences::new([Transport::Udp, Transport::Ws, Transport::Wss]);
+    for uri in [
+        "sip:alice@df7jal23ls0d.invalid;transport=ws",
+        "sips:alice@df7jal23ls0d.Invalid.;transport=ws",
+        "sip:df7jal23ls0d.invalid:5060",
+        "sip:invalid",
+    ] {
+        let uri: Uri<'_> = uri.parse().unwrap();
+        assert_eq!(Locator::new(&uri, all.clone(), 1).err(), Some(LocateError::NoAddress), "{uri}");
+    }
+    let valid: Uri<'_> = "sip:invalid.example.com;transport=ws".parse().unwrap();
+    assert!(Locator::new(&valid, all, 1).unwrap().poll_question().is_some());
+}

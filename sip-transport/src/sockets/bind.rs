@@ -1,5 +1,6 @@
 //! Binding the addresses of an endpoint, and naming them.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -126,6 +127,9 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
     let local = Local::new(ListenerId::new(0), addr.transport(), bound);
     let local = match addr.advertised() {
         Some(advertised) => local.with_sent_by(advertised),
+        None if addr.is_dial_only() && addr.transport().is_websocket() => {
+            local.with_sent_by(&invalid_host())
+        }
         None if addr.is_dial_only() => {
             local.with_sent_by(&Host::from(reachable_ip(bound.ip())).to_string())
         }
@@ -141,6 +145,15 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
         }
     };
     Ok(if addr.is_dial_only() { local.dial_only() } else { local })
+}
+
+/// How a client over WebSocket names itself, since nobody can connect to it.
+// RFC 7118 §B.1: "A SIP WebSocket Client running in such an environment can construct a domain name consisting
+// of a random token followed by the ".invalid" top-level domain name, as stated in [RFC2606], and uses it
+// within its Via and Contact headers."
+fn invalid_host() -> String {
+    // The keys of a new hasher are random.
+    format!("{:016x}.invalid", RandomState::new().hash_one(0_u64))
 }
 
 /// The address by which others reach a listener bound to `ip`: for the unspecified address the one

@@ -11,32 +11,41 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use sip_message::{FrameError, Transport};
+use sip_message::{FrameError, Limits, Transport};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::connection::{Origin, Report, ShardGone, Task};
 use super::table::Outgoing;
 use crate::{Config, TransportError};
+#[cfg(feature = "ws")]
+use crate::{WsConfig, ws};
 
 #[cfg(test)]
 mod tests;
 
 /// What lies above TCP, with all that a handshake needs.
 #[derive(Clone, Debug)]
-pub(super) enum Layer {}
+pub(super) enum Layer {
+    #[cfg(feature = "ws")]
+    Ws(WsConfig),
+}
 
 impl Layer {
     /// That of a transport, if this build and the configuration have it.
     pub(super) fn of(transport: Transport, config: &Config) -> Option<Self> {
-        let _ = (transport, config);
-        None
+        let _ = config;
+        match transport {
+            #[cfg(feature = "ws")]
+            Transport::Ws => Some(Self::Ws(config.ws.clone())),
+            _ => None,
+        }
     }
 }
 
 /// What the far end sent.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// A part of a message.
     Part,
     /// A whole message.
@@ -46,7 +55,11 @@ pub(super) enum Read {
     /// The answer to a keep-alive.
     Pong,
     /// What cannot be framed.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "frames are framed already"))]
     Malformed { payload: Bytes, error: FrameError },
+    /// What breaks the rules of the layer or the limits. Nothing after it can be read.
+    #[cfg_attr(not(feature = "ws"), expect(dead_code, reason = "TLS says what is wrong itself"))]
+    Refused(TransportError),
     /// The end: nothing can be read or written any more.
     End(Option<TransportError>),
 }
@@ -54,7 +67,7 @@ pub(super) enum Read {
 /// A connection whose handshakes are done.
 ///
 /// Nothing in it may wait without limit: the task sees to the times.
-pub(super) trait Layered: Send {
+pub(crate) trait Layered: Send {
     /// What the far end sends next.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read>;
 
@@ -175,7 +188,7 @@ async fn establish(
         Origin::Accepted(stream) => (stream, Side::Server),
         Origin::Open { from, to, domain } => (task.open(from, to).await?, Side::Client(domain)),
     };
-    let handshake = shake_hands(stream, layer, side);
+    let handshake = shake_hands(stream, layer, side, &task.terms.limits);
     match tokio::time::timeout(task.terms.handshake, handshake).await {
         Ok(result) => result,
         Err(_) => Err(TransportError::HandshakeTimeout),
@@ -186,9 +199,23 @@ async fn shake_hands(
     stream: TcpStream,
     layer: Layer,
     side: Side,
+    limits: &Limits,
 ) -> Result<Established, TransportError> {
-    let _ = (stream, side);
-    match layer {}
+    let _ = (&stream, &side, limits);
+    match layer {
+        #[cfg(feature = "ws")]
+        Layer::Ws(config) => {
+            let remote = stream.peer_addr().map_err(|error| TransportError::from(&error))?;
+            let frames = match side {
+                Side::Server => ws::accept(stream, remote, &config, limits).await,
+                Side::Client(domain) => {
+                    let host = ws::authority(domain.as_deref(), remote, Transport::Ws);
+                    ws::dial(stream, &host, &config, limits).await
+                }
+            };
+            Ok(Established { layered: Box::new(frames?) })
+        }
+    }
 }
 
 /// Serves the open connection to its end.
@@ -240,6 +267,10 @@ async fn serve(
                     refuse(task, layered, &mut writer).await;
                     return Ok(Some(TransportError::Malformed));
                 }
+                Read::Refused(error) => {
+                    close(task, layered, &mut writer).await;
+                    return Ok(Some(error));
+                }
                 Read::End(error) if error.is_none() && begun.is_some() => {
                     return Ok(Some(TransportError::Closed));
                 }
@@ -253,6 +284,7 @@ async fn serve(
                     return Ok(Some(TransportError::Incomplete));
                 }
                 if idle_end <= now {
+                    close(task, layered, &mut writer).await;
                     return Ok(Some(TransportError::Idle));
                 }
                 sleep.as_mut().reset(message_end.map_or(idle_end, |end| end.min(idle_end)));

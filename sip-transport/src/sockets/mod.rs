@@ -2,7 +2,10 @@
 
 mod bind;
 mod connection;
-#[allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")]
+#[cfg_attr(
+    not(feature = "ws"),
+    allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")
+)]
 mod layered;
 #[cfg(feature = "tls")]
 #[allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")]
@@ -30,6 +33,8 @@ use crate::{
 use bind::bind_all;
 use connection::{Origin, Report, Signals, Task, Terms};
 use layered::{Layer, Pipe};
+#[cfg(feature = "ws")]
+pub(crate) use layered::{Layered, Read};
 use table::{Connection, Outgoing, Outlet, Table};
 use udp::{Datagram, Udp};
 
@@ -224,9 +229,20 @@ impl Sockets {
                     (None, outgoing) => self.fail(target, outgoing.token, TransportError::Closed),
                 };
             }
+            (None, Destination::Target(target)) if self.is_unreachable(&target) => {
+                Err(TransportError::Closed)
+            }
             (None, Destination::Target(target)) => self.connection_to(target, domain),
         };
         self.queue(id, target, outgoing);
+    }
+
+    /// Whether a connection that is gone was the only way: a client over WebSocket, a browser for one, takes
+    /// no connections. Those that we opened start from where none are accepted.
+    fn is_unreachable(&self, target: &Target) -> bool {
+        let listens =
+            || target.listener.and_then(|id| self.locals.get(id)).is_some_and(|l| l.listens);
+        target.transport.is_websocket() && target.connection.is_some() && listens()
     }
 
     fn send_stream_to(&mut self, target: Target, domain: Option<Arc<str>>, outgoing: Outgoing) {

@@ -65,6 +65,18 @@ fn an_ipv6_received_has_no_brackets() {
 }
 
 #[test]
+fn a_name_that_a_websocket_client_made_up_gets_received_as_any_name() {
+    assert_eq!(
+        stamped_line("SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bK56sdasks", "192.0.2.4:51234"),
+        "SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bK56sdasks;received=192.0.2.4"
+    );
+    assert_eq!(
+        stamped_line("SIP/2.0/WS df7jal23ls0d.invalid;rport;branch=z9hG4bK1", "192.0.2.4:51234"),
+        "SIP/2.0/WS df7jal23ls0d.invalid;rport=51234;branch=z9hG4bK1;received=192.0.2.4"
+    );
+}
+
+#[test]
 fn rport_gets_the_source_port_and_received_even_if_equal() {
     assert_eq!(
         stamped_line("SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff", "192.0.2.1:9988"),
@@ -214,6 +226,17 @@ fn over_tcp_by_the_same_connection_else_by_a_new_one_to_sent_by() {
 }
 
 #[test]
+fn over_websocket_by_the_same_connection_or_not_at_all() {
+    for transport in [Transport::Ws, Transport::Wss] {
+        let flow = Flow { transport, ..udp_flow("192.0.2.1:40000") };
+        for via in ["df7jal23ls0d.invalid", "192.0.2.1:5060;received=192.0.2.1;rport=40000"] {
+            let via = format!("SIP/2.0/{transport} {via};branch=z9hG4bK56sdasks");
+            assert_eq!(route(&via, &flow), (Destination::Flow(flow), None));
+        }
+    }
+}
+
+#[test]
 fn over_tls_the_default_port_is_5061() {
     let flow = Flow { transport: Transport::Tls, ..udp_flow("192.0.2.1:40000") };
     let (_, fallback) = route("SIP/2.0/TLS 192.0.2.1;branch=z9hG4bK1", &flow);
@@ -242,6 +265,18 @@ fn a_response_with_our_sent_by_is_ours() {
     assert!(accepts("pc.example.com:5060", "SIP/2.0/UDP pc.example.com : 5060"));
     assert!(accepts("[2001:db8::1]:5070", "SIP/2.0/UDP [2001:DB8:0::1]:5070"));
     assert!(accepts("[2001:db8::1]", "SIP/2.0/UDP [2001:db8::1]:5060"));
+}
+
+#[test]
+fn a_response_over_websocket_is_ours_with_received_and_without() {
+    // RFC 7118 §5.3: "Therefore, SIP WebSocket Clients MUST accept responses without such a parameter in the
+    // top Via header regardless of whether the Via "sent-by" field contains a domain name."
+    assert!(accepts("df7jal23ls0d.invalid", "SIP/2.0/WS df7jal23ls0d.invalid;branch=z9hG4bK1"));
+    assert!(accepts(
+        "df7jal23ls0d.invalid",
+        "SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bK1;received=192.0.2.4"
+    ));
+    assert!(!accepts("df7jal23ls0d.invalid", "SIP/2.0/WSS other.invalid;branch=z9hG4bK1"));
 }
 
 #[test]

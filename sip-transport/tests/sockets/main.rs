@@ -16,3 +16,5 @@ mod limits;
 mod messages;
 mod node;
 mod udp;
+#[cfg(feature = "ws")]
+mod ws;
