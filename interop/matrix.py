@@ -4,9 +4,20 @@ import functools
 import re
 import time
 
-from peers import Baresip, Failed, Kamailio, Ours, Sipp, Uas
+from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Sipp, Uas
 
 BOTH = ("udp", "tcp")
+# The same over IPv6.
+BOTH_6 = ("udp IPv6", "tcp IPv6")
+# What is run over IPv6 too: each place in a message where an address stands is in one of them.
+OVER_IPV6 = {
+    "plain call", "called side hangs up", "CANCEL", "302", "401", "hold and resume", "501, 405, 420, 481, 416", "BYE from us",
+    "BYE from baresip", "hold and resume by baresip", "digest MD5", "407 MD5, Record-Route", "Record-Route", "BYE from the called side",
+}
+
+
+def transports_of(scenario, transports=BOTH):
+    return (*transports, *BOTH_6) if scenario in OVER_IPV6 else transports
 
 
 class Cell:
@@ -28,7 +39,9 @@ class Bench:
     """What a cell works with: it knows the transport and the log folder, and what runs."""
 
     def __init__(self, folder, transport):
-        self.folder, self.transport, self.running, self.stand_ins = folder, transport, [], 0
+        self.folder, self.running, self.stand_ins = folder, [], 0
+        self.transport, _, version = transport.partition(" IPv")
+        self.host = LOOPBACK[int(version or 4)]
 
     def started(self, process):
         self.running.append(process)
@@ -49,19 +62,19 @@ class Bench:
                     raise Failed(f"our {process.name} panicked")
 
     def sipp(self, scenario, remote=None, **options):
-        return self.started(Sipp(self.folder, scenario, self.transport, remote, **options))
+        return self.started(Sipp(self.folder, scenario, self.transport, self.host, remote, **options))
 
     def sipp_uri(self, sipp):
-        return f"sip:service@127.0.0.1:{sipp.port}" + self.suffix()
+        return f"sip:service@{self.host}:{sipp.port}" + self.suffix()
 
     def suffix(self):
         return ";transport=tcp" if self.transport == "tcp" else ""
 
     def listen(self):
-        return ["--listen", f"{self.transport}:127.0.0.1:0"]
+        return ["--listen", f"{self.transport}:{self.host}:0"]
 
     def uas(self, *arguments):
-        return self.started(Uas(self.folder, self.transport, *arguments))
+        return self.started(Uas(self.folder, self.transport, self.host, *arguments))
 
     def call(self, uri, *arguments, may_fail=False):
         process = self.started(Ours(self.folder, "call", [uri, *self.listen(), *arguments]))
@@ -74,10 +87,10 @@ class Bench:
         return process
 
     def baresip(self, answer="manual", extra=""):
-        return self.started(Baresip(self.folder, self.transport, answer, extra))
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra))
 
     def kamailio(self, algorithm="MD5"):
-        return self.started(Kamailio(self.folder, algorithm))
+        return self.started(Kamailio(self.folder, self.host, algorithm))
 
 
 def cells(reference):
@@ -103,11 +116,11 @@ CALLS_US = [
 
 def sipp_calls_us():
     for scenario, file, arguments, options, _ in CALLS_US:
-        for transport in BOTH:
+        for transport in transports_of(scenario):
 
             def body(bench, file=file, arguments=arguments, options=options):
                 uas = bench.uas(*arguments)
-                bench.sipp(file, f"127.0.0.1:{uas.port}", **options).ok()
+                bench.sipp(file, uas.address, **options).ok()
 
             yield Cell("SIPp", "calls us", transport, scenario, body)
     for transport in BOTH:
@@ -120,9 +133,8 @@ ALICE = ["--username", "alice", "--password", "secret"]
 def we_challenge_sipp(bench):
     """SIPp knows MD5 only, ends at the sight of anything else, and answers for the address alone unless told the Request-URI."""
     uas = bench.uas(*ALICE, "--algorithm", "MD5")
-    remote = f"127.0.0.1:{uas.port}"
-    uri = f"service@{remote};transport={bench.transport.upper()}"
-    bench.sipp("uac_auth", remote, fill={"STATUS": "401"}, arguments=["-au", "alice", "-ap", "secret", "-auth_uri", uri]).ok()
+    uri = f"service@{uas.address};transport={bench.transport.upper()}"
+    bench.sipp("uac_auth", uas.address, fill={"STATUS": "401"}, arguments=["-au", "alice", "-ap", "secret", "-auth_uri", uri]).ok()
 
 
 def is_called(file, *arguments, options=None, outcome="ok"):
@@ -166,7 +178,7 @@ def we_call_sipp():
         ("407", BOTH, is_called("uas_407", "--duration", "300", *ALICE)),
     ]
     for scenario, transports, body in table:
-        for transport in transports:
+        for transport in transports_of(scenario, transports):
             yield Cell("SIPp", "is called by us", transport, scenario, body)
 
 
@@ -175,7 +187,7 @@ def sipp_reference():
 
     def pair(caller, answerer, caller_options, answerer_options, bench):
         called = bench.sipp(answerer, **answerer_options)
-        bench.sipp(caller, f"127.0.0.1:{called.port}", **caller_options).ok()
+        bench.sipp(caller, f"{bench.host}:{called.port}", **caller_options).ok()
         called.ok()
 
     table = [(name, file, answerer, options, dict(fill={"STATUS": options["fill"]["STATUS"] + " Refused"}) if "fill" in options else
@@ -336,7 +348,7 @@ def baresip_cells():
         ("is called by us", "CANCEL", we_cancel),
     ]
     for direction, scenario, body in table:
-        for transport in BOTH:
+        for transport in transports_of(scenario):
             yield Cell("baresip", direction, transport, scenario, body)
 
 
@@ -389,13 +401,13 @@ BOB = ["--username", "bob", "--password", "secret"]
 
 def bind(bench, kamailio, uri):
     """SIPp registers `uri` for bob."""
-    bench.sipp("register", f"127.0.0.1:{kamailio.port}", service="bob", keys={"contact": uri},
+    bench.sipp("register", kamailio.address, service="bob", keys={"contact": uri},
                arguments=["-au", "bob", "-ap", "secret"]).ok()
     kamailio.expect(r"registered: bob")
 
 
 def proxied_sipp_call(bench, kamailio):
-    return bench.sipp("uac_proxy", f"127.0.0.1:{kamailio.port}", service="bob", arguments=["-au", "alice", "-ap", "secret"])
+    return bench.sipp("uac_proxy", kamailio.address, service="bob", arguments=["-au", "alice", "-ap", "secret"])
 
 
 def registers(algorithm, bench):
@@ -485,7 +497,7 @@ def kamailio_cells():
         ("we at both ends", "CANCEL", cancels_through),
     ]
     for direction, scenario, body in table:
-        for transport in BOTH:
+        for transport in transports_of(scenario):
             yield Cell("Kamailio", direction, transport, scenario, body)
 
 

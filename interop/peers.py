@@ -24,12 +24,20 @@ def target(example):
     return str(folder / "release" / "examples" / example)
 
 
+LOOPBACK = {4: "127.0.0.1", 6: "[::1]"}
+
+
+def literal(host):
+    """The address without the brackets that a URI puts around IPv6."""
+    return host.strip("[]")
+
+
 _ports_lock = threading.Lock()
 _next_port = 20_000 + os.getpid() % 5_000
 
 
 def free_port(count=1):
-    """The first of `count` ports that are free for UDP and TCP on 127.0.0.1; each is given out once.
+    """The first of `count` ports that are free for UDP and TCP on 127.0.0.1 and ::1; each is given out once.
 
     All of them lie below the range from which the kernel picks ports of its own.
     """
@@ -44,11 +52,12 @@ def free_port(count=1):
 
 def _is_free(port):
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
+        for family, host in ((socket.AF_INET, LOOPBACK[4]), (socket.AF_INET6, LOOPBACK[6])):
+            with socket.socket(family, kind) as probe:
+                try:
+                    probe.bind((literal(host), port))
+                except OSError:
+                    return False
     return True
 
 
@@ -115,8 +124,8 @@ class Process:
 class Sipp(Process):
     """One scenario of sipp/, run once (or `calls` times). The answering side when no remote is named."""
 
-    def __init__(self, folder, scenario, transport, remote=None, calls=1, service="service", repeats=False, fill=None, keys=None,
-                 arguments=()):
+    def __init__(self, folder, scenario, transport, host, remote=None, calls=1, service="service", repeats=False, fill=None,
+                 keys=None, arguments=()):
         self.port = free_port(2)
         name = f"sipp-{scenario}-{self.port}"
         text = (HERE / "sipp" / f"{scenario}.xml").read_text()
@@ -124,7 +133,8 @@ class Sipp(Process):
             text = text.replace(f"@{word}@", value)
         (folder / f"{name}.xml").write_text(text)
         self.messages, self.errors = folder / f"{name}.messages", folder / f"{name}.errors"
-        command = ["sipp", "-sf", folder / f"{name}.xml", "-i", "127.0.0.1", "-p", self.port, "-m", calls, "-r", 20]
+        command = ["sipp", "-sf", folder / f"{name}.xml", "-i", literal(host), "-mi", literal(host)]
+        command += ["-p", self.port, "-m", calls, "-r", 20]
         command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-s", service, "-nostdin", "-recv_timeout", 20_000]
         command += ["-timeout", "40s", "-timeout_error", "-trace_msg", "-message_file", self.messages]
         command += ["-trace_err", "-error_file", self.errors, "-cp", self.port + 1]
@@ -136,7 +146,7 @@ class Sipp(Process):
             command += [remote]
         super().__init__(name, [*command, *arguments], folder)
         if not remote:
-            wait_bound(self, self.port, transport)
+            wait_bound(self, self.port, transport, host)
 
     def last_line(self):
         if self.errors.exists():
@@ -146,17 +156,17 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, answer="manual", extra=""):
+    def __init__(self, folder, transport, host, answer="manual", extra=""):
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
         text = (HERE / "baresip" / "config").read_text()
-        for word, value in {"SIP": self.sip, "CTRL": self.control, "RTP": f"{rtp}-{rtp + 7}"}.items():
+        for word, value in {"HOST": host, "ADDRESS": literal(host), "SIP": self.sip, "CTRL": self.control, "RTP": f"{rtp}-{rtp + 7}"}.items():
             text = text.replace(f"@{word}@", str(value))
         (home / "config").write_text(text)
         suffix = ";transport=tcp" if transport == "tcp" else ""
-        (home / "accounts").write_text(f"<sip:bare@127.0.0.1:{self.sip}{suffix}>;regint=0;answermode={answer}{extra}\n")
-        self.uri = f"sip:bare@127.0.0.1:{self.sip}{suffix}"
+        (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint=0;answermode={answer}{extra}\n")
+        self.uri = f"sip:bare@{host}:{self.sip}{suffix}"
         super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
         deadline = time.monotonic() + 10
@@ -167,7 +177,7 @@ class Baresip(Process):
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise Failed("baresip does not start") from None
                 time.sleep(0.05)
-        wait_bound(self, self.sip, transport)
+        wait_bound(self, self.sip, transport, host)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
@@ -219,19 +229,20 @@ class Baresip(Process):
 
 
 class Kamailio(Process):
-    def __init__(self, folder, algorithm):
+    def __init__(self, folder, host, algorithm):
         self.port = free_port()
-        self.uri = f"sip:127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
+        self.uri = f"sip:{self.address}"
         runtime = folder / "kamailio"
         runtime.mkdir()
         command = ["kamailio", "-f", HERE / "kamailio" / "kamailio.cfg", "-DD", "-E", "-m", 32, "-M", 8]
-        command += ["-l", f"udp:127.0.0.1:{self.port}", "-l", f"tcp:127.0.0.1:{self.port}"]
+        command += ["-l", f"udp:{self.address}", "-l", f"tcp:{self.address}"]
         command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime]
         if algorithm == "SHA-256":
             command += ["-A", "SHA256"]
         super().__init__("kamailio", command, folder)
-        wait_bound(self, self.port, "udp")
-        wait_bound(self, self.port, "tcp")
+        wait_bound(self, self.port, "udp", host)
+        wait_bound(self, self.port, "tcp", host)
 
     def routed(self, method, seconds=5):
         """The request went through the route set that Record-Route made."""
@@ -248,22 +259,26 @@ class Ours(Process):
 class Uas(Ours):
     """Our `uas`, listening on UDP and TCP of one port."""
 
-    def __init__(self, folder, transport, *arguments):
+    def __init__(self, folder, transport, host, *arguments):
         self.port = free_port()
-        address = f"127.0.0.1:{self.port}"
+        self.address = address = f"{host}:{self.port}"
         super().__init__(folder, "uas", ["--listen", f"udp:{address}", "--listen", f"tcp:{address}", *arguments])
         self.uri = f"sip:uas@{address}" + (";transport=tcp" if transport == "tcp" else "")
         self.expect(r"^ready$")
 
 
-def wait_bound(process, port, transport, seconds=10):
-    """Until the program listens on the port of 127.0.0.1."""
+def wait_bound(process, port, transport, host, seconds=10):
+    """Until the program listens on the port of that loopback address, or of all addresses."""
+    table, address = {
+        LOOPBACK[4]: (transport, "0100007F|00000000"),
+        LOOPBACK[6]: (f"{transport}6", f"{'0' * 24}01000000|{'0' * 32}"),
+    }[host]
     deadline = time.monotonic() + seconds
     while True:
-        table = pathlib.Path(f"/proc/net/{transport}").read_text()
+        bound = pathlib.Path(f"/proc/net/{table}").read_text()
         # A TCP line counts when it listens (state 0A).
         state = r" \S+ 0A" if transport == "tcp" else ""
-        if re.search(rf"(0100007F|00000000):{port:04X}{state}", table):
+        if re.search(rf"({address}):{port:04X}{state}", bound):
             return
         if process.process.poll() is not None:
             raise Failed(f"{process.name} does not start: {process.last_line()}")
