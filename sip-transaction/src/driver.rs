@@ -294,6 +294,7 @@ impl<A: Application> Shard<A> {
                 self.sources.mark(LOOKUPS);
             }
             Output::Close(connection) => self.sockets.close(connection),
+            Output::Blame(flow) => self.sockets.blame(flow.remote.ip()),
         }
     }
 

@@ -126,10 +126,11 @@ impl<U: TransactionUser> Endpoint<U> {
     fn receive(&mut self, now: Instant, flow: Flow, payload: Bytes) -> bool {
         match Message::parse(payload.clone(), &self.transactions.config().message) {
             Ok(Message::Request(request)) => self.receive_request(now, flow, request, payload),
-            Ok(Message::Response(response)) => self.receive_response(now, response),
+            Ok(Message::Response(response)) => self.receive_response(now, flow, response),
             Err(error) => {
                 tracing::debug!(%error, remote = %flow.remote, "dropped what is not SIP");
                 self.transactions.stats_mut().dropped_malformed += 1;
+                self.transactions.blame(flow);
                 // RFC 4475 §3.1.2.19: "This response has a response code larger than 699.  An element
                 // receiving this response should simply drop it."
                 return error.kind() == ParseErrorKind::StatusCode;
@@ -149,19 +150,22 @@ impl<U: TransactionUser> Endpoint<U> {
             // Nothing answers an ACK.
             Err(_) if *request.method() == Method::Ack => {
                 self.transactions.stats_mut().dropped_acks += 1;
+                self.transactions.blame(flow);
             }
             Err(refusal) => {
                 self.transactions.stats_mut().refused_invalid += 1;
+                self.transactions.blame(flow);
                 self.refuse(&request, &flow, &refusal);
             }
         }
     }
 
-    fn receive_response(&mut self, now: Instant, response: Response) {
+    fn receive_response(&mut self, now: Instant, flow: Flow, response: Response) {
         // RFC 3261 §18.3: "If the message is a response, it MUST be discarded."
         let is_ours = sip_transport::is_own_response(self.transactions.locals(), &response);
         if !is_ours || response.validate().is_err() {
             self.transactions.stats_mut().dropped_responses += 1;
+            self.transactions.blame(flow);
             return;
         }
         self.transactions.stats_mut().responses_received += 1;
@@ -172,6 +176,7 @@ impl<U: TransactionUser> Endpoint<U> {
     /// is wrong: alone, as a datagram, the same bytes might do.
     fn refuse_malformed(&mut self, flow: Flow, payload: Bytes, refusal: &Refusal) {
         self.transactions.stats_mut().dropped_malformed += 1;
+        self.transactions.blame(flow);
         let message = Message::parse(payload, &self.transactions.config().message);
         let Ok(Message::Request(mut request)) = message else { return };
         if *request.method() == Method::Ack {

@@ -140,6 +140,10 @@ pub enum Output {
     },
     /// Close a connection after what is queued on it was written.
     Close(ConnectionId),
+    /// What came by this flow was no SIP, or had to be refused as malformed. Whoever rations sources
+    /// charges this one for it
+    /// ([`Sockets::blame`](https://docs.rs/sip-transport/latest/sip_transport/struct.Sockets.html#method.blame)).
+    Blame(Flow),
 }
 
 /// Why a request was not taken.

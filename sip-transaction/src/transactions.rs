@@ -184,6 +184,10 @@ impl Transactions {
         }
     }
 
+    pub(crate) fn blame(&mut self, flow: Flow) {
+        self.outputs.push_back(Output::Blame(flow));
+    }
+
     /// Fires one timer whose time has come; whether there was one.
     pub(crate) fn fire(&mut self, now: Instant) -> bool {
         let Some(expiry) = self.timers.pop(now) else { return false };

@@ -46,12 +46,20 @@ config! {
     /// message on a stream is malformed.
     message_limits: Limits = Limits::default();
 
-    /// Connections open or opening at once, in all; 10,000. Beyond it an incoming one is closed at
-    /// once and an outgoing one fails with `TooManyConnections`.
+    /// Connections open or opening at once, in all; 10,000. For one more, one that is idle is closed
+    /// with the error `Idle`: the oldest of those that have carried no message for a second since
+    /// they came in, else the one that has been idle the longest, if that is as long as `spare_after`
+    /// and nothing is owed on it. If there is none, an incoming one is closed at once and an
+    /// outgoing one fails with `TooManyConnections`.
     connections: usize = 10_000;
 
-    /// Connections open or opening at once with one IP address; 1,000. Beyond it as for
-    /// `connections`.
+    /// How long a connection that carried messages must have been idle before another may take its
+    /// place; 32 s, which is 64·T1, when the transactions on it have ended.
+    spare_after: Duration = Duration::from_secs(32);
+
+    /// Connections open or opening at once with one IP address; 1,000. Beyond it an incoming one is
+    /// closed at once and an outgoing one fails with `TooManyConnections`: those that the address has
+    /// go on.
     connections_per_peer: usize = 1_000;
 
     /// How long a connection stays open with nothing sent or received; 300 s. It closes after this
@@ -62,6 +70,10 @@ config! {
     /// How long a message on a stream may take from its first byte to its last; 30 s. Then the
     /// connection is closed.
     message_timeout: Duration = Duration::from_secs(30);
+
+    /// How long a connection may take no byte of what waits to be written to it; 30 s. Then it is
+    /// closed with the error `Stalled`.
+    stall_timeout: Duration = Duration::from_secs(30);
 
     /// How long to wait for a connection to open; 10 s.
     connect_timeout: Duration = Duration::from_secs(10);
@@ -89,6 +101,17 @@ config! {
     /// Bytes that wait to be sent by one UDP socket while the system's buffer is full; 1 MiB, where
     /// each datagram counts 64 bytes more than it has. Beyond it a message fails with `QueueFull`.
     udp_queue_bytes: usize = 1024 * 1024;
+
+    /// Units a second, and at once, that a source may use up (an IPv4 address, or the /64 network of an
+    /// IPv6 address); 50,000, which is far more than an honest one needs. A datagram and an incoming
+    /// connection cost one, a bad message `bad_message_weight`. Beyond it datagrams are dropped
+    /// unread and connections closed at once. 0 sets no limit; a [`Gate`](crate::Gate) exempts
+    /// those who are trusted.
+    source_rate: u32 = 50_000;
+
+    /// What a message that is no SIP, or that had to be refused as malformed, costs of
+    /// `source_rate`; 50, so that 1,000 a second are looked at.
+    bad_message_weight: u32 = 50;
 
     /// The system's receive buffer to ask for, for each UDP socket, in bytes; 4 MiB, so that a
     /// burst is not lost while the task does not run. The system may give less (on Linux

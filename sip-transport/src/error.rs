@@ -29,6 +29,9 @@ pub enum TransportError {
     /// Nothing was sent or received for the time configured, and the connection was closed.
     #[error("the connection was idle for too long")]
     Idle,
+    /// The far end read nothing for the time configured, though something waited for it.
+    #[error("the far end does not read")]
+    Stalled,
     /// A message was begun on the stream and not completed within the time configured.
     #[error("a message was not completed in time")]
     Incomplete,

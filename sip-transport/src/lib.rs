@@ -54,6 +54,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
+mod admission;
+#[cfg(feature = "tokio")]
 mod config;
 mod error;
 mod flow;
@@ -71,6 +73,8 @@ mod via;
 mod ws;
 
 #[cfg(feature = "tokio")]
+pub use admission::{Entry, Gate};
+#[cfg(feature = "tokio")]
 pub use config::Config;
 pub use error::TransportError;
 pub use flow::{ConnectionId, Destination, Flow, Input, ListenerId, Target, Transmit};
@@ -80,7 +84,7 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 #[cfg(feature = "tokio")]
 pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
-pub use sockets::Sockets;
+pub use sockets::{SocketStats, Sockets};
 pub use tap::{Tap, Tapped};
 pub use via::{is_own_response, request_via, response_target, stamp};
 #[cfg(feature = "ws")]

@@ -112,6 +112,7 @@ async fn run(sockets: &mut Sockets, ended: &mut usize, is_it: impl Fn(&Sockets, 
                     domain: None,
                     payload: Bytes::from_static(RESPONSE),
                     token: 0,
+                    domain: None,
                 }),
                 Input::Closed { error, .. } => {
                     *ended += usize::from(error == Some(TransportError::Idle));

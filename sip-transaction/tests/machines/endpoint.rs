@@ -26,7 +26,7 @@ impl Run {
 fn what_is_not_sip_is_dropped_from_a_datagram() {
     let mut run = Run::new("udp");
     for rubbish in [&b""[..], b"\r\n\r\n", b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n", b"hello"] {
-        assert_eq!(run.takes(datagram(rubbish)), NOTHING, "{rubbish:?}");
+        assert_eq!(run.takes(datagram(rubbish)), ["blame"], "{rubbish:?}");
     }
     run.assert_over();
 }
@@ -34,7 +34,7 @@ fn what_is_not_sip_is_dropped_from_a_datagram() {
 #[test]
 fn what_is_not_sip_closes_a_connection() {
     let mut run = Run::new("tcp");
-    assert_eq!(run.takes(input(Transport::Tcp, "GET / HTTP/1.1\r\n\r\n")), ["close"]);
+    assert_eq!(run.takes(input(Transport::Tcp, "GET / HTTP/1.1\r\n\r\n")), ["blame", "close"]);
     assert_eq!(
         run.other_outputs,
         [Output::Close(flow(Transport::Tcp).connection.unwrap())],
@@ -42,7 +42,7 @@ fn what_is_not_sip_closes_a_connection() {
     );
     assert_eq!(run.endpoint.stats().dropped_malformed, 1);
     // A response whose status is none is dropped alone: the next message may be good.
-    assert_eq!(run.takes(input(Transport::Tcp, "SIP/2.0 4294967301 ?\r\nl: 0\r\n\r\n")), NOTHING);
+    assert_eq!(run.takes(input(Transport::Tcp, "SIP/2.0 4294967301 ?\r\nl: 0\r\n\r\n")), ["blame"]);
     assert_eq!(run.endpoint.stats().dropped_malformed, 2);
 }
 
@@ -60,16 +60,16 @@ fn a_stream_that_cannot_be_framed_gets_one_400_and_is_closed() {
     };
     let malformed = |text: &str| malformed_by(text, error_of(&broken));
     let mut run = Run::new("tcp");
-    assert_eq!(run.takes(malformed(&broken)), ["send 400", "close"]);
+    assert_eq!(run.takes(malformed(&broken)), ["blame", "send 400", "close"]);
     // What would do as a datagram is not framed on a stream all the same.
     let endless = whole.replace("Content-Length: 0\r\n", "");
     let answers = run.takes(malformed_by(&endless, error_of(&endless)));
-    assert_eq!(answers, ["send 400", "close"]);
+    assert_eq!(answers, ["blame", "send 400", "close"]);
     let huge = whole.replace("Content-Length: 0", "Content-Length: 99999999");
-    assert_eq!(run.takes(malformed_by(&huge, error_of(&huge))), ["send 513", "close"]);
+    assert_eq!(run.takes(malformed_by(&huge, error_of(&huge))), ["blame", "send 513", "close"]);
     // Neither rubbish nor an ACK has an answer.
-    assert_eq!(run.takes(malformed("hello")), ["close"]);
-    assert_eq!(run.takes(malformed(&broken.replace("OPTIONS", "ACK"))), ["close"]);
+    assert_eq!(run.takes(malformed("hello")), ["blame", "close"]);
+    assert_eq!(run.takes(malformed(&broken.replace("OPTIONS", "ACK"))), ["blame", "close"]);
     run.assert_over();
 }
 
@@ -83,8 +83,8 @@ fn a_request_that_is_not_acceptable_gets_its_status_without_a_transaction() {
     ];
     for (bad, answer) in cases {
         let mut run = Run::new("udp");
-        assert_eq!(run.takes(input(Transport::Udp, &bad)), [answer], "{bad}");
-        assert_eq!(run.takes(input(Transport::Udp, &bad)), [answer], "{bad}: again");
+        assert_eq!(run.takes(input(Transport::Udp, &bad)), ["blame", answer], "{bad}");
+        assert_eq!(run.takes(input(Transport::Udp, &bad)), ["blame", answer], "{bad}: again");
         assert_eq!(run.sent[0], run.sent[1], "the same answer each time");
         assert!(header(&run.sent[0].payload, "To")[0].contains(";tag="));
         assert_eq!(run.endpoint.stats().refused_invalid, 2);
@@ -105,15 +105,15 @@ fn a_refusal_says_what_is_wrong() {
 fn an_ack_or_a_response_that_is_not_acceptable_has_no_answer() {
     let mut run = Run::new("udp");
     let ack = incoming("ACK", "z9hG4bK-1", "", Transport::Udp).replace("9 ACK", "9 INVITE");
-    assert_eq!(run.takes(input(Transport::Udp, &ack)), NOTHING);
+    assert_eq!(run.takes(input(Transport::Udp, &ack)), ["blame"]);
     run.input(Duration::ZERO, &["from_tu".to_owned(), "OPTIONS".to_owned()]);
     let ok = answer(&run.sent[0].payload.clone(), 200, "them").replace("CSeq", "X-CSeq");
-    assert_eq!(run.takes(input(Transport::Udp, &ok)), NOTHING);
+    assert_eq!(run.takes(input(Transport::Udp, &ok)), ["blame"]);
     // The datagram ends before the body does.
     let ok = answer(&run.sent[0].payload.clone(), 200, "them");
     let ok = ok.replace("Content-Length: 0", "Content-Length: 9");
     assert!(ok.contains("Content-Length: 9\r\n"));
-    assert_eq!(run.takes(input(Transport::Udp, &ok)), NOTHING);
+    assert_eq!(run.takes(input(Transport::Udp, &ok)), ["blame"]);
     let stats = run.endpoint.stats();
     assert_eq!((stats.dropped_acks, stats.dropped_responses), (1, 2));
 }

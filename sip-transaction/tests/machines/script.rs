@@ -331,6 +331,7 @@ impl Run {
                     happened.push("close".into());
                     self.other_outputs.push(output);
                 }
+                Output::Blame(_) => happened.push("blame".into()),
                 _ => panic!("unknown output"),
             }
         }

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::{ConnectionId, TransportError};
 
@@ -34,8 +34,8 @@ pub(super) enum Report {
     Opened { id: ConnectionId, stream: Option<Arc<TcpStream>> },
     /// A whole message.
     Message { id: ConnectionId, payload: Bytes },
-    /// A keep-alive that wants its answer.
-    Ping { id: ConnectionId },
+    /// So many keep-alives that want their answers.
+    Ping { id: ConnectionId, count: usize },
     /// What cannot be framed; the connection closes within the linger time.
     Malformed { id: ConnectionId, payload: Bytes, error: FrameError },
     /// The far end will send no more, and may still read.
@@ -119,6 +119,7 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) idle: Duration,
     pub(super) message: Duration,
+    pub(super) stall: Duration,
     pub(super) connect: Duration,
     pub(super) handshake: Duration,
     pub(super) linger: Duration,
@@ -213,8 +214,8 @@ impl Task {
         let mut framer = StreamFramer::new(self.terms.limits.clone());
         let mut idle_from = Instant::now();
         let mut begun: Option<Instant> = None;
+        let mut stalled_from: Option<Instant> = None;
         let mut sleep = pin!(tokio::time::sleep_until(idle_from + self.terms.idle));
-        let mut watching = false;
         loop {
             let mut signal = pin!(self.signals.notify.notified());
             let wake = std::future::poll_fn(|cx| {
@@ -224,7 +225,7 @@ impl Task {
                 if stream.poll_read_ready(cx).is_ready() {
                     return Poll::Ready(Wake::Readable);
                 }
-                if watching && stream.poll_write_ready(cx).is_ready() {
+                if stalled_from.is_some() && stream.poll_write_ready(cx).is_ready() {
                     return Poll::Ready(Wake::Writable);
                 }
                 sleep.as_mut().poll(cx).map(|()| Wake::Time)
@@ -233,18 +234,24 @@ impl Task {
             match wake {
                 Wake::Signal => {
                     if self.signals.has(CLOSE) {
-                        return Ok(self.close(stream).await);
+                        return Ok(Box::pin(self.close(stream)).await);
                     }
-                    watching |= self.signals.take(WATCH_WRITABLE);
+                    if self.signals.take(WATCH_WRITABLE) {
+                        let now = Instant::now();
+                        stalled_from = Some(now);
+                        earlier(sleep.as_mut(), now + self.terms.stall);
+                    }
                 }
                 Wake::Writable => {
-                    watching = false;
+                    stalled_from = None;
                     self.report(Report::Writable { id: self.id }).await?;
                 }
                 Wake::Readable => {
                     buffer.reserve(READ_CHUNK);
                     match stream.try_read_buf(&mut buffer) {
-                        Ok(0) if buffer.is_empty() => return self.serve_half(stream).await,
+                        Ok(0) if buffer.is_empty() => {
+                            return Box::pin(self.serve_half(stream)).await;
+                        }
                         Ok(0) => return Ok(Some(TransportError::Closed)),
                         Ok(_) => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -253,17 +260,14 @@ impl Task {
                     idle_from = Instant::now();
                     let taken = match self.frame(&mut framer, &mut buffer).await? {
                         Ok(taken) => taken,
-                        Err(error) => return self.refuse(stream, &buffer, error).await,
+                        Err(error) => return Box::pin(self.refuse(stream, &buffer, error)).await,
                     };
                     if buffer.is_empty() {
                         buffer = BytesMut::new(); // an idle connection holds no buffer
                         begun = None;
                     } else if taken || begun.is_none() {
                         begun = Some(idle_from);
-                        let deadline = idle_from + self.terms.message;
-                        if deadline < sleep.deadline() {
-                            sleep.as_mut().reset(deadline);
-                        }
+                        earlier(sleep.as_mut(), idle_from + self.terms.message);
                     }
                 }
                 Wake::Time => {
@@ -273,13 +277,19 @@ impl Task {
                     }
                     let idle_end = idle_from + self.terms.idle;
                     let message_end = begun.map(|begun| begun + self.terms.message);
+                    let stall_end = stalled_from.map(|from| from + self.terms.stall);
                     if message_end.is_some_and(|end| end <= now) {
                         return Ok(Some(TransportError::Incomplete));
+                    }
+                    if stall_end.is_some_and(|end| end <= now) {
+                        return Ok(Some(TransportError::Stalled));
                     }
                     if idle_end <= now {
                         return Ok(Some(TransportError::Idle));
                     }
-                    sleep.as_mut().reset(message_end.map_or(idle_end, |end| end.min(idle_end)));
+                    let next =
+                        [message_end, stall_end].into_iter().flatten().fold(idle_end, Instant::min);
+                    sleep.as_mut().reset(next);
                 }
                 Wake::Broken => {} // not asked for: reading shows it
             }
@@ -333,12 +343,12 @@ impl Task {
         framer: &mut StreamFramer,
         buffer: &mut BytesMut,
     ) -> Result<Result<bool, FrameError>, ShardGone> {
-        let mut taken = false;
-        while !buffer.is_empty() {
+        let (mut taken, mut pings) = (false, 0_usize);
+        let framed = loop {
             let len = match framer.next(buffer) {
-                Ok(Frame::NeedMore) => break,
+                Ok(Frame::NeedMore) => break Ok(taken),
                 Ok(Frame::KeepAlive { kind: KeepAlive::Ping, len }) => {
-                    self.report(Report::Ping { id: self.id }).await?;
+                    pings = pings.saturating_add(1);
                     len
                 }
                 Ok(Frame::KeepAlive { kind: KeepAlive::Pong, len }) => len,
@@ -347,14 +357,18 @@ impl Task {
                     self.report(Report::Message { id: self.id, payload }).await?;
                     len
                 }
-                Err(error) => return Ok(Err(error)),
+                Err(error) => break Err(error),
             };
             // Only moves the start, so that many messages in one read cost no more than their
             // bytes.
             buffer.advance(len.min(buffer.len()));
             taken = true;
+        };
+        // One report for all of a read: who sends nothing but line ends shall not fill the channel.
+        if pings > 0 {
+            self.report(Report::Ping { id: self.id, count: pings }).await?;
         }
-        Ok(Ok(taken))
+        Ok(framed)
     }
 
     /// Reports what cannot be framed, leaves time for one answer, and closes.
@@ -381,7 +395,7 @@ impl Task {
     async fn close(&self, stream: &TcpStream) -> Option<TransportError> {
         let in_order = async {
             self.write_rest(stream).await?;
-            let mut scrap = [0; 1024];
+            let mut scrap = [0; 256];
             loop {
                 stream.readable().await.ok()?;
                 match stream.try_read(&mut scrap) {
@@ -422,6 +436,13 @@ impl Task {
             self.signals.notify.notified().await;
         }
         SockRef::from(stream).shutdown(Shutdown::Write).ok()
+    }
+}
+
+/// Lets the sleep end by then at the latest.
+fn earlier(sleep: Pin<&mut Sleep>, deadline: Instant) {
+    if deadline < sleep.deadline() {
+        sleep.reset(deadline);
     }
 }
 

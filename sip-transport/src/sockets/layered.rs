@@ -261,7 +261,7 @@ async fn serve(
                 Read::Message(payload) => {
                     task.report(Report::Message { id: task.id, payload }).await?;
                 }
-                Read::Ping => task.report(Report::Ping { id: task.id }).await?,
+                Read::Ping => task.report(Report::Ping { id: task.id, count: 1 }).await?,
                 Read::Malformed { payload, error } => {
                     task.report(Report::Malformed { id: task.id, payload, error }).await?;
                     refuse(task, layered, &mut writer).await;

@@ -14,7 +14,7 @@ mod table;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,9 +26,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
+use crate::admission::{Admission, Refused};
 use crate::{
-    Config, ConnectionId, Destination, Flow, Input, ListenAddr, ListenerId, Locals, MAX_DATAGRAM,
-    ReadySet, Target, Transmit, TransportError,
+    Config, ConnectionId, Destination, Flow, Gate, Input, ListenAddr, ListenerId, Locals,
+    MAX_DATAGRAM, ReadySet, Target, Transmit, TransportError,
 };
 use bind::bind_all;
 use connection::{Origin, Report, Signals, Task, Terms};
@@ -74,6 +75,26 @@ pub struct Sockets {
     /// Inputs that arose while sending.
     arisen: Vec<Input>,
     buffer: Box<[u8]>,
+    admission: Admission,
+    stats: SocketStats,
+}
+
+/// What the sockets turned away since they were bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketStats {
+    /// Datagrams and connections that the [`Gate`] refused.
+    pub refused_by_gate: u64,
+    /// Datagrams and connections of sources that were over their ration
+    /// ([`Config::source_rate`]).
+    pub refused_over_rate: u64,
+    /// Datagrams dropped because they were larger than a message may be.
+    pub dropped_too_large: u64,
+    /// Incoming connections closed at once, because as many are open as may be, in all or with that
+    /// address.
+    pub refused_connections: u64,
+    /// Idle connections closed to make room for another.
+    pub spared_connections: u64,
 }
 
 // RFC 3261 §18: "All SIP elements MUST implement UDP and TCP."
@@ -109,6 +130,7 @@ impl Sockets {
                 limits: config.message_limits.clone(),
                 idle: config.idle_timeout,
                 message: config.message_timeout,
+                stall: config.stall_timeout,
                 connect: config.connect_timeout,
                 handshake: config.handshake_timeout,
                 linger: config.linger,
@@ -119,6 +141,8 @@ impl Sockets {
             taken: Vec::with_capacity(REPORTS),
             arisen: Vec::new(),
             buffer: vec![0; MAX_DATAGRAM + 1].into_boxed_slice(),
+            admission: Admission::new(config.source_rate, config.bad_message_weight, now()),
+            stats: SocketStats::default(),
             config,
         })
     }
@@ -133,10 +157,27 @@ impl Sockets {
         self.table.len()
     }
 
+    /// What was turned away so far.
+    pub fn stats(&self) -> SocketStats {
+        self.stats
+    }
+
+    /// Asks this gate from now on about whatever arrives.
+    pub fn set_gate(&mut self, gate: impl Gate + 'static) {
+        self.admission.set_gate(Box::new(gate));
+    }
+
+    /// Charges a source for a message that was no SIP, or that had to be refused as malformed
+    /// ([`Config::bad_message_weight`]).
+    pub fn blame(&mut self, source: IpAddr) {
+        self.admission.blame(now(), source);
+    }
+
     /// Writes what was sent since the last call, and appends what came in, a bounded amount of it
     /// from each source. Pending, with the waker registered, when nothing came.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
         let before = inputs.len();
+        self.table.tick();
         loop {
             self.table.flush();
             self.sources.begin(cx);
@@ -294,9 +335,23 @@ impl Sockets {
         Ok(self.start(transport, listener, remote, Origin::Open { from, to: remote, domain }))
     }
 
-    fn admit(&self, remote: SocketAddr) -> Result<(), TransportError> {
-        let Config { connections, connections_per_peer, .. } = self.config;
-        self.table.admits(remote.ip(), connections, connections_per_peer)
+    /// Whether one more connection with this far end is within the limits, if need be in the place of
+    /// one that is idle.
+    fn admit(&mut self, remote: SocketAddr) -> Result<(), TransportError> {
+        let Config { connections, connections_per_peer, spare_after, .. } = self.config;
+        if self.table.of_peer(remote.ip()) >= connections_per_peer {
+            return Err(TransportError::TooManyConnections);
+        }
+        if self.table.len() >= connections {
+            let spare = self.table.spare(spare_after).ok_or(TransportError::TooManyConnections)?;
+            tracing::debug!(connection = spare.number(), "closed for another: idle");
+            self.stats.spared_connections += 1;
+            let mut inputs = std::mem::take(&mut self.arisen);
+            self.ended(spare, Some(TransportError::Idle), &mut inputs);
+            inputs.append(&mut self.arisen);
+            self.arisen = inputs;
+        }
+        Ok(())
     }
 
     /// Starts the task of a connection.
@@ -315,9 +370,9 @@ impl Sockets {
             reports: self.reports_sender.clone(),
             terms: Arc::clone(&self.terms),
         };
-        let domain = match &origin {
-            Origin::Open { domain, .. } => domain.clone(),
-            Origin::Accepted(_) => None,
+        let (domain, is_ours) = match &origin {
+            Origin::Open { domain, .. } => (domain.clone(), true),
+            Origin::Accepted(_) => (None, false),
         };
         let (outlet, task) = match (Layer::of(transport, &self.config), origin) {
             (Some(layer), origin) => {
@@ -335,7 +390,8 @@ impl Sockets {
             }
         };
         let flow = table::flow(transport, listener, id, remote);
-        let connection = Connection::new(flow, outlet, domain, signals, task.abort_handle());
+        let connection =
+            Connection::new(flow, outlet, domain, signals, task.abort_handle(), is_ours);
         self.table.insert(id, connection);
         id
     }
@@ -357,11 +413,18 @@ impl Sockets {
                         }
                     };
                     let limit = self.config.message_limits.message_bytes;
+                    let (admission, stats) = (&mut self.admission, &mut self.stats);
+                    let local = self.locals.get(listener).map(|local| local.addr);
                     let take = |remote, bytes: &[u8]| {
+                        let Some(local) = local else { return };
+                        if let Err(refused) = admission.admit(now, Transport::Udp, local, remote) {
+                            return stats.refused(refused);
+                        }
                         // What is too large is dropped, and so is an empty datagram or a bare line
                         // end, which some send to keep a NAT binding.
                         if bytes.len() > limit || bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
                             tracing::debug!(%remote, len = bytes.len(), "datagram dropped");
+                            stats.dropped_too_large += u64::from(bytes.len() > limit);
                             return;
                         }
                         let transport = Transport::Udp;
@@ -398,17 +461,20 @@ impl Sockets {
     }
 
     fn accepted(&mut self, listener: ListenerId, stream: TcpStream, remote: SocketAddr) {
-        if let Err(error) = self.admit(remote) {
-            tracing::debug!(%remote, %error, "connection not accepted");
-            return;
+        let Some(local) = self.locals.get(listener) else { return };
+        let transport = local.transport;
+        if let Err(refused) = self.admission.admit(now, transport, local.addr, remote) {
+            return self.stats.refused(refused);
         }
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%remote, %error, "connection gone before it was accepted");
             return;
         }
-        let Some(transport) = self.locals.get(listener).map(|local| local.transport) else {
+        if let Err(error) = self.admit(remote) {
+            tracing::debug!(%remote, %error, "connection not accepted");
+            self.stats.refused_connections += 1;
             return;
-        };
+        }
         let id = self.start(transport, listener, remote, Origin::Accepted(stream));
         if transport != Transport::Tcp
             && let Some(oldest) = self.table.shakes_hands(id, self.config.handshakes)
@@ -436,16 +502,20 @@ impl Sockets {
         match report {
             Report::Opened { id, stream } => self.table.opened(id, stream),
             Report::Message { id, payload } => {
-                if let Some(connection) = self.table.get_mut(id) {
-                    connection.received(&payload);
+                if let Some(connection) = self.table.received(id, &payload) {
                     inputs.push(Input::Message { flow: connection.flow, payload });
                 }
             }
             // RFC 5626 §5.4: "When a server receives a double CRLF sequence between SIP messages on
             // a connection-oriented transport such as TCP or SCTP, it MUST immediately respond with
             // a single CRLF over the same connection."
-            Report::Ping { id } => {
-                let pong = Outgoing::new(Bytes::from_static(PONG), 0, None);
+            Report::Ping { id, count } => {
+                let pongs = match count {
+                    1 => Bytes::from_static(PONG),
+                    _ => PONG.repeat(count).into(),
+                };
+                let pong = Outgoing::new(pongs, 0, None);
+                self.table.used(id);
                 if let Some(connection) = self.table.open(id, PONG) {
                     let target = connection.flow.into();
                     self.queue(Ok(id), target, pong);
@@ -500,6 +570,21 @@ impl Sockets {
             inputs.push(Input::Closed { flow, error });
         }
     }
+}
+
+impl SocketStats {
+    /// One more that did not come in.
+    fn refused(&mut self, why: Refused) {
+        match why {
+            Refused::Gate => self.refused_by_gate += 1,
+            Refused::Ration => self.refused_over_rate += 1,
+        }
+    }
+}
+
+/// The clock of the runtime, which tests may stop and turn.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// One connection that waits to be accepted.

@@ -6,16 +6,18 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sip_message::Transport;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::QUEUE_OVERHEAD;
 use super::connection::Signals;
 use super::layered::Pipe;
-use crate::{ConnectionId, Flow, ListenerId, Target, TransportError};
+use crate::{ConnectionId, Flow, ListenerId, Target};
 
 /// One message on its way to a connection.
 #[derive(Debug)]
@@ -106,6 +108,10 @@ pub(super) struct Connection {
     half_closed: bool,
     /// The last responses written since then: if the stream breaks, the far end did not read them.
     unsure: VecDeque<Outgoing>,
+    /// When something was sent or received last.
+    used: Instant,
+    /// A message came over it, or it is ours.
+    is_known: bool,
 }
 
 /// Tokens of requests and unsure responses kept for a connection. With more than these on their way
@@ -122,10 +128,13 @@ impl Connection {
         domain: Option<Arc<str>>,
         signals: Arc<Signals>,
         task: AbortHandle,
+        is_ours: bool,
     ) -> Self {
         Self {
             flow,
             is_open: matches!(outlet, Outlet::Tcp(_)),
+            is_known: is_ours,
+            used: Instant::now(),
             outlet,
             half_open: None,
             domain,
@@ -147,9 +156,13 @@ impl Connection {
     pub(super) fn push(&mut self, outgoing: Outgoing, limit: usize) -> Result<(), Outgoing> {
         if let Outlet::Layered(pipe) = &self.outlet {
             let (token, is_request) = (outgoing.token, !outgoing.is_response());
+            let is_final = outgoing.is_final_response();
             pipe.push(outgoing, limit)?;
             if is_request && token != 0 {
                 keep(&mut self.requests, token);
+            }
+            if is_final {
+                self.owed = self.owed.saturating_sub(1);
             }
             return Ok(());
         }
@@ -250,7 +263,8 @@ impl Connection {
     }
 
     /// A message came.
-    pub(super) fn received(&mut self, payload: &[u8]) {
+    fn received(&mut self, payload: &[u8]) {
+        self.is_known = true;
         if !is_response(payload) && !payload.starts_with(b"ACK ") {
             self.owed = self.owed.saturating_add(1);
         }
@@ -259,6 +273,11 @@ impl Connection {
     /// Whether the far end sends no more and all that it asked for is written.
     fn is_settled(&self) -> bool {
         self.half_closed && self.owed == 0 && self.queue.is_empty()
+    }
+
+    /// Whether nobody would miss it just now.
+    fn is_spare(&self) -> bool {
+        self.is_open && !self.closing && self.owed == 0 && self.queue.is_empty()
     }
 
     /// No more is sent; what is queued is written as far as the linger time lasts.
@@ -324,21 +343,92 @@ pub(super) struct Table {
     last_half_open: u64,
     dirty: Vec<ConnectionId>,
     last: u32,
+    /// The time of this turn, while there are connections.
+    now: Option<Instant>,
+    /// The connections that never carried a message, and those that did, about in the order in which
+    /// they were used last.
+    strangers: Idlest,
+    known: Idlest,
 }
 
+/// Connections with a time when each was surely in use. They stand in the order of these times; that
+/// a connection was used since then is seen when its turn comes, so that using one costs nothing.
+type Idlest = VecDeque<(ConnectionId, Instant)>;
+
+/// How long one that came in has, at least, to send its first message.
+const FIRST_MESSAGE: Duration = Duration::from_secs(1);
+
+/// Connections looked at for one that can be spared.
+const LOOKS: usize = 64;
+
 impl Table {
-    /// Whether one more connection with this peer is within the limits.
-    pub(super) fn admits(
-        &self,
-        peer: IpAddr,
-        limit: usize,
-        limit_per_peer: usize,
-    ) -> Result<(), TransportError> {
-        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if self.by_id.len() >= limit || of_peer >= limit_per_peer {
-            return Err(TransportError::TooManyConnections);
+    /// Begins a turn: all that happens in it happens at one time.
+    pub(super) fn tick(&mut self) {
+        if !self.by_id.is_empty() {
+            self.now = Some(Instant::now());
         }
-        Ok(())
+    }
+
+    /// How many connections there are with this peer.
+    pub(super) fn of_peer(&self, peer: IpAddr) -> usize {
+        self.by_peer.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// One that another may take the place of: the oldest of those that never carried a message, else
+    /// the one that has been idle the longest, if that is at least `idle`.
+    pub(super) fn spare(&mut self, idle: Duration) -> Option<ConnectionId> {
+        let now = self.now?;
+        self.spare_stranger(now).or_else(|| self.spare_known(now, idle))
+    }
+
+    fn spare_stranger(&mut self, now: Instant) -> Option<ConnectionId> {
+        for _ in 0..LOOKS {
+            let &(id, since) = self.strangers.front()?;
+            match self.by_id.get(&id) {
+                Some(connection) if connection.is_known => {
+                    self.known.push_back((id, connection.used));
+                }
+                // One that shakes hands has a limit of its own.
+                Some(connection) if !connection.is_spare() => self.strangers.push_back((id, now)),
+                Some(_) if now.saturating_duration_since(since) < FIRST_MESSAGE => return None,
+                Some(_) => return Some(id),
+                None => {}
+            }
+            self.strangers.pop_front();
+        }
+        None
+    }
+
+    fn spare_known(&mut self, now: Instant, idle: Duration) -> Option<ConnectionId> {
+        for _ in 0..LOOKS {
+            let &(id, since) = self.known.front()?;
+            match self.by_id.get(&id) {
+                Some(connection) if connection.used > since => {
+                    self.known.push_back((id, connection.used));
+                }
+                Some(connection) if !connection.is_spare() => self.known.push_back((id, now)),
+                Some(_) if now.saturating_duration_since(since) < idle => return None,
+                Some(_) => return Some(id),
+                None => {}
+            }
+            self.known.pop_front();
+        }
+        None
+    }
+
+    /// Something came over the connection.
+    pub(super) fn used(&mut self, id: ConnectionId) {
+        if let (Some(connection), Some(now)) = (self.by_id.get_mut(&id), self.now) {
+            connection.used = now;
+        }
+    }
+
+    /// A message came over the connection.
+    pub(super) fn received(&mut self, id: ConnectionId, payload: &[u8]) -> Option<&Connection> {
+        let connection = self.by_id.get_mut(&id)?;
+        connection.used = self.now.unwrap_or(connection.used);
+        connection.received(payload);
+        Some(connection)
     }
 
     /// A number that no connection has.
@@ -356,6 +446,8 @@ impl Table {
     // RFC 3261 §18: "These connections are indexed by the tuple formed from the address, port, and
     // transport protocol at the far end of the connection."
     pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection) {
+        self.now.get_or_insert(connection.used);
+        self.strangers.push_back((id, connection.used));
         *self.by_peer.entry(connection.flow.remote.ip()).or_default() += 1;
         self.by_remote.insert(connection.remote(), id);
         self.by_id.insert(id, connection);
@@ -387,6 +479,12 @@ impl Table {
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.by_id.remove(&id)?;
+        for idlest in [&mut self.strangers, &mut self.known] {
+            // Those that are gone make up no more than half of it.
+            if idlest.len() > 2 * self.by_id.len() + LOOKS {
+                idlest.retain(|(id, _)| self.by_id.contains_key(id));
+            }
+        }
         self.forget_remote(id, &connection.remote());
         if let Some(place) = connection.half_open {
             self.half_open.remove(&place);
@@ -467,6 +565,7 @@ impl Table {
         for id in dirty.drain(..) {
             if let Some(connection) = self.by_id.get_mut(&id) {
                 connection.dirty = false;
+                connection.used = self.now.unwrap_or(connection.used);
                 connection.flush();
                 if connection.half_closed {
                     self.settle(id);

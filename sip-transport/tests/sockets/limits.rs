@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use sip_message::{Limits, Transport};
-use sip_transport::{Config, Destination, Input, TransportError};
+use std::net::SocketAddr;
+
+use sip_transport::{Config, Destination, Entry, Input, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
 
 use crate::node::{Node, PATIENCE, RESPONSE, options, request};
@@ -224,4 +226,165 @@ async fn dropping_the_sockets_closes_everything() {
     timeout(PATIENCE, peer.read_to_end(&mut got)).await.unwrap().unwrap();
     assert_eq!(got, RESPONSE, "what was queued is offered once");
     assert!(TcpStream::connect(to).await.is_err());
+}
+
+#[tokio::test]
+async fn who_does_not_read_what_waits_for_it_is_closed() {
+    let config = Config::default().stall_timeout(Duration::from_millis(300));
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config.write_queue_bytes(16 << 20));
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    peer.write_all(&options(0)).await.unwrap();
+    let (flow, _) = node.message().await;
+    // More than the system's buffers take.
+    let big = request(1, &"x".repeat(60_000));
+    for _ in 0..200 {
+        node.send(Destination::Flow(flow), &big, 0);
+    }
+    // That it goes on asking does not help.
+    let asking = tokio::spawn(async move {
+        let mut number = 1;
+        while peer.write_all(&options(number)).await.is_ok() {
+            number += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let error = loop {
+        match node.next().await {
+            Input::Message { .. } => {}
+            Input::Closed { error, .. } => break error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(error, Some(TransportError::Stalled));
+    asking.await.unwrap();
+}
+
+/// A peer that asked for something and was answered.
+async fn known(node: &mut Node) -> (TcpStream, SocketAddr) {
+    let mut peer = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    asks(node, &mut peer).await;
+    let addr = peer.local_addr().unwrap();
+    (peer, addr)
+}
+
+async fn asks(node: &mut Node, peer: &mut TcpStream) {
+    peer.write_all(&options(1)).await.unwrap();
+    let (flow, _) = node.message().await;
+    node.send(Destination::Flow(flow), RESPONSE, 0);
+    node.with(peer.read_exact(&mut vec![0; RESPONSE.len()])).await.unwrap();
+}
+
+async fn spared(node: &mut Node) -> SocketAddr {
+    match node.next().await {
+        Input::Closed { flow, error: Some(TransportError::Idle) } => flow.remote,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_the_place_of_one_that_never_said_anything() {
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], Config::default().connections(3));
+    let (mut first, _) = known(&mut node).await;
+    let to = node.addr(Transport::Tcp);
+    let (silent, later) =
+        (TcpStream::connect(to).await.unwrap(), TcpStream::connect(to).await.unwrap());
+    node.quiet(Duration::from_millis(1100)).await;
+    assert_eq!(node.sockets.connections(), 3);
+    let mut newcomer = TcpStream::connect(to).await.unwrap();
+    assert_eq!(spared(&mut node).await, silent.local_addr().unwrap(), "the oldest of those");
+    asks(&mut node, &mut newcomer).await;
+    // Who was in the middle of something, and who is known, go on.
+    asks(&mut node, &mut first).await;
+    assert_eq!(node.sockets.connections(), 3);
+    assert_eq!(node.sockets.stats().spared_connections, 1);
+    drop(later);
+}
+
+#[tokio::test]
+async fn a_newcomer_takes_the_place_of_the_one_that_was_idle_the_longest() {
+    let spare_after = Duration::from_millis(200);
+    let config = Config::default().connections(3).spare_after(spare_after);
+    let mut node = Node::bind(&["tcp:127.0.0.1:0"], config);
+    let (mut first, _) = known(&mut node).await;
+    let (mut second, second_addr) = known(&mut node).await;
+    // Something is owed on this one, however long it takes.
+    let mut owed = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    owed.write_all(&options(9)).await.unwrap();
+    node.message().await;
+    // Nobody has been idle for long enough.
+    let mut refused = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    assert!(matches!(node.with(refused.read(&mut [0; 1])).await, Ok(0) | Err(_)));
+    assert_eq!(node.sockets.stats().refused_connections, 1);
+
+    node.quiet(2 * spare_after).await;
+    asks(&mut node, &mut first).await;
+    let mut third = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    assert_eq!(spared(&mut node).await, second_addr);
+    asks(&mut node, &mut third).await;
+    assert_eq!(node.with(second.read(&mut [0; 1])).await.unwrap(), 0);
+    // A connection of ours takes a place as well.
+    node.quiet(2 * spare_after).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    node.send_tcp(listener.local_addr().unwrap(), &options(4), 71);
+    assert_eq!(spared(&mut node).await, first.local_addr().unwrap());
+    node.with(listener.accept()).await.unwrap();
+    assert_eq!(node.sockets.connections(), 3);
+    drop(owed);
+}
+
+#[tokio::test]
+async fn datagrams_over_the_ration_of_their_source_are_dropped_and_others_are_not() {
+    let config = Config::default().source_rate(10).bad_message_weight(5);
+    let mut node = Node::bind(&["udp:127.0.0.1:0"], config);
+    let to = node.addr(Transport::Udp);
+    let flooder = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for number in 0..100 {
+        flooder.send_to(&options(number), to).await.unwrap();
+    }
+    let mut from_flooder = 0;
+    while from_flooder + node.sockets.stats().refused_over_rate < 100 {
+        if timeout(Duration::from_millis(10), node.wait()).await.is_ok() {
+            from_flooder += 1;
+        }
+    }
+    assert!((10..=30).contains(&from_flooder), "{from_flooder}");
+    // By TCP it comes in no more than by UDP.
+    let mut refused = TcpStream::connect(node.addr(Transport::Tcp)).await.unwrap();
+    assert!(matches!(node.with(refused.read(&mut [0; 1])).await, Ok(0) | Err(_)));
+    // Another address has a ration of its own, which bad messages use up sooner.
+    let other = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    for number in 0..2 {
+        other.send_to(&options(number), to).await.unwrap();
+        while node.message().await.0.remote != other.local_addr().unwrap() {}
+        node.sockets.blame(other.local_addr().unwrap().ip());
+    }
+    let before = node.sockets.stats().refused_over_rate;
+    other.send_to(&options(3), to).await.unwrap();
+    node.quiet(Duration::from_millis(20)).await;
+    assert_eq!(node.sockets.stats().refused_over_rate, before + 1);
+}
+
+#[tokio::test]
+async fn the_gate_decides_before_anything_is_looked_at() {
+    let mut node = Node::bind(&["udp:127.0.0.1:0"], Config::default().source_rate(1));
+    node.sockets.set_gate(|_, _: SocketAddr, remote: SocketAddr| match remote.ip().to_string() {
+        ip if ip == "127.0.0.2" => Entry::Refused,
+        ip if ip == "127.0.0.3" => Entry::Trusted,
+        _ => Entry::Rationed,
+    });
+    let to = node.addr(Transport::Udp);
+    let refused = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    refused.send_to(&options(1), to).await.unwrap();
+    let trusted = UdpSocket::bind("127.0.0.3:0").await.unwrap();
+    for number in 0..10 {
+        trusted.send_to(&options(number), to).await.unwrap();
+    }
+    for number in 0..10 {
+        assert_eq!(node.message().await.1, options(number));
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    assert!(matches!(node.with(stream.read(&mut [0; 1])).await, Ok(0) | Err(_)));
+    assert_eq!(node.sockets.stats().refused_by_gate, 2);
 }

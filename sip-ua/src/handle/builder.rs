@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sip_transaction::{Endpoint, Resolver, Shard};
-use sip_transport::{ListenAddr, Sockets, Tap};
+use sip_transport::{Gate, ListenAddr, Sockets, Tap};
 use tokio::sync::{mpsc, watch};
 
 use super::command::{Line, Releases};
@@ -23,6 +23,7 @@ pub struct UserAgentBuilder {
     account: Account,
     authentication: Option<ServerAuthentication>,
     tap: Option<Box<dyn Tap>>,
+    gate: Option<Box<dyn Gate>>,
     config: AgentConfig,
     transactions: sip_transaction::Config,
     transport: sip_transport::Config,
@@ -38,6 +39,7 @@ impl UserAgentBuilder {
             account: Account::anonymous(),
             authentication: None,
             tap: None,
+            gate: None,
             config: AgentConfig::default(),
             transactions: sip_transaction::Config::default(),
             transport: sip_transport::Config::default(),
@@ -72,6 +74,13 @@ impl UserAgentBuilder {
     /// The last one given counts.
     pub fn tap(mut self, tap: impl Tap + 'static) -> Self {
         self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Asks this gate about each datagram and each connection that comes in, before anything of it is
+    /// looked at. The last one given counts.
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gate = Some(Box::new(gate));
         self
     }
 
@@ -125,7 +134,10 @@ impl UserAgentBuilder {
             self.listen.extend([ListenAddr::udp(any), ListenAddr::tcp(any)]);
         }
         self.transactions.validate()?; // before anything is bound
-        let sockets = Sockets::bind(&self.listen, self.transport)?;
+        let mut sockets = Sockets::bind(&self.listen, self.transport)?;
+        if let Some(gate) = self.gate {
+            sockets.set_gate(gate);
+        }
         let locals = sockets.locals().clone();
         let account = Arc::new(self.account);
         let mut agent = Agent::new(self.config, self.transactions.seed);
