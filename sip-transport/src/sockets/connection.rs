@@ -254,7 +254,12 @@ impl Task {
                         }
                         Ok(0) => return Ok(Some(TransportError::Closed)),
                         Ok(_) => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            if buffer.is_empty() {
+                                buffer = BytesMut::new(); // an idle connection holds no buffer
+                            }
+                            continue;
+                        }
                         Err(error) => return Ok(Some((&error).into())),
                     }
                     idle_from = Instant::now();

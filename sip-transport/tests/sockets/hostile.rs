@@ -143,7 +143,6 @@ impl Server {
                             domain: None,
                             payload: Bytes::from_static(RESPONSE),
                             token: 0,
-                            domain: None,
                         }),
                         Input::Malformed { error, .. } => {
                             seen.malformed.push(error.refusal().status());
