@@ -48,6 +48,7 @@ impl<U: TransactionUser> Endpoint<U> {
                 self.refuse_malformed(flow, payload, error.refusal());
                 self.transactions.close(flow);
             }
+            Input::Authenticated { .. } => {}
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
             Input::SendFailed { token, target, error } => {
                 self.transactions.send_failed(now, token, target, error);

@@ -131,4 +131,7 @@ config! {
 
     /// How WebSocket is spoken: whom a server lets in, what a client asks for, pings.
     ws: crate::WsConfig = crate::WsConfig::default(), in "ws";
+
+    /// What TLS is set up with: our certificates and whom we trust. Without it there is no TLS.
+    tls: Option<crate::tls::Tls> = None, in "tls";
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::tls::TlsError;
+
 use crate::locate::LocateError;
 
 /// Why a message was not sent or a connection ended.
@@ -20,6 +22,9 @@ pub enum TransportError {
     /// The handshake above TCP (TLS, WebSocket) was not completed within the time configured.
     #[error("the handshake was not completed in time")]
     HandshakeTimeout,
+    /// TLS did not come about, or broke.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// No route to the far end: ICMP host or network unreachable, or none from here.
     #[error("the far end cannot be reached")]
     Unreachable,
@@ -78,6 +83,11 @@ impl TransportError {
 impl From<&io::Error> for TransportError {
     fn from(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            return Self::Tls(error.into());
+        }
         match error.kind() {
             Kind::ConnectionRefused => Self::Refused,
             Kind::TimedOut => Self::ConnectTimeout,

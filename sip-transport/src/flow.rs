@@ -10,6 +10,7 @@ use sip_message::{FrameError, Transport};
 
 use crate::TransportError;
 use crate::locate::{Answer, LookupError, QuestionNumber};
+use crate::tls::Peer;
 
 /// One of the addresses an endpoint listens on: the index into its [`Locals`](crate::Locals).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +196,14 @@ pub enum Input {
         payload: Bytes,
         /// Why it is no message.
         error: FrameError,
+    },
+    /// A connection is open whose far end proved who it is, by a certificate. It is said before anything
+    /// else is said of the connection, and holds until it is closed.
+    Authenticated {
+        /// The flow that it is.
+        flow: Flow,
+        /// Who is at its far end.
+        peer: Arc<Peer>,
     },
     /// A connection is gone. Each connection that was named in an input is closed once, and is
     /// named in none after this.

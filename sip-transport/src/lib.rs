@@ -68,6 +68,7 @@ mod ready;
 #[cfg(feature = "tokio")]
 mod sockets;
 mod tap;
+pub mod tls;
 mod via;
 #[cfg(feature = "ws")]
 mod ws;

@@ -28,6 +28,11 @@ pub(super) fn bind_all(
                 let text = format!("cannot listen on {addr}: no {} here", other.as_str());
                 return Err(io::Error::new(io::ErrorKind::Unsupported, text));
             }
+            #[cfg(feature = "tls")]
+            other if other.is_secure() && !addr.is_dial_only() && !can_serve(config) => {
+                let text = format!("cannot listen on {addr}: there is no certificate to show");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
             _ if addr.is_dial_only() => (Listener::DialOnly(addr.addr()), None),
             Transport::Tcp => (bind_beside(addr, &locals)?, None),
             _ => (bind_tcp(addr)?, None),
@@ -41,6 +46,11 @@ pub(super) fn bind_all(
         listeners.push(listener);
     }
     Ok((listeners, Locals::new(locals)))
+}
+
+#[cfg(feature = "tls")]
+fn can_serve(config: &Config) -> bool {
+    config.tls.as_ref().is_some_and(crate::tls::Tls::can_serve)
 }
 
 type Bound = (Listener, Option<(ListenAddr, Listener)>);

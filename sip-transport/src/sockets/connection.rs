@@ -24,6 +24,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, Sleep};
 
+use crate::tls::Peer;
 use crate::{ConnectionId, TransportError};
 
 /// What the task tells the shard.
@@ -31,7 +32,7 @@ use crate::{ConnectionId, TransportError};
 pub(super) enum Report {
     /// The connection is open, its handshakes are done; with the stream if the shard writes to it
     /// itself.
-    Opened { id: ConnectionId, stream: Option<Arc<TcpStream>> },
+    Opened { id: ConnectionId, stream: Option<Arc<TcpStream>>, peer: Option<Arc<Peer>> },
     /// A whole message.
     Message { id: ConnectionId, payload: Bytes },
     /// So many keep-alives that want their answers.
@@ -161,7 +162,8 @@ impl Task {
         let error = match self.open(from, to).await {
             Ok(stream) => {
                 let stream = Arc::new(stream);
-                let opened = Report::Opened { id: self.id, stream: Some(Arc::clone(&stream)) };
+                let opened =
+                    Report::Opened { id: self.id, stream: Some(Arc::clone(&stream)), peer: None };
                 if self.report(opened).await.is_err() {
                     return;
                 }

@@ -16,7 +16,14 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::connection::{Origin, Report, ShardGone, Task};
+#[cfg(feature = "tls")]
+use super::octets::Octets;
 use super::table::Outgoing;
+#[cfg(feature = "tls")]
+use super::tls;
+use crate::tls::Peer;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::{Config, TransportError};
 #[cfg(feature = "ws")]
 use crate::{WsConfig, ws};
@@ -29,6 +36,8 @@ mod tests;
 pub(super) enum Layer {
     #[cfg(feature = "ws")]
     Ws(WsConfig),
+    #[cfg(feature = "tls")]
+    Tls(Tls),
 }
 
 impl Layer {
@@ -38,6 +47,8 @@ impl Layer {
         match transport {
             #[cfg(feature = "ws")]
             Transport::Ws => Some(Self::Ws(config.ws.clone())),
+            #[cfg(feature = "tls")]
+            Transport::Tls => config.tls.clone().map(Self::Tls),
             _ => None,
         }
     }
@@ -102,6 +113,8 @@ pub(super) enum Side {
 /// A connection with its handshakes behind it.
 pub(super) struct Established {
     pub(super) layered: Box<dyn Layered>,
+    /// Who is at the far end, if that was shown.
+    pub(super) peer: Option<Arc<Peer>>,
 }
 
 /// What waits to be written to one connection: the shard puts in, the task takes out.
@@ -164,8 +177,8 @@ pub(super) async fn run(task: Task, origin: Origin, layer: Layer, pipe: Arc<Pipe
     // In a box of its own, so that the memory of the handshake is free when it is over.
     let established = Box::pin(establish(&task, origin, layer)).await;
     let error = match established {
-        Ok(Established { mut layered }) => {
-            let opened = Report::Opened { id: task.id, stream: None };
+        Ok(Established { mut layered, peer }) => {
+            let opened = Report::Opened { id: task.id, stream: None, peer };
             if task.report(opened).await.is_err() {
                 return;
             }
@@ -213,7 +226,13 @@ async fn shake_hands(
                     ws::dial(stream, &host, &config, limits).await
                 }
             };
-            Ok(Established { layered: Box::new(frames?) })
+            Ok(Established { layered: Box::new(frames?), peer: None })
+        }
+        #[cfg(feature = "tls")]
+        Layer::Tls(tls) => {
+            let (stream, peer) = tls::shake_hands(stream, &tls, &side).await?;
+            let layered = Box::new(Octets::new(stream, limits.clone()));
+            Ok(Established { layered, peer })
         }
     }
 }

@@ -3,14 +3,15 @@
 mod bind;
 mod connection;
 #[cfg_attr(
-    not(feature = "ws"),
-    allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")
+    not(any(feature = "ws", feature = "tls")),
+    allow(dead_code, reason = "nothing lies above TCP in this build")
 )]
 mod layered;
 #[cfg(feature = "tls")]
-#[allow(dead_code, reason = "nothing lies above TCP yet: TLS is on its way")]
 mod octets;
 mod table;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 
 use std::io;
@@ -500,7 +501,12 @@ impl Sockets {
 
     fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
         match report {
-            Report::Opened { id, stream } => self.table.opened(id, stream),
+            Report::Opened { id, stream, peer } => {
+                let Some(connection) = self.table.opened(id, stream) else { return };
+                if let Some(peer) = peer {
+                    inputs.push(Input::Authenticated { flow: connection.flow, peer });
+                }
+            }
             Report::Message { id, payload } => {
                 if let Some(connection) = self.table.received(id, &payload) {
                     inputs.push(Input::Message { flow: connection.flow, payload });

@@ -468,13 +468,17 @@ impl Table {
     }
 
     /// Notes that the connection is open.
-    pub(super) fn opened(&mut self, id: ConnectionId, stream: Option<Arc<TcpStream>>) {
-        if let Some(connection) = self.by_id.get_mut(&id) {
-            if let Some(place) = connection.half_open.take() {
-                self.half_open.remove(&place);
-            }
-            connection.opened(stream);
+    pub(super) fn opened(
+        &mut self,
+        id: ConnectionId,
+        stream: Option<Arc<TcpStream>>,
+    ) -> Option<&Connection> {
+        let connection = self.by_id.get_mut(&id)?;
+        if let Some(place) = connection.half_open.take() {
+            self.half_open.remove(&place);
         }
+        connection.opened(stream);
+        Some(connection)
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {

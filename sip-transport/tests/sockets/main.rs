@@ -15,6 +15,10 @@ mod hostile;
 mod limits;
 mod messages;
 mod node;
+#[cfg(feature = "tls")]
+mod pki;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 #[cfg(feature = "ws")]
 mod ws;
