@@ -523,8 +523,12 @@ impl Answering {
     fn renew(&mut self, info: &AuthenticationInfo<'_>) {
         let Some(param) = info.param("nextnonce") else { return };
         let raw = echo(&param);
-        // What a SIM answered is bound to its nonce.
-        if raw.is_empty() || raw.len() > MAX_ECHO || self.challenge.algorithm.is_aka() {
+        // What a SIM answered is bound to its nonce. And a repeated response says nothing new.
+        if raw == self.challenge.raw_nonce
+            || raw.is_empty()
+            || raw.len() > MAX_ECHO
+            || self.challenge.algorithm.is_aka()
+        {
             return;
         }
         self.challenge.raw_nonce = raw;

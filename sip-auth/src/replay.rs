@@ -27,6 +27,13 @@ impl NonceUse {
         self.nc
     }
 
+    /// Whether more than half of the nonce's life is over: time to give its owner the next one
+    /// ([`Authority::next_nonce`](crate::Authority::next_nonce)).
+    pub fn is_ageing(&self, now: Duration) -> bool {
+        let life = self.expires.saturating_sub(self.nonce.made());
+        now.saturating_sub(self.nonce.made()) > life.checked_div(2).unwrap_or_default()
+    }
+
     /// When the nonce runs out, since 1970: then it may be forgotten.
     pub fn expires(&self) -> Duration {
         self.expires

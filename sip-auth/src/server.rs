@@ -1,6 +1,5 @@
 //! The server's side: challenges, and what comes back (RFC 3261 §22, RFC 7616 §3, RFC 8760 §2.3).
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,11 +11,16 @@ use sip_message::{
     ProxyAuthorization, Request, StatusCode, Uri,
 };
 
-use crate::digest::{self, Digest, Inputs, Signed};
+use crate::digest::{self, Signed};
 use crate::nonce::{Bad, Keys, Scope};
-use crate::{Algorithm, Asker, NonceId, NonceKey, NonceStore, NonceUse, Qop, Secret, Use};
+use crate::{Algorithm, Asker, NonceId, NonceKey, NonceUse, Qop};
 use shown::Shown;
 
+pub use claim::{Authenticated, Checked, Claim, Proof, User};
+pub use refusal::{Answer, Refusal};
+
+mod claim;
+mod refusal;
 mod shown;
 
 /// How many credentials for its realm an authority looks at in one request.
@@ -447,7 +451,7 @@ impl Authority {
 
     /// Authentication-Info for the 2xx to a request whose sender is known: the proof that the server knows
     /// the secret too, over the body of the response if the client chose `auth-int`. With `next`, also
-    /// the nonce for the next request, for one-time nonces and such as are soon to run out.
+    /// the nonce for the next request.
     ///
     /// `None` for clients that do not know it (those of RFC 2069), and for proxies: SIP has no such
     /// header field of theirs.
@@ -455,25 +459,36 @@ impl Authority {
         &self,
         authenticated: &Authenticated,
         body: &[u8],
-        next: Option<(&Arrival<'_>, u64)>,
+        next: Option<&str>,
     ) -> Option<AuthenticationInfo<'static>> {
         let claim = &authenticated.claim;
         let qop = claim.qop.filter(|_| self.asker == Asker::Server)?;
         let signed = digest::signed(claim.algorithm, Some(qop), Signed::Response, &claim.uri, body);
         let rspauth = claim.inputs().response(&authenticated.user_key, &signed);
-        // In a session the next nonce would be used with the first one's A1, which nobody here remembers.
-        let next = next.filter(|_| !claim.algorithm.is_session()).map(|(arrival, random)| {
-            let scope = self.scope(claim.algorithm, arrival);
-            NonceId::make(&self.keys, &scope, arrival.now, random)
-        });
         AuthenticationInfo::new(&DigestInfo {
-            nextnonce: next.as_deref(),
+            nextnonce: next,
             qop: Some(qop.name()),
             rspauth: Some(rspauth.as_str()),
             cnonce: Some(&claim.cnonce),
             nc: Some(claim.used.nc),
         })
         .ok()
+    }
+
+    /// A nonce for the next request of a client that is known, to spare it a challenge when the present one
+    /// runs out ([`NonceUse::is_ageing`]), or for each request another.
+    ///
+    /// `None` in a session: the next nonce would be used with A1 of the first one, which nobody here
+    /// remembers.
+    pub fn next_nonce(
+        &self,
+        authenticated: &Authenticated,
+        arrival: &Arrival<'_>,
+        random: u64,
+    ) -> Option<String> {
+        let algorithm = authenticated.claim.algorithm;
+        let scope = self.scope(algorithm, arrival);
+        (!algorithm.is_session()).then(|| NonceId::make(&self.keys, &scope, arrival.now, random))
     }
 }
 
@@ -485,282 +500,6 @@ fn same_resource(shown: &str, asked: &[u8]) -> bool {
     match (Uri::parse(shown.as_bytes()), Uri::parse(asked)) {
         (Ok(shown), Ok(asked)) => shown.is_equivalent(&asked),
         _ => false,
-    }
-}
-
-/// What a request claims.
-#[derive(Debug, Clone)]
-pub enum Checked {
-    /// ACK and CANCEL are not to be challenged.
-    Exempt,
-    /// There are credentials: their secret is to be looked up.
-    Claimed(Box<Claim>),
-}
-
-/// Who a client says it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum User {
-    /// The username.
-    Name(String),
-    /// What stands for it (RFC 7616 §3.4.4), in lower-case hexadecimal.
-    Hash(String),
-}
-
-/// Credentials for our realm, with a nonce of ours, not yet proven.
-#[derive(Clone)]
-pub struct Claim {
-    realm: String,
-    user: User,
-    uri: String,
-    direct: bool,
-    nonce: String,
-    algorithm: Algorithm,
-    qop: Option<Qop>,
-    cnonce: String,
-    signed: Digest,
-    response: Digest,
-    used: NonceUse,
-}
-
-impl core::fmt::Debug for Claim {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Claim")
-            .field("user", &self.user)
-            .field("realm", &self.realm)
-            .field("uri", &self.uri)
-            .field("algorithm", &self.algorithm)
-            .field("qop", &self.qop)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Claim {
-    /// Who it is said to be.
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
-    /// The username, unless it is hidden.
-    pub fn username(&self) -> Option<&str> {
-        match &self.user {
-            User::Name(name) => Some(name),
-            User::Hash(_) => None,
-        }
-    }
-
-    /// The realm.
-    pub fn realm(&self) -> &str {
-        &self.realm
-    }
-
-    /// Whether it is said to be this user, hidden or not.
-    pub fn is_user(&self, name: &str) -> bool {
-        match &self.user {
-            User::Name(said) => said == name,
-            User::Hash(hash) => {
-                digest::user_hash(self.algorithm.hash(), name, &self.realm).as_str() == hash
-            }
-        }
-    }
-
-    /// The algorithm: which HA1 to look for.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    /// The quality of protection; `None` for a client of RFC 2069.
-    pub fn qop(&self) -> Option<Qop> {
-        self.qop
-    }
-
-    /// The URI that the credentials were computed for.
-    pub fn uri(&self) -> &str {
-        &self.uri
-    }
-
-    /// Whether that is the Request-URI.
-    pub fn is_direct(&self) -> bool {
-        self.direct
-    }
-
-    /// The same for a user whose name was hidden and has been found. A password cannot be checked without.
-    ///
-    /// # Errors
-    /// It is not this user.
-    pub fn named(mut self, name: &str) -> Result<Self, Refusal> {
-        if !self.is_user(name) {
-            return Err(Refusal::Wrong);
-        }
-        self.user = User::Name(name.to_owned());
-        Ok(self)
-    }
-
-    /// Compares what the client computed with what the secret gives.
-    ///
-    /// # Errors
-    /// They differ, or the secret does not serve the algorithm.
-    pub fn verify(self, secret: &Secret) -> Result<Proof, Refusal> {
-        let name = match &self.user {
-            User::Name(name) | User::Hash(name) => name,
-        };
-        let Some(user_key) = secret.user_key(self.algorithm.hash(), name, &self.realm) else {
-            return Err(self.unknown_user());
-        };
-        if self.is_proven_by(&user_key) {
-            return Ok(Proof(Authenticated { claim: self, user_key }));
-        }
-        // A client may begin a session with one nonce of its own and go on with others; nobody here remembers
-        // the first. So it begins another.
-        if self.algorithm.is_session() && self.used.nc > 1 {
-            return Err(Refusal::OtherSession);
-        }
-        Err(Refusal::Wrong)
-    }
-
-    /// There is no such user: refused like a wrong secret, after as long a time.
-    pub fn unknown_user(&self) -> Refusal {
-        let nobody = digest::user_key(self.algorithm.hash(), &self.uri, &self.realm, b"");
-        core::hint::black_box(self.is_proven_by(&nobody));
-        if self.algorithm.is_session() && self.used.nc > 1 {
-            return Refusal::OtherSession;
-        }
-        Refusal::Wrong
-    }
-
-    fn is_proven_by(&self, user_key: &Digest) -> bool {
-        self.inputs().response(user_key, &self.signed).matches(&self.response)
-    }
-
-    fn inputs(&self) -> Inputs<'_> {
-        Inputs {
-            algorithm: self.algorithm,
-            qop: self.qop,
-            nonce: &self.nonce,
-            nc: self.used.nc,
-            cnonce: &self.cnonce,
-            session: (&self.nonce, &self.cnonce),
-        }
-    }
-}
-
-/// Credentials whose secret is right. Whether they are used for the first time is still to be seen.
-#[derive(Debug, Clone)]
-#[must_use = "a replay is as well proven as the original"]
-pub struct Proof(Authenticated);
-
-impl Proof {
-    /// The use of the nonce that is to be recorded.
-    pub fn nonce_use(&self) -> &NonceUse {
-        &self.0.claim.used
-    }
-
-    /// Records the use in a store at hand.
-    ///
-    /// # Errors
-    /// It is not the first.
-    pub fn record(
-        self,
-        store: &mut impl NonceStore,
-        now: Duration,
-    ) -> Result<Authenticated, Refusal> {
-        let judged = store.record(self.nonce_use(), now);
-        self.settle(judged)
-    }
-
-    /// Takes the verdict of a store that was asked elsewhere about [`nonce_use`](Self::nonce_use).
-    ///
-    /// # Errors
-    /// It is not the first.
-    pub fn settle(self, judged: Use) -> Result<Authenticated, Refusal> {
-        match judged {
-            Use::First => Ok(self.0),
-            Use::Repeated => Err(Refusal::Repeated),
-        }
-    }
-}
-
-/// Who sent a request: proven, and not by a replay.
-#[derive(Clone)]
-pub struct Authenticated {
-    claim: Claim,
-    user_key: Digest,
-}
-
-impl Authenticated {
-    /// The credentials that proved it.
-    pub fn claim(&self) -> &Claim {
-        &self.claim
-    }
-}
-
-impl core::fmt::Debug for Authenticated {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("Authenticated").field(&self.claim).finish()
-    }
-}
-
-/// Why a request is not served: [`Authority::answer`] says what is owed to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// There are none for this realm.
-    #[error("there are no credentials for this realm")]
-    NoCredentials,
-    /// The nonce was not made here, or not for this algorithm, call or source.
-    #[error("the nonce is of another server, algorithm, call or source")]
-    ForeignNonce,
-    /// The nonce has run out.
-    #[error("the nonce has run out")]
-    OldNonce,
-    /// The nonce was used with this count before: a replay, or a client that does not count.
-    #[error("the nonce was used with this count before")]
-    Repeated,
-    /// The session began with a client's nonce that is not remembered here.
-    #[error("the session is not known here")]
-    OtherSession,
-    /// The secret is wrong, or there is no such user.
-    #[error("username or secret are wrong")]
-    Wrong,
-    /// A parameter is improper or missing.
-    #[error("the credentials are malformed: {0}")]
-    Malformed(&'static str),
-    /// They were computed for another URI.
-    #[error("the credentials are for another URI")]
-    OtherUri,
-}
-
-impl Refusal {
-    /// Whether the client is told to try again without asking its user.
-    pub fn is_stale(&self) -> bool {
-        matches!(self, Self::ForeignNonce | Self::OldNonce | Self::Repeated | Self::OtherSession)
-    }
-
-    /// Of several, the one with the highest is told.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::NoCredentials => 0,
-            Self::ForeignNonce => 1,
-            Self::OldNonce | Self::Repeated | Self::OtherSession => 2,
-            Self::Wrong | Self::Malformed(_) | Self::OtherUri => 3,
-        }
-    }
-}
-
-/// What is owed to a request that is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// 401, 407, 403 or 400.
-    pub status: StatusCode,
-    /// One for each algorithm, the strongest first; none in a 403 or 400.
-    pub challenges: Vec<Challenge<'static>>,
-    header: HeaderName<'static>,
-}
-
-impl Answer {
-    /// The header fields of the response.
-    pub fn fields(&self) -> impl Iterator<Item = (HeaderName<'static>, String)> {
-        use alloc::string::ToString;
-        self.challenges.iter().map(|challenge| (self.header, challenge.to_string()))
     }
 }
 

@@ -12,10 +12,12 @@
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
-//! | `authentication.rs` | who may ask for something: challenges for what comes in                    |
+//! | `authentication.rs` | whom the agent serves: settings, and where users are looked up            |
+//! | `admission.rs`     | challenges for what comes in, requests that wait for a lookup, proofs     |
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `compose.rs`       | what messages have in common                                             |
 
+mod admission;
 mod authentication;
 mod bye;
 mod call;
@@ -42,13 +44,17 @@ use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
 
-pub use authentication::{ServerAuthentication, Users};
+pub use authentication::{
+    LookedUp, Lookup, PendingLookup, ServerAuthentication, SharedNonces, Users,
+};
 pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
 pub use key::{CallKey, RegistrationKey, RequestKey};
 
-use self::authentication::Guard;
+pub(crate) use self::outgoing::confirm;
+
+use self::admission::{Admitted, Guard, Held};
 use self::call::Call;
 use self::compose::Capabilities;
 use self::key::{RawKey, Slab};
@@ -85,6 +91,8 @@ pub struct Agent {
     merged: MergedRequests,
     /// Who may ask for something.
     guard: Option<Box<Guard>>,
+    /// The requests of which that is being looked up.
+    held: Slab<Held>,
     events: VecDeque<AgentEvent>,
 }
 
@@ -102,6 +110,8 @@ enum ClientUse {
 struct Served {
     merged: Option<MergedKey>,
     usage: ServerUse,
+    /// Who sent the request, if that was to be proven.
+    sender: Option<Box<Admitted>>,
 }
 
 /// What a server transaction waits for.
@@ -113,6 +123,8 @@ enum ServerUse {
     Reinvite(CallKey),
     /// For the application's reply.
     Owed(RawKey),
+    /// For a lookup of its sender.
+    Held(RawKey),
     /// For nothing: only its end.
     Answered,
 }
@@ -133,6 +145,8 @@ pub struct Live {
     pub requests: usize,
     /// Requests of peers without the application's reply, not counting INVITEs.
     pub owed_replies: usize,
+    /// Requests of peers whose senders are being looked up.
+    pub lookups: usize,
     /// Registrations.
     pub registrations: usize,
     /// Transactions that the agent has something noted about.
@@ -159,6 +173,7 @@ impl Agent {
             registrations: Slab::new(),
             merged: MergedRequests::new(seed),
             guard: None,
+            held: Slab::new(),
             events: VecDeque::new(),
         }
     }
@@ -181,6 +196,7 @@ impl Agent {
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
             owed_replies: self.owed.len(),
+            lookups: self.held.len(),
             registrations: self.registrations.len(),
             transactions: self.clients.len() + self.servers.len(),
         }
@@ -192,7 +208,8 @@ impl Agent {
     pub fn under_way(&self) -> usize {
         let calls = self.calls.values().filter(|call| !matches!(call.phase, call::Phase::Over));
         let byes = self.clients.values().filter(|usage| matches!(usage, ClientUse::Bye { .. }));
-        let others = self.requests.len() + self.owed.len() + self.registrations.len();
+        let answers = self.owed.len() + self.held.len();
+        let others = self.requests.len() + answers + self.registrations.len();
         calls.count() + byes.count() + others
     }
 
@@ -266,6 +283,7 @@ impl Agent {
             ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
             ServerUse::Reinvite(call) => self.reinvite_refusal_over(call, server),
             ServerUse::Owed(owed) => self.settle(tx, owed),
+            ServerUse::Held(held) => self.held_lost(tx, held),
             ServerUse::Answered => {}
         }
     }
@@ -280,6 +298,7 @@ impl Agent {
             TimerKind::TheirReinvite => self.their_reinvite_timer(now, tx, key.into()),
             TimerKind::Answer => self.answer_timer(now, tx, key.into()),
             TimerKind::Owed => self.owed_timer(now, tx, key),
+            TimerKind::Held => self.held_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
         }
     }

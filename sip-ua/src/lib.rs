@@ -73,7 +73,8 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, RegistrationKey, RequestFailure, RequestKey, ServerAuthentication, Users,
+    Live, LookedUp, Lookup, PendingLookup, RegistrationKey, RequestFailure, RequestKey,
+    ServerAuthentication, SharedNonces, Users,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{
@@ -86,7 +87,7 @@ pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
 pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
-    Ha1, Hash, NonceKey, Qop, Secret, ShortKey, User,
+    Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, User,
 };
 
 /// The README's code compiles.

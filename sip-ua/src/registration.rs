@@ -25,6 +25,7 @@ use sip_message::{
 use smallvec::SmallVec;
 
 use crate::Credentials;
+use crate::agent::confirm;
 /// The wait after the first failure, at most; it doubles with each further one (RFC 5626 §4.5).
 const BASE_WAIT: Duration = Duration::from_secs(30);
 
@@ -362,11 +363,7 @@ impl Registration {
                 }
             }
             status if status.is_success() => {
-                // The binding is there, whoever made it: what a wrong proof means is for people to judge.
-                if let Err(error) = self.authenticator.confirmed(response, &self.config.credentials)
-                {
-                    tracing::warn!(%error, "the proof in the answer to a REGISTER is wrong");
-                }
+                confirm(&mut self.authenticator, &self.config.credentials, response);
                 match self.granted(response) {
                     0 => {
                         self.bound = false;

@@ -6,7 +6,7 @@ use alloc::{format, vec};
 use bytes::Bytes;
 use sip_message::{Limits, Message, Response};
 
-use crate::{Authenticator, Confirmation, Credentials, Ha1, Hash, UsedNonces};
+use crate::{Authenticator, Confirmation, Credentials, Ha1, Hash, Secret, Use, UsedNonces};
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
@@ -496,7 +496,8 @@ fn the_server_proves_itself_and_gives_the_next_nonce() {
             nonces.push(shown.nonce().unwrap().into_owned());
             let proof = claim(&authority, &request).unwrap().verify(&zanzibar()).unwrap();
             let known = proof.record(&mut used, NOW).unwrap();
-            let info = authority.info(&known, b"", Some((&at(&request, NOW), random))).unwrap();
+            let next = authority.next_nonce(&known, &at(&request, NOW), random);
+            let info = authority.info(&known, b"", next.as_deref()).unwrap();
             assert_eq!(info.nextnonce().is_some(), renews);
             let ok = response(200, [(HeaderName::AuthenticationInfo, info.to_string())]);
             assert_eq!(client.confirmed(&ok, &bob()), Ok(Confirmation::Proven));

@@ -7,7 +7,7 @@ use sip_message::{Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
 
 use crate::registration::RegistrationEvent;
-use crate::{CallKey, RegistrationKey, RequestKey};
+use crate::{CallKey, PendingLookup, RegistrationKey, RequestKey};
 
 /// Something happened that the application wants to know.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ pub enum AgentEvent {
         key: RequestKey,
         /// The final response, whatever its status.
         result: Result<Response, RequestFailure>,
+    },
+    /// Whose request this is must be looked up: await `pending`, and give what comes of it to
+    /// [`Agent::looked_up`](crate::Agent::looked_up). If that never happens, the request is answered 503
+    /// after a while ([`ServerAuthentication::lookup_limit`](crate::ServerAuthentication::lookup_limit)).
+    Lookup {
+        /// The request that waits.
+        key: ServerKey,
+        /// What it waits for.
+        pending: PendingLookup,
     },
     /// A registration moved on.
     Registration {

@@ -146,6 +146,7 @@ impl Agent {
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
         let (server, request) = (invited.server, Arc::clone(&invited.request));
         let response = self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
+        let response = self.proven(server, response);
         if tx.respond(now, server, response.clone()).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError);
             return Err(AgentError::Gone);
@@ -367,6 +368,7 @@ impl Agent {
                 self.end_call(now, tx, key, EndReason::CancelledByPeer);
             }
             Some(ServerUse::Reinvite(key)) => self.reinvite_cancelled(now, tx, key),
+            Some(ServerUse::Held(raw)) => self.held_cancelled(now, tx, raw),
             // RFC 3261 §9.2: "A CANCEL
             // request has no impact on the processing of
             // transactions with any other method defined in this specification."

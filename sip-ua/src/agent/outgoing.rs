@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sip_auth::{Authenticator, Credentials};
 use sip_dialog::{Dialog, DialogId, Role, Session};
 use sip_message::{
     Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Transport, Uri,
@@ -219,6 +220,9 @@ impl Agent {
         let Some(call) = self.calls.get_mut(key) else { return };
         let Some(caller) = &mut call.caller else { return };
         let first = !caller.answered;
+        if first && let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
+            confirm(auth, account.all_credentials(), &response);
+        }
         caller.answered = true;
         if let Some(timer) = caller.timer.take() {
             tx.disarm(timer);
@@ -467,6 +471,16 @@ impl Agent {
         let Some(call) = self.calls.get_mut(key) else { return false };
         let Some(account) = &call.account else { return false };
         call.auth.get_or_insert_default().challenged(response, account.all_credentials()).is_ok()
+    }
+}
+
+/// Takes in what a 2xx says of the server. A wrong proof changes nothing: what was asked for has been done,
+/// and elements on the way that change messages are more common than impostors.
+pub(crate) fn confirm(auth: &mut Authenticator, credentials: &[Credentials], response: &Response) {
+    if response.status().is_success()
+        && let Err(error) = auth.confirmed(response, credentials)
+    {
+        tracing::debug!(%error, "the proof in a 2xx is wrong");
     }
 }
 

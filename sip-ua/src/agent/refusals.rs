@@ -62,13 +62,20 @@ impl Agent {
         }
         // RFC 3261 §8.2 has this first. A request that a fork sent here twice is refused as such before: its
         // credentials were used by the first of the two. And who is told 405 or 416 learns nothing.
-        if !self.is_admitted(now, tx, server, &request) {
-            // Some that answer for their clients, Kamailio for one, send the request again with the same CSeq.
-            if let Some(merged) = self.served(server).merged.take() {
-                self.merged.leave(merged);
-            }
-            return;
+        if let Some(request) = self.admit(now, tx, server, request, flow) {
+            self.admitted(now, tx, server, request, flow);
         }
+    }
+
+    /// A request whose sender may ask for something.
+    pub(super) fn admitted(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: Request,
+        flow: Flow,
+    ) {
         let checked = self.check_extensions(&request).and_then(|()| self.check_body(&request));
         if let Err(unfit) = checked.and_then(|()| check_accept(&request)) {
             return self.refuse_unfit(now, tx, server, &request, unfit);
@@ -348,13 +355,17 @@ impl Agent {
         };
         if let Ok(response) = builder.build().or_else(|_| bare()) {
             // A transaction that is gone needs no answer.
-            let _ = tx.respond(now, server, response);
+            let _ = tx.respond(now, server, self.proven(server, response));
         }
     }
 
     /// The note on a server transaction, made if there is none. It goes when the transaction does.
     pub(super) fn served(&mut self, server: ServerKey) -> &mut Served {
-        self.servers.entry(server).or_insert(Served { merged: None, usage: ServerUse::Answered })
+        self.servers.entry(server).or_insert(Served {
+            merged: None,
+            usage: ServerUse::Answered,
+            sender: None,
+        })
     }
 }
 

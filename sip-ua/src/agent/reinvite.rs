@@ -27,7 +27,7 @@ use super::call::{Call, Phase, SentAck};
 use super::compose::{contact, draw, listener_of};
 use super::incoming::user_of;
 use super::offer::leaves_answer;
-use super::outgoing::{cseq, set_cseq};
+use super::outgoing::{confirm, cseq, set_cseq};
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
 use super::{Agent, ClientUse, ServerUse};
@@ -244,6 +244,9 @@ impl Agent {
         }
         if let Some(timer) = ours.timer.take() {
             tx.disarm(timer);
+        }
+        if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
+            confirm(auth, account.all_credentials(), &response);
         }
         let Some((dialog, _)) = call.dialog.and_then(|key| self.dialogs.get_mut(key)) else {
             return;
@@ -483,6 +486,7 @@ impl Agent {
         } else {
             Self::finish_response(self.response(&request, status, self.local_tag(call)), body, &[])?
         };
+        let response = self.proven(server, response);
         // When the transaction is gone the peer has lost interest; the timer below finds out.
         let _ = tx.respond(now, server, response.clone());
         let Some(call) = self.calls.get_mut(key) else { return Err(AgentError::Gone) };

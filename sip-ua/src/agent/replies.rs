@@ -80,7 +80,7 @@ impl Agent {
         let owed = self.owed.get(raw).ok_or(AgentError::Gone)?;
         let tag = tx.local_tag(key);
         let builder = self.response(&owed.request, status, &tag);
-        let response = Self::finish_response(builder, body, headers)?;
+        let response = self.proven(key, Self::finish_response(builder, body, headers)?);
         self.settle(tx, raw);
         tx.respond(now, key, response).map_err(|_| AgentError::Gone)
     }

@@ -12,7 +12,7 @@ use sip_transaction::{ClientKey, NextHop, Transactions};
 
 use super::call::Phase;
 use super::compose::{FirstHop, Initial};
-use super::outgoing::{cseq, is_challenge, set_cseq};
+use super::outgoing::{confirm, cseq, is_challenge, set_cseq};
 use super::{Agent, ClientUse};
 use crate::{
     Account, AgentError, AgentEvent, Body, CallKey, EndReason, ExtraHeaders, RequestFailure,
@@ -168,7 +168,22 @@ impl Agent {
         {
             return;
         }
-        let Some(asked) = self.requests.remove(key) else { return };
+        let Some(mut asked) = self.requests.remove(key) else { return };
+        if let Ok(response) = &result {
+            match (asked.place, &mut asked.again) {
+                (Place::InCall(call), _) => {
+                    if let Some(call) = self.calls.get_mut(call)
+                        && let (Some(auth), Some(account)) = (&mut call.auth, &call.account)
+                    {
+                        confirm(auth, account.all_credentials(), response);
+                    }
+                }
+                (Place::Outside, Some(again)) => {
+                    confirm(&mut again.auth, again.account.all_credentials(), response);
+                }
+                (Place::Outside, None) => {}
+            }
+        }
         let status = match &result {
             Ok(response) => response.status(),
             Err(failure) => failure.as_status(),

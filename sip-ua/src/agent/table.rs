@@ -53,10 +53,12 @@ pub(crate) enum TimerKind {
     Answer,
     /// A registration is to be refreshed or tried again.
     Registration,
+    /// The sender of a request is being looked up.
+    Held,
 }
 
 impl TimerKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -65,6 +67,7 @@ impl TimerKind {
         Self::Owed,
         Self::Answer,
         Self::Registration,
+        Self::Held,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

@@ -143,7 +143,7 @@ impl UserAgentBuilder {
         let mut agent = Agent::new(self.config, self.transactions.seed);
         agent.set_account(Some(Arc::clone(&account)));
         let now = tokio::time::Instant::now().into_std();
-        // A clock before 1970 is as good as any other: only this program reads what it wrote by it.
+        // A clock before 1970 is as good as any other, unless others share the key of the nonces.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         agent.set_authentication(now, unix, self.authentication);
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, agent)?;

@@ -10,7 +10,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Call, LiveCounts, Registration, Stopped};
-use crate::{Account, AgentError, Body, CallKey, OutgoingCall, RegistrationKey, RequestFailure};
+use crate::{
+    Account, AgentError, Body, CallKey, LookedUp, OutgoingCall, RegistrationKey, RequestFailure,
+};
 
 /// Header fields to add: names and values.
 pub(super) type Fields = Vec<(String, String)>;
@@ -92,6 +94,10 @@ pub(super) enum Command {
     },
     Refresh {
         registration: RegistrationKey,
+    },
+    LookedUp {
+        request: ServerKey,
+        found: LookedUp,
     },
     Live {
         counts: oneshot::Sender<LiveCounts>,

@@ -15,8 +15,8 @@ use super::command::{Answer, Command, Line, Release, Releases, SendFailure};
 use super::registration::RegistrationBox;
 use super::{Call, Incoming, IncomingRequest, Invitation, LiveCounts, Registration};
 use crate::{
-    Agent, AgentError, AgentEvent, CallKey, CallUpdate, EndReason, RegistrationKey, RequestFailure,
-    RequestKey,
+    Agent, AgentError, AgentEvent, CallKey, CallUpdate, EndReason, PendingLookup, RegistrationKey,
+    RequestFailure, RequestKey,
 };
 
 /// The application side of the shard.
@@ -203,6 +203,7 @@ impl Desk {
             Command::Refresh { registration } => {
                 log_refused(agent.refresh(now, tx, registration));
             }
+            Command::LookedUp { request, found } => agent.looked_up(now, tx, request, found),
             Command::Live { .. } => {} // answered above
             Command::Released => {}    // looked at after every command
         }
@@ -213,6 +214,7 @@ impl Desk {
             AgentEvent::Invitation { call, request } => self.invite(turn, call, request),
             AgentEvent::Call { call, update } => self.update(turn, call, update),
             AgentEvent::Request { key, call, request } => self.request(turn, key, call, request),
+            AgentEvent::Lookup { key, pending } => self.look_up(key, pending),
             AgentEvent::Response { key, result } => {
                 if let Some(answer) = self.requests.remove(&key) {
                     // Who asked may have gone: then nobody wants it.
@@ -226,6 +228,20 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Waits for a lookup in a task of its own. There are no more of them than the agent holds requests.
+    fn look_up(&self, request: ServerKey, pending: PendingLookup) {
+        let line = self.line.clone();
+        tokio::spawn(async move {
+            let found = pending.await;
+            // Without a line the shard winds up, and has answered.
+            if let Some(line) = line.upgrade()
+                && let Ok(Some(room)) = line.send(Command::LookedUp { request, found })
+            {
+                let _ = room.await;
+            }
+        });
     }
 
     fn invite(&mut self, turn: &mut Turn<'_>, call: CallKey, request: Arc<Request>) {
@@ -370,6 +386,7 @@ impl Desk {
     /// Winds everything up: no new work, and an end to all there is. No command comes any more.
     fn close(&mut self, turn: &mut Turn<'_>) {
         self.closing = true;
+        turn.agent.end_lookups(turn.now, turn.transactions);
         for key in self.owed.drain() {
             turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
         }

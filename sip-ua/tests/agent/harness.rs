@@ -103,6 +103,7 @@ pub fn words(event: &AgentEvent) -> String {
         }
         AgentEvent::Response { result: Err(failure), .. } => format!("no response: {failure}"),
         AgentEvent::Registration { event, .. } => format!("{event:?}"),
+        AgentEvent::Lookup { .. } => "lookup".into(),
         other => panic!("no words for {other:?}"),
     }
 }

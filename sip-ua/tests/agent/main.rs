@@ -8,6 +8,7 @@
     reason = "a test that panics has failed, also within its helpers"
 )]
 
+mod admission;
 mod calls;
 mod cancel;
 mod challenges;

@@ -3,6 +3,7 @@
 // The helpers of tests are tests too, but clippy knows only functions marked as such.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod authentication;
 mod calls;
 mod drops;
 mod limits;

@@ -1,0 +1,336 @@
+//! Who may ask this user agent for something: challenges for requests that come in (RFC 3261 §22.2), and the
+//! proof in the answers (§20.6).
+//!
+//! A request whose sender is looked up elsewhere is kept until [`Agent::looked_up`]; `TimerKind::Held` answers
+//! 503 in its place.
+
+use std::time::{Duration, Instant};
+
+use sip_auth::{Arrival, Authenticated, Checked, Claim, Credentials, Proof, Refusal, UsedNonces};
+use sip_message::{HeaderName, Request, Response, StatusCode};
+use sip_transaction::{ServerKey, TimerKey, Transactions};
+use sip_transport::Flow;
+
+use super::authentication::Found;
+use super::key::RawKey;
+use super::table::TimerKind;
+use super::{Agent, Served, ServerUse};
+use crate::{AgentEvent, LookedUp, Lookup, PendingLookup, ServerAuthentication};
+
+/// The settings at work.
+pub(super) struct Guard {
+    authentication: ServerAuthentication,
+    used: UsedNonces,
+    /// One moment by both clocks.
+    epoch: (Instant, Duration),
+}
+
+/// A request that waits until somebody knows whose it is.
+pub(super) struct Held {
+    server: ServerKey,
+    request: Request,
+    flow: Flow,
+    stage: Stage,
+    timer: TimerKey,
+}
+
+/// What is being looked up.
+enum Stage {
+    /// The user.
+    Finding(Box<Claim>),
+    /// Whether the nonce was used before.
+    Recording(Box<Proof>),
+}
+
+/// How far a request has come.
+enum Verdict {
+    /// To the end; whose it is, unless nobody had to say so.
+    Admitted(Option<Box<Authenticated>>),
+    Refused(Refusal),
+    Waits(Stage, PendingLookup),
+}
+
+/// Who sent a request, for the proof in the answer, and the nonce for the next one.
+pub(super) struct Admitted {
+    authenticated: Authenticated,
+    next: Option<String>,
+}
+
+impl Guard {
+    fn unix(&self, now: Instant) -> Duration {
+        let (then, unix) = self.epoch;
+        unix.saturating_add(now.saturating_duration_since(then))
+    }
+
+    fn judge(&mut self, request: &Request, now: Instant) -> Verdict {
+        let now = self.unix(now);
+        match self.authentication.authority.check(&Arrival { request, source: b"", now }) {
+            Err(refusal) => Verdict::Refused(refusal),
+            Ok(Checked::Exempt) => Verdict::Admitted(None),
+            Ok(Checked::Claimed(claim)) => match self.authentication.users.find(&claim) {
+                Lookup::Ready(user) => self.found(*claim, user, now),
+                Lookup::Later(user) => {
+                    Verdict::Waits(Stage::Finding(claim), PendingLookup::of(user, Found::User))
+                }
+            },
+        }
+    }
+
+    fn found(&mut self, claim: Claim, user: Option<Credentials>, now: Duration) -> Verdict {
+        let Some(user) = user else { return Verdict::Refused(claim.unknown_user()) };
+        let proof = match claim.named(user.username()).and_then(|c| c.verify(user.secret())) {
+            Ok(proof) => proof,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        let judged = match &self.authentication.shared {
+            None => proof.record(&mut self.used, now),
+            Some(shared) => match shared.record(proof.nonce_use(), now) {
+                Lookup::Ready(judged) => proof.settle(judged),
+                Lookup::Later(judged) => {
+                    let stage = Stage::Recording(Box::new(proof));
+                    return Verdict::Waits(stage, PendingLookup::of(judged, Found::Use));
+                }
+            },
+        };
+        judged.into()
+    }
+}
+
+impl From<Result<Authenticated, Refusal>> for Verdict {
+    fn from(judged: Result<Authenticated, Refusal>) -> Self {
+        match judged {
+            Ok(authenticated) => Self::Admitted(Some(Box::new(authenticated))),
+            Err(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl Agent {
+    /// Sets who is to prove who they are from now on; `unix` is the time since 1970 at `now`. Requests that
+    /// wait for a lookup are judged by what is set when it comes.
+    pub fn set_authentication(
+        &mut self,
+        now: Instant,
+        unix: Duration,
+        authentication: Option<ServerAuthentication>,
+    ) {
+        self.guard = authentication.map(|authentication| {
+            let used = UsedNonces::new(authentication.used_nonces, unix);
+            Box::new(Guard { authentication, used, epoch: (now, unix) })
+        });
+    }
+
+    /// Gives the request back if it may be served; if not, it is answered, or kept.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: Request,
+        flow: Flow,
+    ) -> Option<Request> {
+        let Some(guard) = &mut self.guard else { return Some(request) };
+        if request.headers().to_tag().is_some() && !guard.authentication.within_dialogs {
+            return Some(request);
+        }
+        let verdict = guard.judge(&request, now);
+        self.obey(now, tx, server, request, flow, verdict)
+    }
+
+    /// What [`AgentEvent::Lookup`] asked for is there: the request goes on, or is refused. Nothing happens if
+    /// the request is gone by now.
+    pub fn looked_up(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        found: LookedUp,
+    ) {
+        let usage = self.servers.get(&key).map(|served| served.usage);
+        let Some(ServerUse::Held(raw)) = usage else { return };
+        let Some(Held { server, request, flow, stage, .. }) = self.release_held(tx, raw) else {
+            return;
+        };
+        let verdict = match (&mut self.guard, stage, found.0) {
+            (None, ..) => Verdict::Admitted(None),
+            (Some(guard), Stage::Finding(claim), Found::User(user)) => {
+                let now = guard.unix(now);
+                guard.found(*claim, user, now)
+            }
+            (Some(_), Stage::Recording(proof), Found::Use(judged)) => proof.settle(judged).into(),
+            // The answer to another question.
+            (Some(_), ..) => return self.refuse_for_now(now, tx, server, &request),
+        };
+        if let Some(request) = self.obey(now, tx, server, request, flow, verdict) {
+            self.admitted(now, tx, server, request, flow);
+        }
+    }
+
+    fn obey(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: Request,
+        flow: Flow,
+        verdict: Verdict,
+    ) -> Option<Request> {
+        match verdict {
+            Verdict::Admitted(whose) => {
+                if let Some(authenticated) = whose {
+                    self.note_sender(now, tx, server, &request, *authenticated);
+                }
+                Some(request)
+            }
+            Verdict::Refused(refusal) => {
+                self.challenge(now, tx, server, &request, refusal);
+                None
+            }
+            Verdict::Waits(stage, pending) => {
+                self.hold(now, tx, server, request, flow, stage, pending);
+                None
+            }
+        }
+    }
+
+    fn note_sender(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: &Request,
+        authenticated: Authenticated,
+    ) {
+        let Some(guard) = &self.guard else { return };
+        let now = guard.unix(now);
+        let ages = authenticated.claim().nonce_use().is_ageing(now);
+        let next = ages.then(|| {
+            let arrival = Arrival { request, source: b"", now };
+            let random = tx.random().next_u64();
+            guard.authentication.authority.next_nonce(&authenticated, &arrival, random)
+        });
+        let admitted = Admitted { authenticated, next: next.flatten() };
+        self.served(server).sender = Some(Box::new(admitted));
+    }
+
+    fn challenge(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: &Request,
+        refusal: Refusal,
+    ) {
+        // Some that answer for their clients, Kamailio for one, send the request again with the same CSeq.
+        if let Some(merged) = self.served(server).merged.take() {
+            self.merged.leave(merged);
+        }
+        // RFC 7616 §3.4: "If the response is
+        // invalid, then a login failure SHOULD be logged, since repeated login
+        // failures from a single client may indicate an attacker attempting to
+        // guess passwords."
+        if refusal == Refusal::Wrong {
+            tracing::debug!(method = %request.method(), "a wrong username or secret");
+        }
+        let Some(guard) = &self.guard else { return };
+        let arrival = Arrival { request, source: b"", now: guard.unix(now) };
+        let random = tx.random().next_u64();
+        let answer = guard.authentication.authority.answer(&refusal, &arrival, random);
+        let tag = match request.headers().to_tag() {
+            Some(_) => String::new(),
+            None => tx.local_tag(server),
+        };
+        let mut builder = self.response(request, answer.status, &tag);
+        for (name, value) in answer.fields() {
+            builder = builder.raw(name, value.as_bytes());
+        }
+        self.respond(now, tx, server, request, builder);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is another part of what is kept")]
+    fn hold(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        request: Request,
+        flow: Flow,
+        stage: Stage,
+        pending: PendingLookup,
+    ) {
+        let limits = self.guard.as_ref().map(|guard| &guard.authentication);
+        let Some(limits) = limits.filter(|limits| self.held.len() < limits.lookups) else {
+            return self.refuse_for_now(now, tx, server, &request);
+        };
+        let limit = limits.lookup_limit;
+        let raw = self.held.insert_with(|raw| {
+            let timer = tx.arm(now, limit, TimerKind::Held.token(raw));
+            Held { server, request, flow, stage, timer }
+        });
+        // A full table of 2^32 is beyond any limit above.
+        let Some(raw) = raw else { return };
+        self.served(server).usage = ServerUse::Held(raw);
+        self.events.push_back(AgentEvent::Lookup { key: server, pending });
+    }
+
+    fn release_held(&mut self, tx: &mut Transactions, raw: RawKey) -> Option<Held> {
+        let held = self.held.remove(raw)?;
+        tx.disarm(held.timer);
+        self.server_answered(held.server);
+        Some(held)
+    }
+
+    /// The lookup takes too long.
+    pub(super) fn held_timer(&mut self, now: Instant, tx: &mut Transactions, raw: RawKey) {
+        if let Some(held) = self.release_held(tx, raw) {
+            self.refuse_for_now(now, tx, held.server, &held.request);
+        }
+    }
+
+    /// An INVITE that waits for a lookup was cancelled.
+    pub(super) fn held_cancelled(&mut self, now: Instant, tx: &mut Transactions, raw: RawKey) {
+        if let Some(held) = self.release_held(tx, raw) {
+            let status = StatusCode::REQUEST_TERMINATED;
+            self.answer(now, tx, held.server, &held.request, status);
+        }
+    }
+
+    /// The transaction of a request that waits for a lookup is gone.
+    pub(super) fn held_lost(&mut self, tx: &mut Transactions, raw: RawKey) {
+        self.release_held(tx, raw);
+    }
+
+    /// Answers 503 to every request that waits for a lookup: nobody does lookups any more.
+    pub fn end_lookups(&mut self, now: Instant, tx: &mut Transactions) {
+        let waiting: Vec<ServerKey> = self.held.values().map(|held| held.server).collect();
+        for server in waiting {
+            let usage = self.servers.get(&server).map(|served| served.usage);
+            if let Some(ServerUse::Held(raw)) = usage {
+                self.held_timer(now, tx, raw);
+            }
+        }
+    }
+
+    /// Adds to a 2xx the proof that this side knows the secret of whoever asked.
+    // RFC 3261 §20.6: "A UAS MAY include this header field
+    // in a 2xx response to a request that was successfully authenticated
+    // using digest based on the Authorization header field."
+    pub(super) fn proven(&self, server: ServerKey, mut response: Response) -> Response {
+        if let Some(guard) = &self.guard
+            && let Some(Served { sender: Some(sender), .. }) = self.servers.get(&server)
+            && response.status().is_success()
+            && !response.headers().contains(HeaderName::AuthenticationInfo)
+        {
+            let Admitted { authenticated, next } = &**sender;
+            let authority = &guard.authentication.authority;
+            if let Some(info) = authority.info(authenticated, response.body(), next.as_deref()) {
+                let value = info.to_string();
+                // Quoted strings without control characters: it cannot be refused.
+                let _ = response
+                    .headers_mut()
+                    .push_raw(HeaderName::AuthenticationInfo, value.as_bytes());
+            }
+        }
+        response
+    }
+}
