@@ -55,10 +55,12 @@
 #![forbid(unsafe_code)]
 
 mod link;
+mod nat;
 mod network;
 mod streams;
 mod trace;
 
 pub use link::Link;
+pub use nat::{Nat, NatId, NatKind};
 pub use network::{AddError, Counts, Listener, Network, NodeId};
 pub use trace::{Fate, Passage};

@@ -16,8 +16,13 @@ use sip_transport::{
     Destination, Flow, Input, ListenerId, Local, Locals, Target, Transmit, TransportError,
 };
 
-use crate::streams::Streams;
-use crate::{Fate, Link, Passage};
+use crate::nat::NatBox;
+use crate::streams::{Inside, Streams};
+use crate::{Fate, Link, Nat, NatId, Passage};
+
+/// RFC 5626 §3.5.1: what the sockets of a node answer by themselves, and the answer.
+const PING: &[u8] = b"\r\n\r\n";
+const PONG: &[u8] = b"\r\n";
 
 /// A node of a [`Network`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +40,9 @@ pub struct Network<U: TransactionUser> {
     start: Instant,
     now: Instant,
     nodes: Vec<Node<U>>,
-    owners: HashMap<(Transport, SocketAddr), (NodeId, ListenerId)>,
+    /// Whose an address is. Those behind a NAT box are known behind it only.
+    owners: HashMap<(Option<NatId>, Transport, SocketAddr), (NodeId, ListenerId)>,
+    boxes: Vec<NatBox>,
     zone: Zone,
     link: Link,
     links: HashMap<(NodeId, NodeId), Link>,
@@ -51,6 +58,7 @@ pub struct Network<U: TransactionUser> {
 struct Node<U: TransactionUser> {
     endpoint: Endpoint<U>,
     locals: Locals,
+    behind: Option<NatId>,
 }
 
 /// How much has passed over a [`Network`].
@@ -67,6 +75,16 @@ pub struct Counts {
     pub doubled: u64,
     /// Messages that a partition kept.
     pub parted: u64,
+    /// Messages that a NAT box did not let in.
+    pub blocked: u64,
+}
+
+/// Who gets a message.
+struct Reached {
+    peer: NodeId,
+    listener: ListenerId,
+    /// Whence it comes, for them.
+    source: SocketAddr,
 }
 
 /// Something that will reach a node.
@@ -82,8 +100,8 @@ enum Arrival {
     Input(Input),
     /// A message, with what the record says of it.
     Payload {
-        input: Input,
-        transport: Transport,
+        flow: Flow,
+        payload: Bytes,
         from: SocketAddr,
         to: SocketAddr,
     },
@@ -100,6 +118,7 @@ impl<U: TransactionUser> Network<U> {
             now: start,
             nodes: Vec::new(),
             owners: HashMap::new(),
+            boxes: Vec::new(),
             zone: Zone::default(),
             link,
             links: HashMap::new(),
@@ -123,9 +142,47 @@ impl<U: TransactionUser> Network<U> {
         config: Config,
         user: U,
     ) -> Result<NodeId, AddError> {
+        self.add_node(None, addresses, config, user)
+    }
+
+    /// Adds a NAT box. Nodes are put behind it by [`add_behind`](Self::add_behind).
+    pub fn add_nat(&mut self, nat: Nat) -> NatId {
+        self.boxes.push(NatBox::new(nat));
+        NatId(self.boxes.len() - 1)
+    }
+
+    /// Adds a node behind a NAT box: its addresses are known to those behind the same box only, and may
+    /// be the same as behind another.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn add_behind(
+        &mut self,
+        nat: NatId,
+        addresses: &[(Transport, SocketAddr)],
+        config: Config,
+        user: U,
+    ) -> Result<NodeId, AddError> {
+        self.add_node(Some(nat), addresses, config, user)
+    }
+
+    /// Lets a NAT box forget all its mappings; new ones have other ports.
+    pub fn reboot(&mut self, nat: NatId) {
+        if let Some(nat) = self.boxes.get_mut(nat.0) {
+            nat.reboot();
+        }
+    }
+
+    fn add_node(
+        &mut self,
+        behind: Option<NatId>,
+        addresses: &[(Transport, SocketAddr)],
+        config: Config,
+        user: U,
+    ) -> Result<NodeId, AddError> {
         let id = NodeId(self.nodes.len());
         for &(transport, address) in addresses {
-            if self.owners.contains_key(&(transport, address)) {
+            if self.owners.contains_key(&(behind, transport, address)) {
                 return Err(AddError::AddressTaken { transport, address });
             }
         }
@@ -135,9 +192,9 @@ impl<U: TransactionUser> Network<U> {
         let config = config.seed([self.random.next_u64(), self.random.next_u64()]);
         let endpoint = Endpoint::new(config, locals.clone(), self.now, user)?;
         for local in locals.iter() {
-            self.owners.insert((local.transport, local.addr), (id, local.id));
+            self.owners.insert((behind, local.transport, local.addr), (id, local.id));
         }
-        self.nodes.push(Node { endpoint, locals });
+        self.nodes.push(Node { endpoint, locals, behind });
         Ok(id)
     }
 
@@ -284,18 +341,14 @@ impl<U: TransactionUser> Network<U> {
             };
             self.now = self.now.max(at);
             let input = match what {
-                Arrival::Input(input) => input,
-                Arrival::Payload { input, transport, from, to } => {
+                Arrival::Input(input) => Some(input),
+                Arrival::Payload { flow, payload, from, to: at } => {
                     self.counts.arrived += 1;
-                    if let Input::Datagram { payload, .. } | Input::Message { payload, .. } = &input
-                    {
-                        let payload = payload.clone();
-                        self.note(transport, from, to, Fate::Arrived, payload);
-                    }
-                    input
+                    self.note(flow.transport, from, at, Fate::Arrived, payload.clone());
+                    self.taken_in(to, flow, payload)
                 }
             };
-            if let Some(node) = self.nodes.get_mut(to.0) {
+            if let (Some(node), Some(input)) = (self.nodes.get_mut(to.0), input) {
                 node.endpoint.handle_input(self.now, input);
             }
             self.drain(to);
@@ -352,8 +405,12 @@ impl<U: TransactionUser> Network<U> {
             return self.fail(node, &transmit, target, TransportError::NoListener);
         };
         let (transport, to) = (target.transport, target.remote);
-        let Some(&(peer, listener)) = self.owners.get(&(transport, to)) else {
-            return self.note(transport, from, to, Fate::Nowhere, transmit.payload);
+        let Reached { peer, listener, source } = match self.route(node, transport, from, to) {
+            Ok(reached) => reached,
+            Err(fate) => {
+                self.counts.blocked += u64::from(fate == Fate::Blocked);
+                return self.note(transport, from, to, fate, transmit.payload);
+            }
         };
         if self.parted.contains(&(node, peer)) {
             self.counts.parted += 1;
@@ -368,9 +425,9 @@ impl<U: TransactionUser> Network<U> {
         self.counts.doubled += copies - 1;
         for _ in 0..copies {
             let at = self.now + self.delay(&link);
-            let flow = Flow { transport, listener, connection: None, remote: from };
-            let input = Input::Datagram { flow, payload: transmit.payload.clone() };
-            self.arrive(peer, at, Arrival::Payload { input, transport, from, to });
+            let flow = Flow { transport, listener, connection: None, remote: source };
+            let payload = transmit.payload.clone();
+            self.arrive(peer, at, Arrival::Payload { flow, payload, from, to });
         }
     }
 
@@ -378,6 +435,11 @@ impl<U: TransactionUser> Network<U> {
         // A response goes over its request's connection while that is open, else to the fall-back;
         // a request over a connection that is open to its target, else over a new one.
         let first = self.streams.find(node, &transmit.destination);
+        if first.is_none()
+            && let Some(flow) = self.streams.take_lost(node, &transmit.destination)
+        {
+            return self.reset(node, &transmit, flow);
+        }
         let target = match (first, &transmit.destination, transmit.fallback) {
             (Some(_), destination, _) | (None, destination @ Destination::Target(_), _) => {
                 Target::from(*destination)
@@ -394,16 +456,36 @@ impl<U: TransactionUser> Network<U> {
                 let Some((from, near)) = self.source(node, &target) else {
                     return self.fail(node, &transmit, target, TransportError::NoListener);
                 };
-                let owner = self.owners.get(&(target.transport, target.remote));
-                let Some(&(peer, far)) = owner else {
-                    return self.fail(node, &transmit, target, TransportError::Refused);
+                let Target { transport, remote, .. } = target;
+                let reached = match self.route(node, transport, from, remote) {
+                    Ok(reached) => reached,
+                    Err(Fate::Nowhere) => {
+                        return self.fail(node, &transmit, target, TransportError::Refused);
+                    }
+                    Err(_) => {
+                        return self.fail(node, &transmit, target, TransportError::ConnectTimeout);
+                    }
                 };
-                if self.parted.contains(&(node, peer)) {
+                if self.parted.contains(&(node, reached.peer)) {
                     return self.fail(node, &transmit, target, TransportError::ConnectTimeout);
                 }
-                self.streams.open(target.transport, (node, near, from), (peer, far, target.remote))
+                let nat = self.nodes.get(node.0).and_then(|node| node.behind);
+                let inside = nat
+                    .filter(|_| reached.source != from)
+                    .map(|nat| Inside { nat, address: from, remote });
+                let far = (reached.peer, reached.listener, remote);
+                self.streams.open(transport, (node, near, from), far, reached.source, inside)
             }
         };
+        if let Some(Inside { nat, address, remote }) = stream.inside
+            && let Some(nat) = self.boxes.get_mut(nat.0)
+            && !nat.passes(self.now, target.transport, address, remote)
+        {
+            if let Some(flow) = self.streams.lose(stream.sending) {
+                self.reset(node, &transmit, flow);
+            }
+            return;
+        }
         let link = self.link_between(stream.near, stream.far);
         let mut delay = self.delay(&link);
         if self.chance(link.loss) {
@@ -411,9 +493,71 @@ impl<U: TransactionUser> Network<U> {
             delay += link.recovery;
         }
         let at = self.streams.in_order(stream.sending, self.now + delay);
-        let (transport, from, to) = (target.transport, stream.from, stream.to);
-        let input = Input::Message { flow: stream.flow, payload: transmit.payload };
-        self.arrive(stream.far, at, Arrival::Payload { input, transport, from, to });
+        let (flow, from, to) = (stream.flow, stream.from, stream.to);
+        let payload = transmit.payload;
+        self.arrive(stream.far, at, Arrival::Payload { flow, payload, from, to });
+    }
+
+    /// What the node's endpoint hears of what arrived: its sockets keep what is no message.
+    fn taken_in(&mut self, node: NodeId, flow: Flow, payload: Bytes) -> Option<Input> {
+        if flow.connection.is_none() {
+            let is_blank = payload.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            return (!is_blank).then_some(Input::Datagram { flow, payload });
+        }
+        if payload == PONG {
+            return Some(Input::Pong { flow });
+        }
+        if payload == PING {
+            let (destination, payload) = (Destination::Flow(flow), Bytes::from_static(PONG));
+            let pong = Transmit { destination, fallback: None, payload, domain: None, token: 0 };
+            self.transmit(node, pong);
+            return None;
+        }
+        Some(Input::Message { flow, payload })
+    }
+
+    /// Who gets what is sent to an address, and the address that it comes from for them: that of the NAT
+    /// boxes on the way.
+    fn route(
+        &mut self,
+        node: NodeId,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Reached, Fate> {
+        let behind = self.nodes.get(node.0).and_then(|node| node.behind);
+        let mut source = from;
+        if let Some(&(peer, listener)) = self.owners.get(&(behind, transport, to)) {
+            return Ok(Reached { peer, listener, source });
+        }
+        if let Some(nat) = behind.and_then(|nat| self.boxes.get_mut(nat.0)) {
+            source = nat.outbound(self.now, transport, from, to);
+            if nat.nat.address == to.ip() && !nat.nat.hairpin {
+                return Err(Fate::Blocked);
+            }
+        }
+        if let Some(&(peer, listener)) = self.owners.get(&(None, transport, to)) {
+            return Ok(Reached { peer, listener, source });
+        }
+        let boxes = self.boxes.iter().zip(0..);
+        let mut boxes = boxes.filter(|(nat, _)| nat.nat.address == to.ip());
+        let (nat, index) = boxes.next().ok_or(Fate::Nowhere)?;
+        // Nobody inside listens on the port of a connection that was opened from there.
+        let inside = (!transport.is_reliable())
+            .then(|| nat.inbound(self.now, transport, to.port(), source))
+            .flatten()
+            .ok_or(Fate::Blocked)?;
+        let owner = self.owners.get(&(Some(NatId(index)), transport, inside));
+        let &(peer, listener) = owner.ok_or(Fate::Nowhere)?;
+        Ok(Reached { peer, listener, source })
+    }
+
+    /// A stream is found to be gone by who sends over it.
+    fn reset(&mut self, node: NodeId, transmit: &Transmit, flow: Flow) {
+        self.fail(node, transmit, flow.into(), TransportError::Closed);
+        let error = Some(TransportError::Closed);
+        let closed = Arrival::Input(Input::Closed { flow, error });
+        self.arrive(node, self.now + self.link.delay, closed);
     }
 
     /// The address that a node sends from to reach a target, and its listener.

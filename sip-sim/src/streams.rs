@@ -8,7 +8,7 @@ use std::time::Instant;
 use sip_message::Transport;
 use sip_transport::{ConnectionId, Destination, Flow, ListenerId};
 
-use crate::NodeId;
+use crate::{NatId, NodeId};
 
 /// All connections of a network. Each has two ends; an end is a node's own number for it.
 #[derive(Debug, Default)]
@@ -25,8 +25,18 @@ struct End {
     local: SocketAddr,
     remote: SocketAddr,
     peer: (NodeId, ConnectionId),
+    /// The NAT box on its way.
+    inside: Option<Inside>,
     /// When the last message sent from this end arrives: none sent later arrives before it.
     last_arrival: Option<Instant>,
+}
+
+/// The NAT box on the way of a connection, and the ends as it sees them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside {
+    pub(crate) nat: NatId,
+    pub(crate) address: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// The way of one message over a connection.
@@ -39,17 +49,23 @@ pub(crate) struct Way {
     pub(crate) flow: Flow,
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
+    pub(crate) inside: Option<Inside>,
 }
 
 impl Streams {
     /// The open connection over which a node reaches a destination.
     pub(crate) fn find(&self, node: NodeId, destination: &Destination) -> Option<Way> {
+        self.way(node, self.end(node, destination)?)
+    }
+
+    /// The number of that connection, also of one that the far end does not know any more.
+    fn end(&self, node: NodeId, destination: &Destination) -> Option<ConnectionId> {
         let (named, target) = match destination {
             Destination::Flow(flow) => (flow.connection, None),
             Destination::Target(target) => (target.connection, Some(target)),
         };
         let named = named.filter(|id| self.ends.contains_key(&(node, *id)));
-        let id = named.or_else(|| {
+        named.or_else(|| {
             let target = target?;
             // The lowest number, so that equal runs choose alike whatever the map's order.
             self.ends
@@ -61,16 +77,30 @@ impl Streams {
                 })
                 .map(|((_, id), _)| *id)
                 .min()
-        })?;
-        self.way(node, id)
+        })
     }
 
-    /// Opens a connection between two ends, each a node, its listener and its address.
+    /// Forgets an end whose connection is gone, while the far end is told nothing; the flow that ended.
+    pub(crate) fn lose(&mut self, (node, id): (NodeId, ConnectionId)) -> Option<Flow> {
+        self.ends.remove(&(node, id)).map(|end| end.flow(id))
+    }
+
+    /// Forgets the connection over which a destination would be reached, if the far end does not know it
+    /// any more; the flow that ended.
+    pub(crate) fn take_lost(&mut self, node: NodeId, destination: &Destination) -> Option<Flow> {
+        let id = self.end(node, destination)?;
+        self.lose((node, id))
+    }
+
+    /// Opens a connection between two ends, each a node, its listener and its address; `source` is the
+    /// near end's address as the far end sees it.
     pub(crate) fn open(
         &mut self,
         transport: Transport,
         (node, listener, local): (NodeId, ListenerId, SocketAddr),
         (peer, far_listener, remote): (NodeId, ListenerId, SocketAddr),
+        source: SocketAddr,
+        inside: Option<Inside>,
     ) -> Way {
         let near = (node, self.next());
         let far = (peer, self.next());
@@ -80,10 +110,11 @@ impl Streams {
             local,
             remote,
             peer,
+            inside,
             last_arrival: None,
         };
         self.ends.insert(near, end(listener, local, remote, far));
-        self.ends.insert(far, end(far_listener, remote, local, near));
+        self.ends.insert(far, end(far_listener, remote, source, near));
         Way {
             near: node,
             far: peer,
@@ -92,10 +123,11 @@ impl Streams {
                 transport,
                 listener: far_listener,
                 connection: Some(far.1),
-                remote: local,
+                remote: source,
             },
             from: local,
             to: remote,
+            inside,
         }
     }
 
@@ -137,6 +169,7 @@ impl Streams {
             flow: far.flow(end.peer.1),
             from: end.local,
             to: end.remote,
+            inside: end.inside,
         })
     }
 

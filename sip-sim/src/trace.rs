@@ -19,6 +19,8 @@ pub enum Fate {
     Parted,
     /// Nobody has the address it went to.
     Nowhere,
+    /// A NAT box did not let it in.
+    Blocked,
 }
 
 /// One message on the network, as [`Network::record`](crate::Network::record) keeps it.
@@ -48,6 +50,7 @@ impl fmt::Display for Passage {
             Fate::Lost => "-x lost",
             Fate::Parted => "-x parted",
             Fate::Nowhere => "-x nowhere",
+            Fate::Blocked => "-x blocked",
         };
         write!(
             f,

@@ -49,6 +49,7 @@ impl<U: TransactionUser> Endpoint<U> {
                 self.transactions.close(flow);
             }
             Input::Authenticated { .. } => {}
+            Input::Pong { flow } => self.transactions.ponged(flow),
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
             Input::SendFailed { token, target, error } => {
                 self.transactions.send_failed(now, token, target, error);

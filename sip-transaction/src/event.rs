@@ -84,6 +84,11 @@ pub enum Event {
         /// What it was armed with.
         token: u64,
     },
+    /// The far end of a stream answered a keep-alive (RFC 5626 §3.5.1).
+    Pong {
+        /// Over which connection.
+        flow: Flow,
+    },
     /// A connection is gone.
     Closed {
         /// The flow that ended.

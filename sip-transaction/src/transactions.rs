@@ -162,6 +162,10 @@ impl Transactions {
         self.events.push_back(Event::Closed { flow, error });
     }
 
+    pub(crate) fn ponged(&mut self, flow: Flow) {
+        self.events.push_back(Event::Pong { flow });
+    }
+
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -205,6 +205,11 @@ pub enum Input {
         /// Who is at its far end.
         peer: Arc<Peer>,
     },
+    /// A stream held the answer to a keep-alive (RFC 5626 §3.5.1).
+    Pong {
+        /// Over which connection.
+        flow: Flow,
+    },
     /// A connection is gone. Each connection that was named in an input is closed once, and is
     /// named in none after this.
     Closed {

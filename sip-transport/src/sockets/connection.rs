@@ -37,6 +37,8 @@ pub(super) enum Report {
     Message { id: ConnectionId, payload: Bytes },
     /// So many keep-alives that want their answers.
     Ping { id: ConnectionId, count: usize },
+    /// An answer to a keep-alive, or several in one read.
+    Pong { id: ConnectionId },
     /// What cannot be framed; the connection closes within the linger time.
     Malformed { id: ConnectionId, payload: Bytes, error: FrameError },
     /// The far end will send no more, and may still read.
@@ -350,7 +352,7 @@ impl Task {
         framer: &mut StreamFramer,
         buffer: &mut BytesMut,
     ) -> Result<Result<bool, FrameError>, ShardGone> {
-        let (mut taken, mut pings) = (false, 0_usize);
+        let (mut taken, mut pings, mut ponged) = (false, 0_usize, false);
         let framed = loop {
             let len = match framer.next(buffer) {
                 Ok(Frame::NeedMore) => break Ok(taken),
@@ -358,7 +360,10 @@ impl Task {
                     pings = pings.saturating_add(1);
                     len
                 }
-                Ok(Frame::KeepAlive { kind: KeepAlive::Pong, len }) => len,
+                Ok(Frame::KeepAlive { kind: KeepAlive::Pong, len }) => {
+                    ponged = true;
+                    len
+                }
                 Ok(Frame::Message { len }) => {
                     let payload = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
                     self.report(Report::Message { id: self.id, payload }).await?;
@@ -374,6 +379,9 @@ impl Task {
         // One report for all of a read: who sends nothing but line ends shall not fill the channel.
         if pings > 0 {
             self.report(Report::Ping { id: self.id, count: pings }).await?;
+        }
+        if ponged {
+            self.report(Report::Pong { id: self.id }).await?;
         }
         Ok(framed)
     }

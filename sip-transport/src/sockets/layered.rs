@@ -276,11 +276,12 @@ async fn serve(
                 continue;
             }
             Wake::Read(read) => match read {
-                Read::Part | Read::Pong => {}
+                Read::Part => {}
                 Read::Message(payload) => {
                     task.report(Report::Message { id: task.id, payload }).await?;
                 }
                 Read::Ping => task.report(Report::Ping { id: task.id, count: 1 }).await?,
+                Read::Pong => task.report(Report::Pong { id: task.id }).await?,
                 Read::Malformed { payload, error } => {
                     task.report(Report::Malformed { id: task.id, payload, error }).await?;
                     refuse(task, layered, &mut writer).await;

@@ -527,6 +527,11 @@ impl Sockets {
                     self.queue(Ok(id), target, pong);
                 }
             }
+            Report::Pong { id } => {
+                if let Some(connection) = self.table.get_mut(id) {
+                    inputs.push(Input::Pong { flow: connection.flow });
+                }
+            }
             Report::Malformed { id, payload, error } => {
                 if let Some(connection) = self.table.get_mut(id) {
                     inputs.push(Input::Malformed { flow: connection.flow, payload, error });
