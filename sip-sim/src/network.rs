@@ -470,9 +470,11 @@ impl<U: TransactionUser> Network<U> {
                     return self.fail(node, &transmit, target, TransportError::ConnectTimeout);
                 }
                 let nat = self.nodes.get(node.0).and_then(|node| node.behind);
-                let inside = nat
-                    .filter(|_| reached.source != from)
-                    .map(|nat| Inside { nat, address: from, remote });
+                let inside = nat.filter(|_| reached.source != from).map(|nat| Inside {
+                    nat,
+                    address: from,
+                    remote,
+                });
                 let far = (reached.peer, reached.listener, remote);
                 self.streams.open(transport, (node, near, from), far, reached.source, inside)
             }

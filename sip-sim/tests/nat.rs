@@ -211,10 +211,8 @@ fn two_boxes_may_have_the_same_addresses_behind_them() {
     let other_box = scene.network.add_nat(Nat::new(NatKind::Symmetric, [203, 0, 113, 2].into()));
     let at: SocketAddr = "10.0.0.2:5060".parse().unwrap();
     let at = [(Transport::Udp, at)];
-    let namesake = scene
-        .network
-        .add_behind(other_box, &at, Config::default(), Listener::default())
-        .unwrap();
+    let namesake =
+        scene.network.add_behind(other_box, &at, Config::default(), Listener::default()).unwrap();
     let taken = scene.network.add_behind(other_box, &at, Config::default(), Listener::default());
     assert!(taken.is_err());
     scene.network.record();

@@ -63,10 +63,16 @@ impl Node {
         timeout(PATIENCE, both).await.expect("no answer in time")
     }
 
+    /// The next message; line ends between messages are passed over.
     pub(crate) async fn message(&mut self) -> (Flow, Bytes) {
-        match self.next().await {
-            Input::Datagram { flow, payload } | Input::Message { flow, payload } => (flow, payload),
-            other => panic!("no message: {other:?}"),
+        loop {
+            match self.next().await {
+                Input::Datagram { flow, payload } | Input::Message { flow, payload } => {
+                    return (flow, payload);
+                }
+                Input::Pong { .. } => {}
+                other => panic!("no message: {other:?}"),
+            }
         }
     }
 
