@@ -114,8 +114,8 @@ async fn a_ping_is_answered_with_a_pong() {
     }
     // One CRLF is a pong, or an empty line before a message: no answer, and the message is read.
     peer.write_all(&[b"\r\n".to_vec(), options(1)].concat()).await.unwrap();
-    assert!(matches!(node.next().await, Input::Pong { .. }));
     assert_eq!(node.message().await.1, options(1));
+    assert!(matches!(node.next().await, Input::Pong { .. }));
     let more = node.with(timeout(Duration::from_millis(50), peer.read_u8())).await;
     assert!(more.is_err(), "{more:?}");
 }

@@ -63,16 +63,20 @@ impl Node {
         timeout(PATIENCE, both).await.expect("no answer in time")
     }
 
-    /// The next message; line ends between messages are passed over.
-    pub(crate) async fn message(&mut self) -> (Flow, Bytes) {
+    /// The next input but the pongs: line ends between messages are passed over.
+    async fn next_but_pongs(&mut self) -> Input {
         loop {
             match self.next().await {
-                Input::Datagram { flow, payload } | Input::Message { flow, payload } => {
-                    return (flow, payload);
-                }
                 Input::Pong { .. } => {}
-                other => panic!("no message: {other:?}"),
+                input => return input,
             }
+        }
+    }
+
+    pub(crate) async fn message(&mut self) -> (Flow, Bytes) {
+        match self.next_but_pongs().await {
+            Input::Datagram { flow, payload } | Input::Message { flow, payload } => (flow, payload),
+            other => panic!("no message: {other:?}"),
         }
     }
 
@@ -94,7 +98,7 @@ impl Node {
     }
 
     pub(crate) async fn closed(&mut self) -> (ConnectionId, Option<TransportError>) {
-        match self.next().await {
+        match self.next_but_pongs().await {
             Input::Closed { flow, error } => (flow.connection.unwrap(), error),
             other => panic!("not closed: {other:?}"),
         }
