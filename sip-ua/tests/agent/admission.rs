@@ -242,8 +242,8 @@ fn the_answer_proves_that_this_side_knows_the_secret() {
         lone.receive_text(&bob.ask(3, Method::Options, ""), "");
         assert_eq!(bob.confirmed(&lone.sent_response(200)), Ok(Confirmation::Proven));
 
-        // RFC 3261 §20.6: "A UAS MAY include this header field
-        // in a 2xx response": in no other.
+        // In no other.
+        // RFC 3261 §20.6: "A UAS MAY include this header field in a 2xx response to a request"
         lone.receive_text(&bob.ask(4, Method::Message, ""), "");
         let [AgentEvent::Request { key, .. }] = lone.take()[..] else { panic!() };
         let status = StatusCode::new(480).unwrap();
