@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Direction, Media};
-use examples::{Console, Resolving, free_listeners, local_ip, parse_uri};
+use examples::{Console, Resolving, Securing, free_listeners, local_ip, parse_uri};
 use sip_message::{StatusCode, Uri};
 use sip_transport::ListenAddr;
 use sip_ua::{Account, Call, CallEvent, Credentials, EndReason, UserAgent};
@@ -67,6 +67,8 @@ struct Options {
     quiet: bool,
     #[command(flatten)]
     resolving: Resolving,
+    #[command(flatten)]
+    securing: Securing,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -108,7 +110,7 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     } else {
         options.listen.clone()
     };
-    let builder = options.resolving.apply(UserAgent::builder())?;
+    let builder = options.resolving.apply(options.securing.apply(UserAgent::builder())?)?;
     let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let ip = local_ip(ua.locals());
     let caller = Arc::new(Caller {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Media};
-use examples::{Challenging, Console, Resolving, local_ip, parse_uri, shown};
+use examples::{Challenging, Console, Resolving, Securing, local_ip, parse_uri, shown};
 use sip_message::{StatusCode, Uri};
 use sip_transport::ListenAddr;
 use sip_ua::{Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
@@ -44,6 +44,8 @@ struct Options {
     challenging: Challenging,
     #[command(flatten)]
     resolving: Resolving,
+    #[command(flatten)]
+    securing: Securing,
 }
 
 fn final_refusal(text: &str) -> Result<StatusCode, String> {
@@ -88,7 +90,9 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut report = signal(SignalKind::user_defined1())?;
-    let builder = options.challenging.apply(options.resolving.apply(UserAgent::builder())?)?;
+    let builder = options
+        .challenging
+        .apply(options.resolving.apply(options.securing.apply(UserAgent::builder())?)?)?;
     let builder = options.listen.iter().cloned().fold(builder, |b, addr| b.listen(addr));
     let ua = builder.start().await?;
     let media = Media::at(local_ip(ua.locals()))?;

@@ -6,11 +6,13 @@ mod challenging;
 mod console;
 mod resolving;
 pub mod sdp;
+mod securing;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
 pub use console::Console;
 pub use resolving::Resolving;
+pub use securing::Securing;
 
 /// An error and what it came from, on one line.
 #[must_use]

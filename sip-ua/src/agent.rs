@@ -43,6 +43,7 @@ use std::time::Instant;
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
+use sip_transport::TransportError;
 
 pub use authentication::{
     LookedUp, Lookup, PendingLookup, ServerAuthentication, SharedNonces, Users,
@@ -229,8 +230,9 @@ impl Agent {
                 Outcome::Timeout => {
                     self.invite_failed(now, tx, client, call, EndReason::TimedOut);
                 }
-                Outcome::TransportError => {
-                    self.invite_failed(now, tx, client, call, EndReason::TransportError);
+                Outcome::TransportError(error) => {
+                    let reason = EndReason::TransportError(error);
+                    self.invite_failed(now, tx, client, call, reason);
                 }
                 Outcome::Terminated => self.invite_terminated(now, tx, client, call),
             },
@@ -238,7 +240,7 @@ impl Agent {
                 let response = match outcome {
                     Outcome::Response(response) => Ok(response),
                     Outcome::Timeout => Err(RequestFailure::TimedOut),
-                    Outcome::TransportError => Err(RequestFailure::TransportError),
+                    Outcome::TransportError(error) => Err(RequestFailure::TransportError(error)),
                     Outcome::Terminated => {
                         return self.reinvite_terminated(now, tx, client, call);
                     }
@@ -249,7 +251,7 @@ impl Agent {
                 let response = match &outcome {
                     Outcome::Response(response) if response.status().is_provisional() => return,
                     Outcome::Response(response) => Some(response),
-                    Outcome::Timeout | Outcome::TransportError | Outcome::Terminated => None,
+                    Outcome::Timeout | Outcome::TransportError(_) | Outcome::Terminated => None,
                 };
                 self.bye_answered(now, tx, client, (call, dialog, challenges), response);
             }
@@ -258,7 +260,7 @@ impl Agent {
                     Outcome::Response(response) if response.status().is_provisional() => return,
                     Outcome::Response(response) => Ok(response),
                     Outcome::Timeout | Outcome::Terminated => Err(RequestFailure::TimedOut),
-                    Outcome::TransportError => Err(RequestFailure::TransportError),
+                    Outcome::TransportError(error) => Err(RequestFailure::TransportError(error)),
                 };
                 self.request_answered(now, tx, client, request, result);
             }
@@ -267,7 +269,7 @@ impl Agent {
                     Outcome::Response(response) if response.status().is_provisional() => return,
                     Outcome::Response(response) => RegistrationInput::Response(response),
                     Outcome::Timeout | Outcome::Terminated => RegistrationInput::Timeout,
-                    Outcome::TransportError => RegistrationInput::TransportError,
+                    Outcome::TransportError(error) => RegistrationInput::TransportError(*error),
                 };
                 self.register_answered(now, tx, client, registration, input);
             }
@@ -308,7 +310,7 @@ impl Agent {
 enum Outcome {
     Response(Response),
     Timeout,
-    TransportError,
+    TransportError(TransportError),
     Terminated,
 }
 
@@ -334,8 +336,8 @@ impl TransactionUser for Agent {
                 self.client_event(now, tx, key, Outcome::Response(response));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),
-            Event::TransportError { key: Key::Client(key), .. } => {
-                self.client_event(now, tx, key, Outcome::TransportError);
+            Event::TransportError { key: Key::Client(key), error } => {
+                self.client_event(now, tx, key, Outcome::TransportError(error));
             }
             Event::TransportError { key: Key::Server(key), .. } => {
                 if let Some(ServerUse::Invite(call)) = self.servers.get(&key).map(|s| s.usage) {

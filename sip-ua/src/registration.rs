@@ -22,6 +22,7 @@ use sip_message::{
     BuildError, Contact, Expires, HeaderName, Method, MinExpires, Request, Response, RetryAfter,
     StatusCode, Uri,
 };
+use sip_transport::TransportError;
 use smallvec::SmallVec;
 
 use crate::Credentials;
@@ -71,7 +72,7 @@ pub(crate) enum Input<'a> {
     /// The transaction ended without a final response.
     Timeout,
     /// The REGISTER could not be sent.
-    TransportError,
+    TransportError(TransportError),
     /// The timer that [`Action::Arm`] asked for fired.
     Timer,
 }
@@ -126,8 +127,8 @@ pub enum RegistrationFailure {
     #[error("the registrar did not answer")]
     TimedOut,
     /// The registrar cannot be reached.
-    #[error("the registrar cannot be reached")]
-    TransportError,
+    #[error("the registrar cannot be reached: {0}")]
+    TransportError(TransportError),
     /// The registrar answered 2xx but keeps no binding of ours.
     #[error("the registrar keeps no binding")]
     NoBinding,
@@ -213,7 +214,7 @@ impl Registration {
                 Input::Refresh
                 | Input::Response(_)
                 | Input::Timeout
-                | Input::TransportError
+                | Input::TransportError(_)
                 | Input::Timer,
             ) => {}
 
@@ -247,8 +248,8 @@ impl Registration {
                     self.failed(reason, Retry::BackOff(None), draw, &mut out);
                 }
             }
-            (State::Asking { .. }, Input::TransportError) => {
-                let reason = RegistrationFailure::TransportError;
+            (State::Asking { .. }, Input::TransportError(error)) => {
+                let reason = RegistrationFailure::TransportError(error);
                 self.failed(reason, Retry::BackOff(None), draw, &mut out);
             }
             (State::Asking { .. }, Input::Timer) => {} // Disarmed; it was on its way.
@@ -266,7 +267,7 @@ impl Registration {
             }
             (
                 State::Registered | State::Waiting,
-                Input::Start | Input::Response(_) | Input::Timeout | Input::TransportError,
+                Input::Start | Input::Response(_) | Input::Timeout | Input::TransportError(_),
             ) => {}
 
             (State::Leaving, Input::Response(response)) => {
@@ -274,7 +275,9 @@ impl Registration {
                     self.left(response, draw, &mut out);
                 }
             }
-            (State::Leaving, Input::Timeout | Input::TransportError) => self.over(false, &mut out),
+            (State::Leaving, Input::Timeout | Input::TransportError(_)) => {
+                self.over(false, &mut out)
+            }
             (State::Leaving, Input::Start | Input::Stop | Input::Refresh | Input::Timer) => {}
 
             (
@@ -284,7 +287,7 @@ impl Registration {
                 | Input::Refresh
                 | Input::Response(_)
                 | Input::Timeout
-                | Input::TransportError
+                | Input::TransportError(_)
                 | Input::Timer,
             ) => {}
         }

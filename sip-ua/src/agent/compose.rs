@@ -236,8 +236,11 @@ pub(crate) fn contact(local: Option<&Local>, user: Option<&str>, secure: bool) -
     let sent_by = local.map_or("localhost", |local| &local.sent_by);
     let transport = match local.map_or(Transport::Udp, |local| local.transport) {
         // UDP is what a SIP URI means without the parameter, TLS over TCP what a SIPS URI means.
-        Transport::Udp | Transport::Tls => "",
-        Transport::Tcp if secure => "",
+        Transport::Udp => "",
+        Transport::Tls | Transport::Tcp if secure => "",
+        // RFC 5630 §3.1.4: "This specification does not make use of the transport=tls parameter."
+        // But no other says of a SIP URI that TLS is spoken at that port, and all stacks read it so.
+        Transport::Tls => ";transport=tls",
         Transport::Tcp => ";transport=tcp",
         Transport::Sctp => ";transport=sctp",
         Transport::Ws | Transport::Wss => ";transport=ws",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sip_message::{Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
+use sip_transport::TransportError;
 
 use crate::registration::RegistrationEvent;
 use crate::{CallKey, PendingLookup, RegistrationKey, RequestKey};
@@ -150,7 +151,7 @@ pub enum EndReason {
     /// it; we sent BYE.
     PeerLost,
     /// The message could not be sent.
-    TransportError,
+    TransportError(TransportError),
     /// The endpoint has no room, or the response is one that cannot be worked with (a 2xx without
     /// Contact, say); where there was something to end, we sent BYE.
     Failed,
@@ -181,7 +182,9 @@ impl fmt::Display for EndReason {
             Self::TimedOut => "nobody answered in time",
             Self::NoAck => "the caller did not acknowledge",
             Self::PeerLost => "the peer no longer answers",
-            Self::TransportError => "a message could not be sent",
+            Self::TransportError(error) => {
+                return write!(f, "a message could not be sent: {error}");
+            }
             Self::Failed => "the peer's answer cannot be worked with",
         })
     }
@@ -198,8 +201,8 @@ pub enum RequestFailure {
     #[error("no answer in time")]
     TimedOut,
     /// It could not be sent.
-    #[error("it could not be sent")]
-    TransportError,
+    #[error("it could not be sent: {0}")]
+    TransportError(TransportError),
     /// It collided with the peer's re-INVITE again and again (491).
     #[error("it collided with the peer's re-INVITE too often")]
     Glare,
@@ -224,7 +227,7 @@ impl RequestFailure {
             // transport error is reported by the transport layer (generally, due to
             // fatal ICMP errors in UDP or connection failures in TCP), the
             // condition MUST be treated as a 503 (Service Unavailable) status code."
-            Self::TransportError => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TransportError(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Glare => StatusCode::REQUEST_PENDING,
             Self::CallEnded => StatusCode::REQUEST_TERMINATED,
             Self::Full => StatusCode::SERVICE_UNAVAILABLE,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sip_dialog::{Dialog, Repeat2xx, RepeatStep, Role, Session};
 use sip_message::{Expires, HeaderName, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
-use sip_transport::Flow;
+use sip_transport::{Flow, TransportError};
 
 use super::call::{Accepted, Call, Invited, Phase};
 use super::compose::{contact, listener_of};
@@ -119,7 +119,7 @@ impl Agent {
         // RFC 3261 §13.3.1.1: "Each of these MUST indicate the same dialog ID."
         let response = self.session_response(tx, call, &invited.request, status, body, &[])?;
         if tx.respond(now, server, response).is_err() {
-            self.end_call(now, tx, key, EndReason::TransportError);
+            self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
             return Err(AgentError::Gone);
         }
         if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get_mut(key) {
@@ -148,7 +148,7 @@ impl Agent {
         let response = self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
         let response = self.proven(server, response);
         if tx.respond(now, server, response.clone()).is_err() {
-            self.end_call(now, tx, key, EndReason::TransportError);
+            self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
             return Err(AgentError::Gone);
         }
         // RFC 6026 keeps the transaction, which passes the repeats on.
@@ -200,7 +200,11 @@ impl Agent {
         let response = Self::finish_response(builder, None, headers)?;
         let sent = tx.respond(now, server, response);
         self.server_answered(server);
-        let reason = if sent.is_ok() { EndReason::Local } else { EndReason::TransportError };
+        let reason = if sent.is_ok() {
+            EndReason::Local
+        } else {
+            EndReason::TransportError(TransportError::Closed)
+        };
         self.end_call(now, tx, key, reason);
         Ok(())
     }
@@ -383,7 +387,7 @@ impl Agent {
         // If the transaction still is, it needs a final response to end by, sent or not.
         let status = StatusCode::SERVER_INTERNAL_ERROR;
         self.refuse_invite(now, tx, key, server, &request, status);
-        self.end_call(now, tx, key, EndReason::TransportError);
+        self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_message::{NameAddr, Request, Uri};
-use sip_transaction::{ClientKey, NextHop, TimerKey, Transactions};
+use sip_transaction::{ClientKey, NextHop, RequestError, TimerKey, Transactions};
+use sip_transport::TransportError;
 
 use super::compose::{CALL_ID_BITS, FirstHop, TAG_BITS, contact, draw, listener_towards};
 use super::table::TimerKind;
@@ -177,8 +178,8 @@ impl Agent {
                 let Some(registering) = self.registrations.get_mut(key) else { return };
                 match action {
                     Action::Send(request) => {
-                        if !self.send_register(now, tx, key, request) {
-                            next = Some(Input::TransportError);
+                        if let Err(error) = self.send_register(now, tx, key, request) {
+                            next = Some(Input::TransportError(error));
                         }
                     }
                     Action::Arm(after) => {
@@ -211,11 +212,16 @@ impl Agent {
         tx: &mut Transactions,
         key: RegistrationKey,
         request: Request,
-    ) -> bool {
-        let Some(registering) = self.registrations.get(key) else { return false };
+    ) -> Result<(), TransportError> {
+        let Some(registering) = self.registrations.get(key) else { return Ok(()) };
         let hop = registering.hop.as_ref().unwrap_or(registering.machine.registrar());
-        let Ok(client) = tx.request(now, request, NextHop::Uri(hop.clone())) else { return false };
+        let client = match tx.request(now, request, NextHop::Uri(hop.clone())) {
+            Ok(client) => client,
+            Err(RequestError::Transport(error)) => return Err(error),
+            Err(RequestError::Full) => return Err(TransportError::QueueFull),
+            Err(_) => return Err(TransportError::NoListener),
+        };
         self.clients.insert(client, ClientUse::Register(key));
-        true
+        Ok(())
     }
 }

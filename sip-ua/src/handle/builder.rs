@@ -27,6 +27,8 @@ pub struct UserAgentBuilder {
     config: AgentConfig,
     transactions: sip_transaction::Config,
     transport: sip_transport::Config,
+    #[cfg(feature = "tls")]
+    tls: Option<sip_transport::tls::Tls>,
     resolver: Resolver,
     incoming_queue: usize,
     shutdown_limit: Duration,
@@ -43,6 +45,8 @@ impl UserAgentBuilder {
             config: AgentConfig::default(),
             transactions: sip_transaction::Config::default(),
             transport: sip_transport::Config::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             resolver: Resolver::default(),
             incoming_queue: 1_024,
             shutdown_limit: Duration::from_secs(5),
@@ -102,6 +106,15 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Speaks TLS, with this set-up: its certificates and whom it trusts. With a certificate, `tls:`
+    /// addresses can be [listened](Self::listen) on. Without such a listener, connections are opened all the
+    /// same, for `sips:` URIs and `transport=tls`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: sip_transport::tls::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Who is asked where a host or a domain is. Default: the system, which knows addresses only; with the
     /// feature `dns` it may be name servers, which know the services of a domain (RFC 3263).
     pub fn resolver(mut self, resolver: Resolver) -> Self {
@@ -133,6 +146,11 @@ impl UserAgentBuilder {
             let any = ([0, 0, 0, 0], 0).into();
             self.listen.extend([ListenAddr::udp(any), ListenAddr::tcp(any)]);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.take() {
+            self.transport.tls = Some(tls);
+            dial_tls(&mut self.listen);
+        }
         self.transactions.validate()?; // before anything is bound
         let mut sockets = Sockets::bind(&self.listen, self.transport)?;
         if let Some(gate) = self.gate {
@@ -159,6 +177,21 @@ impl UserAgentBuilder {
         tokio::spawn(shard.run());
         let limit = self.shutdown_limit;
         Ok(UserAgent::new(line, account, locals, incoming, stopper, ended, limit))
+    }
+}
+
+/// Lets connections of TLS be opened, over each version of IP that is listened on.
+#[cfg(feature = "tls")]
+fn dial_tls(listen: &mut Vec<ListenAddr>) {
+    use sip_message::Transport;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let mut same =
+            listen.iter().filter(|addr| addr.addr().is_ipv4() == any.is_ipv4()).peekable();
+        let is_used = same.peek().is_some();
+        if is_used && !same.any(|addr| addr.transport() == Transport::Tls) {
+            listen.push(ListenAddr::dial_only(Transport::Tls, any));
+        }
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 
 use bytes::Bytes;
 use sip_message::{Limits, Message};
+use sip_transport::TransportError::Closed;
 
 const CONTACT: &str = "sip:alice@192.0.2.1:5060";
 
@@ -37,7 +38,7 @@ impl Run {
     /// Feeds an input, checks what always holds, and gives back what the user is told.
     fn feed(&mut self, input: Input<'_>) -> Vec<RegistrationEvent> {
         match &input {
-            Input::Timeout | Input::TransportError => self.out = None,
+            Input::Timeout | Input::TransportError(_) => self.out = None,
             Input::Response(response) if response.status().is_final() => self.out = None,
             Input::Timer => self.timer = None,
             _ => {}
@@ -333,7 +334,10 @@ fn the_back_off() {
         for (round, wait) in waits.into_iter().enumerate() {
             let (events, reason) = match round % 4 {
                 0 => (run.feed(Input::Timeout), RegistrationFailure::TimedOut),
-                1 => (run.feed(Input::TransportError), RegistrationFailure::TransportError),
+                1 => (
+                    run.feed(Input::TransportError(Closed)),
+                    RegistrationFailure::TransportError(Closed),
+                ),
                 2 => (run.answer("503 Down", ""), status(503)),
                 _ => (run.answer("600 No", ""), status(600)),
             };
@@ -404,7 +408,7 @@ fn a_removal_that_fails_is_the_end_too() {
         run.feed(Input::Stop);
         let events = match n {
             0 => run.feed(Input::Timeout),
-            1 => run.feed(Input::TransportError),
+            1 => run.feed(Input::TransportError(Closed)),
             _ => run.answer("500 No", ""),
         };
         assert_eq!(events, [RegistrationEvent::Unregistered { confirmed: false }]);
@@ -547,7 +551,7 @@ proptest::proptest! {
                 2 => drop(run.feed(Input::Stop)),
                 3 => drop(run.feed(Input::Refresh)),
                 4 if out => drop(run.feed(Input::Timeout)),
-                5 if out => drop(run.feed(Input::TransportError)),
+                5 if out => drop(run.feed(Input::TransportError(Closed))),
                 6..=8 if out => drop(run.answer("200 OK", "Expires: 60")),
                 9 if out => drop(run.answer("401 No", &nonce)),
                 10 if out => drop(run.answer("423 Brief", &format!("Min-Expires: {number}00"))),

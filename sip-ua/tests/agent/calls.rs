@@ -335,7 +335,7 @@ fn what_cannot_be_sent_ends_the_call() {
     let mut lone = Lone::new();
     lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob())).unwrap();
     lone.fail_to_send();
-    lone.expect(&["ended: a message could not be sent"]);
+    lone.expect(&["ended: a message could not be sent: the far end cannot be reached"]);
     lone.nothing_left();
 }
 
@@ -350,10 +350,10 @@ fn what_cannot_be_sent_within_a_call() {
     // Another try may do better: the call goes on.
     lone.tell(|agent, now, tx| agent.send(now, tx, call, Method::Info, None, &[])).unwrap();
     lone.fail_to_send();
-    lone.expect(&["no response: it could not be sent"]);
+    lone.expect(&["no response: it could not be sent: the far end cannot be reached"]);
     lone.tell(|agent, now, tx| agent.reinvite(now, tx, call, None)).unwrap();
     lone.fail_to_send();
-    lone.expect(&["reinvite failed: it could not be sent"]);
+    lone.expect(&["reinvite failed: it could not be sent: the far end cannot be reached"]);
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
     lone.fail_to_send();
     lone.expect(&["ended: we hung up"]);
@@ -377,7 +377,7 @@ fn a_caller_that_cannot_be_told_that_it_rings() {
     let call = lone.last_invitation.unwrap();
     lone.tell(|agent, now, tx| agent.ring(now, tx, call, StatusCode::RINGING, None)).unwrap();
     lone.fail_to_send();
-    lone.expect(&["invitation", "ended: a message could not be sent"]);
+    lone.expect(&["invitation", "ended: a message could not be sent: the connection is closed"]);
     lone.nothing_left();
 }
 

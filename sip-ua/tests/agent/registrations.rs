@@ -107,7 +107,10 @@ fn a_registrar_that_cannot_be_reached_is_tried_again_later() {
     let events = lone.take();
     let words: Vec<String> = events.iter().map(words).collect();
     assert_eq!(words.len(), 1);
-    assert!(words[0].starts_with("Failed { reason: TransportError, retry_in: Some("), "{words:?}");
+    assert!(
+        words[0].starts_with("Failed { reason: TransportError(NoListener), retry_in: Some("),
+        "{words:?}"
+    );
     lone.run(secs(61));
     assert_eq!(lone.take().len(), 1, "and again");
     lone.tell(|agent, now, tx| agent.unregister(now, tx, key)).unwrap();

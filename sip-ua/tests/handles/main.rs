@@ -10,6 +10,8 @@ mod limits;
 mod refusals;
 mod registration;
 mod requests;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,0 +1,160 @@
+//! Calls over TLS: how user agents name themselves, and what the caller learns when a server is not who it
+//! should be.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use sip_message::{Contact, Transport};
+use sip_transport::tls::{Certificate, Tls, TlsBuilder, TlsError};
+use sip_transport::{ListenAddr, TransportError};
+use sip_ua::{EndReason, RegistrationFailure};
+
+use super::*;
+
+struct Pki {
+    issuer: Issuer<'static, KeyPair>,
+    root: String,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    fn trusting(&self) -> TlsBuilder {
+        Tls::builder().roots_pem(self.root.as_bytes()).unwrap()
+    }
+
+    /// Shows a certificate of `sip:HOST`.
+    fn showing(&self, host: &str) -> TlsBuilder {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(format!("sip:{host}").try_into().unwrap())];
+        let own = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let own = Certificate::from_pem(own.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        self.trusting().certificate(own)
+    }
+}
+
+async fn over_tls(name: &str, tls: TlsBuilder) -> UserAgent {
+    builder(name, "tls:127.0.0.1:0").tls(tls.build().unwrap()).start().await.unwrap()
+}
+
+/// One that shows no certificate and so cannot be connected to.
+async fn dialling(name: &str, tls: TlsBuilder) -> UserAgent {
+    let addr = ListenAddr::dial_only(Transport::Tls, [127, 0, 0, 1].into());
+    let account = Account::new(format!("sip:{name}@example.com").parse().unwrap());
+    let builder = UserAgent::builder().listen(addr).account(account);
+    builder.tls(tls.build().unwrap()).start().await.unwrap()
+}
+
+async fn refused(mut call: Call) -> TransportError {
+    match call.next().await {
+        Some(CallEvent::Ended(EndReason::TransportError(error))) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_call_over_tls() {
+    within(async {
+        let pki = Pki::new();
+        let alice = over_tls("alice", pki.showing("127.0.0.1")).await;
+        let bob = over_tls("bob", pki.showing("127.0.0.1")).await;
+        let (calling, called) = established(&alice, &bob).await;
+        called.hang_up();
+        drop((calling, called));
+        at_rest(&alice).await;
+        at_rest(&bob).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_without_a_certificate_is_served() {
+    within(async {
+        let pki = Pki::new();
+        let alice = dialling("alice", pki.trusting()).await;
+        let bob = over_tls("bob", pki.showing("127.0.0.1")).await;
+        let (calling, _called) = established(&alice, &bob).await;
+        calling.hang_up();
+        at_rest(&alice).await;
+    })
+    .await;
+}
+
+// RFC 5630 §5.1.1.1: "If a UA wishes to be reachable with a SIPS URI, the UA MUST register with a SIPS
+// Contact header field."
+#[tokio::test]
+async fn a_call_to_a_sips_uri_goes_over_tls_and_names_sips_itself() {
+    within(async {
+        let pki = Pki::new();
+        let alice = over_tls("alice", pki.showing("127.0.0.1")).await;
+        let bob = over_tls("bob", pki.showing("127.0.0.1")).await;
+        let at = bob.locals().first(Transport::Tls).unwrap().addr;
+        let to = format!("sips:bob@{at}").parse().unwrap();
+        let _calling = alice.call(to).offer(SDP).start().await.unwrap();
+        let invitation = invitation(&bob).await;
+        let request = invitation.request();
+        let contact = request.headers().get::<Contact<'_>>().unwrap().unwrap();
+        assert!(contact.to_string().starts_with("<sips:alice@127.0.0.1:"), "{contact}");
+        assert!(!contact.to_string().contains("transport"), "{contact}");
+        assert_eq!(request.headers().top_via().unwrap().transport(), Some(Transport::Tls));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sip_uri_of_ours_says_that_tls_is_spoken_there() {
+    within(async {
+        let pki = Pki::new();
+        let alice = over_tls("alice", pki.showing("127.0.0.1")).await;
+        let bob = over_tls("bob", pki.showing("127.0.0.1")).await;
+        let _calling = alice.call(uri(&bob)).offer(SDP).start().await.unwrap();
+        let invitation = invitation(&bob).await;
+        let contact = invitation.request().headers().get::<Contact<'_>>().unwrap().unwrap();
+        assert!(contact.to_string().contains(";transport=tls"), "{contact}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_caller_learns_what_is_wrong_with_a_certificate() {
+    within(async {
+        let (pki, other) = (Pki::new(), Pki::new());
+        let alice = dialling("alice", pki.trusting()).await;
+        for (server, error) in [
+            (pki.showing("192.0.2.1"), TlsError::WrongDomain),
+            (other.showing("127.0.0.1"), TlsError::Untrusted),
+        ] {
+            let bob = over_tls("bob", server).await;
+            let call = alice.call(uri(&bob)).offer(SDP).start().await.unwrap();
+            assert_eq!(refused(call).await, TransportError::Tls(error));
+            let registrar = uri(&bob);
+            let account =
+                Account::new("sip:alice@example.com".parse().unwrap()).registrar(registrar);
+            let mut registration = alice.registration(&account.into()).await.unwrap();
+            match registration.registered().await {
+                Err(RegistrationFailure::TransportError(TransportError::Tls(found))) => {
+                    assert_eq!(found, error);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_tls_a_sips_uri_cannot_be_called() {
+    within(async {
+        let alice = ua("alice", "tcp:127.0.0.1:0").await;
+        let to = "sips:bob@127.0.0.1:5061".parse().unwrap();
+        let error = alice.call(to).offer(SDP).start().await.unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.contains("no listener has this transport"), "{error}: {why}");
+    })
+    .await;
+}
