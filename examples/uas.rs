@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Media};
-use examples::{Challenging, Console, Resolving, Securing, local_ip, parse_uri, shown};
-use sip_message::{StatusCode, Uri};
+use examples::{Challenging, Console, Resolving, Securing, granted, local_ip, parse_uri, shown};
+use sip_message::{Method, StatusCode, Uri};
 use sip_transport::ListenAddr;
-use sip_ua::{Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
+use sip_ua::{AgentConfig, Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Answers calls by 180 and 200 with an SDP answer, re-INVITEs (hold, resume) by 200, OPTIONS and MESSAGE
@@ -40,6 +40,9 @@ struct Options {
     /// Print no line for each event, only `ready`, the summary and `live:`
     #[arg(long)]
     quiet: bool,
+    /// Take REGISTER too: the bindings are granted as they are asked for, and none is kept
+    #[arg(long)]
+    registrations: bool,
     #[command(flatten)]
     challenging: Challenging,
     #[command(flatten)]
@@ -94,7 +97,11 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         .challenging
         .apply(options.resolving.apply(options.securing.apply(UserAgent::builder())?)?)?;
     let builder = options.listen.iter().cloned().fold(builder, |b, addr| b.listen(addr));
-    let ua = builder.start().await?;
+    let mut config = AgentConfig::default();
+    if options.registrations {
+        config.methods.push(Method::Register);
+    }
+    let ua = builder.config(config).start().await?;
     let media = Media::at(local_ip(ua.locals()))?;
     let console = Console::new(options.quiet);
     let desk = Arc::new(Desk { options, console, media, counts: Counts::default() });
@@ -135,8 +142,14 @@ async fn accept(desk: Arc<Desk>, ua: UserAgent) {
                 desk.counts.requests.fetch_add(1, Ordering::Relaxed);
                 let (method, length) = (request.method(), request.body().len());
                 desk.console.event(format_args!("{method} ({length} bytes): 200"));
+                let contacts = match method {
+                    Method::Register => granted(request.request()),
+                    _ => Vec::new(),
+                };
+                let contacts: Vec<_> =
+                    contacts.iter().map(|contact| ("Contact", contact.as_str())).collect();
                 // An error means that the user agent has stopped, as the next turn finds.
-                let _ = request.reply(StatusCode::OK).await;
+                let _ = request.reply_with(StatusCode::OK, None, &contacts).await;
             }
             _ => {}
         }

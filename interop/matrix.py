@@ -86,15 +86,16 @@ class Bench:
         process.may_fail = may_fail
         return process
 
-    def baresip(self, answer="manual", extra=""):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra))
+    def baresip(self, answer="manual", extra="", interval=0):
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval))
 
-    def kamailio(self, algorithm="MD5"):
-        return self.started(Kamailio(self.folder, self.host, algorithm))
+    def kamailio(self, *defines):
+        """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""
+        return self.started(Kamailio(self.folder, self.host, *defines))
 
 
 def cells(reference):
-    return sipp_reference() if reference else [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells()]
+    return sipp_reference() if reference else [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *our_own_cells()]
 
 
 # ---------------------------------------------------------------- SIPp
@@ -125,6 +126,7 @@ def sipp_calls_us():
             yield Cell("SIPp", "calls us", transport, scenario, body)
     for transport in BOTH:
         yield Cell("SIPp", "calls us", transport, "401", we_challenge_sipp)
+        yield Cell("SIPp", "registers at us", transport, "401", we_register_sipp)
 
 
 ALICE = ["--username", "alice", "--password", "secret"]
@@ -135,6 +137,14 @@ def we_challenge_sipp(bench):
     uas = bench.uas(*ALICE, "--algorithm", "MD5")
     uri = f"service@{uas.address};transport={bench.transport.upper()}"
     bench.sipp("uac_auth", uas.address, fill={"STATUS": "401"}, arguments=["-au", "alice", "-ap", "secret", "-auth_uri", uri]).ok()
+
+
+def we_register_sipp(bench):
+    uas = bench.uas("--registrations", *ALICE, "--algorithm", "MD5")
+    uri = f"{uas.address};transport={bench.transport.upper()}"
+    bench.sipp("register", uas.address, service="alice", keys={"contact": bench.sipp_uri(uas)},
+               arguments=["-au", "alice", "-ap", "secret", "-auth_uri", uri]).ok()
+    uas.expect(r"^REGISTER .*: 200")
 
 
 def is_called(file, *arguments, options=None, outcome="ok"):
@@ -274,6 +284,13 @@ def we_challenge_baresip(password, bench):
         raise Failed(f"baresip closed with {why!r}, not 401")
 
 
+def we_register_baresip(bench):
+    uas = bench.uas("--registrations", *ALICE, "--algorithm", "MD5")
+    baresip = bench.baresip(extra=f';auth_user=alice;auth_pass=secret;outbound="{uas.uri}"', interval=60)
+    answered(baresip, "REGISTER", 10)
+    uas.expect(r"^REGISTER .*: 200")
+
+
 def baresip_cancels(bench):
     uas = bench.uas("--ring", "10000")
     baresip = bench.baresip()
@@ -339,6 +356,7 @@ def baresip_cells():
         ("calls us", "hold and resume", baresip_holds),
         ("calls us", "486", baresip_is_refused),
         ("calls us", "CANCEL", baresip_cancels),
+        ("registers at us", "401", we_register_baresip),
         ("calls us", "401", functools.partial(we_challenge_baresip, "secret")),
         ("calls us", "401, wrong password", functools.partial(we_challenge_baresip, "wrong")),
         ("is called by us", "BYE from us", we_call_baresip),
@@ -410,8 +428,9 @@ def proxied_sipp_call(bench, kamailio):
     return bench.sipp("uac_proxy", kamailio.address, service="bob", arguments=["-au", "alice", "-ap", "secret"])
 
 
-def registers(algorithm, bench):
-    kamailio = bench.kamailio(algorithm)
+def registers(*defines_and_bench):
+    *defines, bench = defines_and_bench
+    kamailio = bench.kamailio(*defines)
     register = bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--expires", "600")
     kamailio.expect(r"registered: bob")
     time.sleep(0.3)
@@ -419,6 +438,10 @@ def registers(algorithm, bench):
         raise Failed(f"register ended with {register.process.returncode}: {register.last_line()}")
     # What is left at the end is taken back: a REGISTER with Expires 0, or expires=0 at the contact.
     kamailio.expect(r"registered: bob expires (0|.*expires=0)")
+    challenges = len(re.findall("challenged: REGISTER", kamailio.text()))
+    # With nonces that serve once, the second REGISTER is challenged too, unless its nonce came with a proof that is right.
+    if challenges != (2 if "ONCE" in defines and "AUTHINFO" not in defines else 1):
+        raise Failed(f"{challenges} challenges")
 
 
 def registers_too_briefly(bench):
@@ -435,11 +458,12 @@ def registers_wrongly(bench):
         raise Failed("Kamailio let a wrong password in")
 
 
-def calls_through(algorithm, bench):
+def calls_through(*defines_and_bench):
     """Our `call` through the proxy to SIPp: 407, Record-Route, BYE along the route set."""
-    kamailio = bench.kamailio(algorithm)
+    *defines, bench = defines_and_bench
+    kamailio = bench.kamailio(*defines)
     sipp = bench.sipp("uas")
-    bind_plain(bench, kamailio, bench.sipp_uri(sipp), algorithm)
+    bind_plain(bench, kamailio, bench.sipp_uri(sipp), defines)
     bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
                "--duration", "500").ok()
     sipp.ok()
@@ -447,9 +471,9 @@ def calls_through(algorithm, bench):
     kamailio.routed("BYE")
 
 
-def bind_plain(bench, kamailio, uri, algorithm):
+def bind_plain(bench, kamailio, uri, defines):
     """SIPp knows only MD5; with another algorithm our own `register` makes the binding."""
-    if algorithm == "MD5":
+    if not defines:
         return bind(bench, kamailio, uri)
     bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uri).ok()
     kamailio.expect(r"registered: bob")
@@ -484,14 +508,29 @@ def cancels_through(bench):
                "--cancel-after", "700").ok()
 
 
+def calls_us_for_another(bench):
+    """A gateway: our `call` has no credentials, Kamailio answers our challenge in its place, with the same CSeq."""
+    kamailio = bench.kamailio("TRUNK")
+    uas = bench.uas("--ring", "100", *ALICE, "--algorithm", "MD5")
+    bench.call(uas.uri, "--proxy", f"{kamailio.uri};lr{bench.suffix()}", "--duration", "500").ok()
+    kamailio.expect(r"answered for the caller: INVITE")
+    kamailio.routed("ACK")
+    kamailio.routed("BYE")
+
+
 def kamailio_cells():
     table = [
-        ("registers us", "digest MD5", functools.partial(registers, "MD5")),
-        ("registers us", "digest SHA-256", functools.partial(registers, "SHA-256")),
+        ("registers us", "digest MD5", registers),
+        ("registers us", "digest SHA-256", functools.partial(registers, "SHA256")),
+        ("registers us", "digest MD5, auth-int", functools.partial(registers, "AUTHINT")),
+        ("registers us", "digest SHA-256, one-time nonces", functools.partial(registers, "SHA256", "ONCE")),
+        ("registers us", "digest MD5, auth-int, next nonces", functools.partial(registers, "AUTHINT", "ONCE", "AUTHINFO")),
+        ("registers us", "digest SHA-256, next nonces", functools.partial(registers, "SHA256", "ONCE", "AUTHINFO")),
         ("registers us", "423 then longer", registers_too_briefly),
         ("registers us", "wrong password", registers_wrongly),
-        ("we call through it", "407 MD5, Record-Route", functools.partial(calls_through, "MD5")),
-        ("we call through it", "407 SHA-256, Record-Route", functools.partial(calls_through, "SHA-256")),
+        ("we call through it", "407 MD5, Record-Route", calls_through),
+        ("we call through it", "407 SHA-256, Record-Route", functools.partial(calls_through, "SHA256")),
+        ("calls us for another", "401", calls_us_for_another),
         ("we are called through it", "Record-Route", called_through),
         ("we at both ends", "BYE from the called side", hangs_up_through),
         ("we at both ends", "CANCEL", cancels_through),
@@ -513,3 +552,22 @@ def kamailio_reference():
 
     for transport in BOTH:
         yield Cell("Kamailio", "SIPp through it", transport, "407, Record-Route", functools.partial(body, "uas"))
+
+
+# ---------------------------------------------------------------- ourselves
+
+ALGORITHMS = ("MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess")
+
+
+def we_challenge_ourselves(algorithm, bench):
+    """What no peer here knows: our `register` and `call` at our own challenges, also within the call."""
+    uas = bench.uas("--registrations", "--within-dialogs", *ALICE, "--algorithm", algorithm)
+    bench.register("sip:alice@example.com", f"sip:{uas.address}", *ALICE, "--once").ok()
+    bench.call(uas.uri, *ALICE, "--duration", "200").ok()
+    uas.expect(r"^REGISTER .*: 200")
+
+
+def our_own_cells():
+    for algorithm in ALGORITHMS:
+        for transport in BOTH:
+            yield Cell("ourselves", "register and call", transport, algorithm, functools.partial(we_challenge_ourselves, algorithm))

@@ -156,7 +156,7 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra=""):
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0):
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
@@ -165,7 +165,7 @@ class Baresip(Process):
             text = text.replace(f"@{word}@", str(value))
         (home / "config").write_text(text)
         suffix = ";transport=tcp" if transport == "tcp" else ""
-        (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint=0;answermode={answer}{extra}\n")
+        (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint={interval};answermode={answer}{extra}\n")
         self.uri = f"sip:bare@{host}:{self.sip}{suffix}"
         super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
@@ -229,7 +229,7 @@ class Baresip(Process):
 
 
 class Kamailio(Process):
-    def __init__(self, folder, host, algorithm):
+    def __init__(self, folder, host, *defines):
         self.port = free_port()
         self.address = f"{host}:{self.port}"
         self.uri = f"sip:{self.address}"
@@ -238,8 +238,8 @@ class Kamailio(Process):
         command = ["kamailio", "-f", HERE / "kamailio" / "kamailio.cfg", "-DD", "-E", "-m", 32, "-M", 8]
         command += ["-l", f"udp:{self.address}", "-l", f"tcp:{self.address}"]
         command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime]
-        if algorithm == "SHA-256":
-            command += ["-A", "SHA256"]
+        for define in defines:
+            command += ["-A", define]
         super().__init__("kamailio", command, folder)
         wait_bound(self, self.port, "udp", host)
         wait_bound(self, self.port, "tcp", host)

@@ -4,6 +4,7 @@
 mod address;
 mod challenging;
 mod console;
+mod registrations;
 mod resolving;
 pub mod sdp;
 mod securing;
@@ -11,6 +12,7 @@ mod securing;
 pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
 pub use console::Console;
+pub use registrations::granted;
 pub use resolving::Resolving;
 pub use securing::Securing;
 
