@@ -7,8 +7,8 @@ use core::cmp::Reverse;
 use core::time::Duration;
 
 use sip_message::{
-    AuthenticationInfo, Authorization, Challenge, DigestChallenge, DigestInfo, HeaderName, Method,
-    ProxyAuthorization, Request, StatusCode, Uri,
+    AuthenticationInfo, Authorization, Challenge, DigestChallenge, DigestInfo, Header, HeaderName,
+    Method, ProxyAuthorization, Request, StatusCode, Uri,
 };
 
 use crate::digest::{self, Signed};
@@ -284,6 +284,40 @@ impl Authority {
                 self.first_of_use(all.map(|header| self.read(&header.0, arrival)))
             }
         }
+    }
+
+    /// Takes the credentials for this realm out of a request, as a proxy does before it passes the request
+    /// on: how many there were. Those for others stay, in their order.
+    pub fn consume(&self, request: &mut Request) -> usize {
+        // RFC 3261 §22.3: "When multiple proxies are used in a chain, a Proxy-
+        // Authorization header field value MUST NOT be consumed by any proxy
+        // whose realm does not match the "realm" parameter specified in that
+        // value."
+        let name = match self.asker {
+            Asker::Server => HeaderName::Authorization,
+            Asker::Proxy => HeaderName::ProxyAuthorization,
+        };
+        let mut ours = 0_usize;
+        let mut others: Vec<Vec<u8>> = Vec::new();
+        for value in request.headers().raw_all(name) {
+            // Both header fields have the same form.
+            let is_ours = ProxyAuthorization::parse(value).is_ok_and(|shown| {
+                shown.is_digest() && shown.realm().is_some_and(|realm| realm == self.realm)
+            });
+            if is_ours {
+                ours = ours.saturating_add(1);
+            } else {
+                others.push(value.to_vec());
+            }
+        }
+        if ours > 0 {
+            request.headers_mut().remove(name);
+            for value in others {
+                // It stood there before.
+                let _ = request.headers_mut().push_raw(name, &value);
+            }
+        }
+        ours
     }
 
     fn first_of_use(

@@ -13,14 +13,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use sip_message::{HeaderName, StatusCode, Transport};
 use sip_sim::{Link, Network, NodeId};
-use sip_transaction::{Config, Random};
+use sip_transaction::{Config, Random, ServerKey};
 use sip_ua::{
-    Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, OutgoingCall,
+    Account, Agent, AgentConfig, AgentEvent, Authority, Body, CallKey, CallUpdate, Claim,
+    Credentials, EndReason, LookedUp, Lookup, NonceKey, OutgoingCall, ServerAuthentication, Users,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -83,6 +86,8 @@ enum Action {
     Ring,
     Answer,
     CalleeHangsUp,
+    /// Not of a call but of a lookup.
+    LookUp,
 }
 
 struct Run {
@@ -93,6 +98,18 @@ struct Run {
     calls: Vec<Call>,
     by_key: HashMap<(NodeId, CallKey), (usize, Side)>,
     agenda: BinaryHeap<Reverse<(Instant, usize, Action)>>,
+    lookups: Vec<Option<(NodeId, ServerKey, LookedUp)>>,
+    random: Random,
+}
+
+/// Where both ends look their users up; how long that takes is drawn.
+struct Subscribers;
+
+impl Users for Subscribers {
+    fn find(&self, claim: &Claim) -> Lookup<Option<Credentials>> {
+        let known = claim.is_user("someone").then(|| Credentials::new("someone", "secret"));
+        Lookup::later(std::future::ready(known))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +148,25 @@ impl Run {
             .collect();
         let account = Arc::new(Account::new("sip:someone@example.com".parse().unwrap()));
         let by_key = HashMap::new();
-        Self { network, nodes, account, transport, calls, by_key, agenda }
+        let lookups = Vec::new();
+        Self { network, nodes, account, transport, calls, by_key, agenda, lookups, random }
+    }
+
+    /// Both ends serve nobody whom they do not know, within calls too.
+    fn guarded(mut self) -> Self {
+        let credentials = Credentials::new("someone", "secret");
+        let account = Account::new("sip:someone@example.com".parse().unwrap());
+        self.account = Arc::new(account.credentials(credentials));
+        for (node, realm) in self.nodes.into_iter().zip(["one", "two"]) {
+            let account = Arc::clone(&self.account);
+            self.network.with(node, |now, agent, _| {
+                let authority = Authority::server(realm, NonceKey::new(&[7; 32]).unwrap()).unwrap();
+                let guard = ServerAuthentication::new(authority, Subscribers).within_dialogs();
+                agent.set_authentication(now, Duration::from_secs(1_735_689_600), Some(guard));
+                agent.set_account(Some(account));
+            });
+        }
+        self
     }
 
     /// Runs until nothing is left to happen.
@@ -163,6 +198,12 @@ impl Run {
     }
 
     fn act(&mut self, index: usize, action: Action) {
+        if action == Action::LookUp {
+            if let Some((node, key, found)) = self.lookups[index].take() {
+                self.network.with(node, |now, agent, tx| agent.looked_up(now, tx, key, found));
+            }
+            return;
+        }
         let plan = self.calls[index].plan;
         let callee = self.calls[index].callee_key;
         match (action, callee) {
@@ -192,6 +233,7 @@ impl Run {
                 let _ = self.network.with(node, |now, agent, tx| agent.hang_up(now, tx, key));
             }
             (Action::Ring | Action::Answer | Action::CalleeHangsUp, None) => {}
+            (Action::LookUp, _) => {}
         }
     }
 
@@ -243,6 +285,15 @@ impl Run {
                     }
                     _ => {}
                 }
+            }
+            AgentEvent::Lookup { key, pending } => {
+                let mut context = Context::from_waker(Waker::noop());
+                let Poll::Ready(found) = pin!(pending).poll(&mut context) else {
+                    panic!("it is ready")
+                };
+                self.lookups.push(Some((node, key, found)));
+                let after = MILLISECOND * self.random.below(1_000);
+                self.later(Some(after), self.lookups.len() - 1, Action::LookUp);
             }
             other => panic!("{other:?} was not asked for"),
         }
@@ -327,8 +378,12 @@ fn run(
     transport: Transport,
     link: Link,
 ) -> (u64, BTreeMap<String, usize>) {
+    finished(Run::new(seed, calls, 100, transport, link), seed)
+}
+
+fn finished(mut run: Run, seed: u64) -> (u64, BTreeMap<String, usize>) {
     let started = Instant::now();
-    let mut run = Run::new(seed, calls, 100, transport, link);
+    let calls = run.calls.len();
     run.finish();
     let ways = run.check();
     println!(
@@ -365,6 +420,17 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn calls_over_a_stream_fare_alike() {
     run(seed(3), 300, Transport::Tcp, bad());
+}
+
+/// Each request is challenged, looked up for a while, and let in once: a call that came twice would fail
+/// the run, and so would one whose ends disagree.
+#[test]
+fn calls_between_guarded_ends_over_a_bad_network() {
+    let run = Run::new(seed(5), 2_000, 100, Transport::Udp, bad()).guarded();
+    let (_, ways) = finished(run, seed(5));
+    for way in ["we hung up / the peer hung up", "we cancelled / never invited"] {
+        assert!(ways.get(way).is_some_and(|count| *count >= 10), "{way}: {ways:#?}");
+    }
 }
 
 #[test]

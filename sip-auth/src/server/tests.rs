@@ -386,6 +386,31 @@ fn one_of_several_is_ours() {
     assert_eq!(with(MAX_CREDENTIALS).err(), Some(Refusal::ForeignNonce));
 }
 
+/// RFC 3261 §22.3: what is for another proxy goes on to it.
+#[test]
+fn a_proxy_takes_out_what_is_for_itself() {
+    let proxy = Authority::proxy("biloxi.com", key(1)).unwrap();
+    let fields = "Proxy-Authorization: Digest realm=\"atlanta.com\", nonce=\"1\"\r\n\
+        Proxy-Authorization: Digest realm=\"biloxi.com\", nonce=\"2\"\r\n\
+        Proxy-Authorization: Basic realm=\"biloxi.com\"\r\n\
+        Authorization: Digest realm=\"biloxi.com\", nonce=\"3\"\r\n\
+        Proxy-Authorization: Digest realm=\"biloxi.com\", nonce=\"4\"\r\n\
+        Proxy-Authorization: nonsense\r\n";
+    let mut request = request_of("INVITE", "sip:bob@biloxi.com", fields, "v=0");
+    assert_eq!(proxy.consume(&mut request), 2);
+    let left: Vec<_> = request.headers().raw_all(HeaderName::ProxyAuthorization).collect();
+    assert_eq!(
+        left,
+        [
+            &b"Digest realm=\"atlanta.com\", nonce=\"1\""[..],
+            b"Basic realm=\"biloxi.com\"",
+            b"nonsense",
+        ]
+    );
+    assert!(request.headers().contains(HeaderName::Authorization));
+    assert_eq!(proxy.consume(&mut request), 0);
+}
+
 #[test]
 fn the_uri_is_that_of_the_request() {
     let authority = authority();
