@@ -4,7 +4,8 @@ import functools
 import re
 import time
 
-from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Sipp, Uas
+import names
+from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Sipp, Uas, free_port
 
 BOTH = ("udp", "tcp")
 # The same over IPv6.
@@ -174,9 +175,28 @@ def redirected(bench):
     second.ok()
 
 
+def found_by_its_domain(bench):
+    """NAPTR, SRV and A records lead to SIPp; over TCP past a server of the domain where nobody listens."""
+    sipp, service = bench.sipp("uas"), f"_sip._{bench.transport}.example.test"
+    dead = [names.srv(1, free_port(), "dead.example.test")] if bench.transport == "tcp" else []
+    server = bench.started(names.NameServer({
+        ("example.test", "NAPTR"): [names.naptr(1, {"udp": "SIP+D2U", "tcp": "SIP+D2T"}[bench.transport], service)],
+        (service, "SRV"): [*dead, names.srv(2, sipp.port, "live.example.test")],
+        ("dead.example.test", "A"): [names.a("127.0.0.1")],
+        ("live.example.test", "A"): [names.a("127.0.0.1")],
+    }))
+    call = bench.call("sip:service@example.test", "--dns", server.address, "--duration", "300")
+    call.ok()
+    call.expect(r"^calls: 1 ok, 0 failed")
+    sipp.ok()
+    if ("example.test", names.TYPES["NAPTR"]) not in server.asked:
+        raise Failed("the name server was not asked")
+
+
 def we_call_sipp():
     table = [
         ("plain call", BOTH, is_called("uas", "--duration", "300")),
+        ("found by its domain", ("udp", "tcp"), found_by_its_domain),
         ("ten calls", BOTH, is_called("uas", "--duration", "300", "--calls", "10", "--rate", "20", options=dict(calls=10))),
         ("called side hangs up", BOTH, is_called("uas_bye", "--duration", "20000")),
         ("lost INVITE", ("udp",), is_called("uas_lost_invite", "--duration", "300", options=dict(repeats=True))),

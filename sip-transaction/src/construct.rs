@@ -4,7 +4,7 @@ use core::hash::Hasher;
 
 use bytes::Bytes;
 use sip_message::{
-    CSeq, HeaderName, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter,
+    CSeq, HeaderName, Headers, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter,
     StatusCode,
 };
 use siphasher::sip::SipHasher24;
@@ -105,11 +105,21 @@ pub(crate) fn request_tag(seed: [u64; 2], request: &Request) -> String {
 
 /// A tag of 64 bits that follows from the parts, and cannot be foretold without the seed.
 pub(crate) fn tag(seed: [u64; 2], parts: &[&[u8]]) -> String {
+    let hash = keyed_hash(seed, parts);
+    (0..13).map(|place| char::from(digit(hash >> (5 * place)))).collect()
+}
+
+/// What decides between servers that are equal: the requests of one call, those with credentials after a
+/// challenge, and those that refresh a registration lead to one server while the records stay the same.
+pub(crate) fn lot(seed: [u64; 2], headers: &Headers) -> u64 {
+    keyed_hash(seed, &[b"lot", headers.call_id().unwrap_or_default().as_bytes()])
+}
+
+fn keyed_hash(seed: [u64; 2], parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new_with_keys(seed[0], !seed[1]);
     for part in parts {
         hasher.write_usize(part.len());
         hasher.write(part);
     }
-    let hash = hasher.finish();
-    (0..13).map(|place| char::from(digit(hash >> (5 * place)))).collect()
+    hasher.finish()
 }

@@ -4,7 +4,7 @@
 //! the client side in `transactions/client.rs`, the server side in `transactions/server.rs`.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use hashbrown::HashTable;
@@ -24,10 +24,12 @@ use crate::{
 use self::client::Client;
 use self::locate::Lookup;
 use self::server::Server;
+use self::way_back::WayBack;
 
 mod client;
 mod locate;
 mod server;
+mod way_back;
 
 /// All transactions of one shard: what a [`TransactionUser`](crate::TransactionUser) calls.
 ///
@@ -47,6 +49,8 @@ pub struct Transactions {
     preferences: Preferences,
     /// The targets that failed lately.
     bad: BadTargets,
+    /// Of the servers whose responses cannot go the way that the request came: few, if any.
+    ways_back: HashMap<ServerKey, WayBack>,
     timers: TimerStore<Expiry>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -73,6 +77,7 @@ impl Transactions {
             preferences: Preferences::new(locals.iter().map(|local| local.transport))
                 .with_families(config.families),
             bad: BadTargets::default(),
+            ways_back: HashMap::new(),
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
@@ -200,7 +205,7 @@ impl Transactions {
             Expiry::ClientNonInvite(key, timer) => self.client_non_invite_timer(now, key, timer),
             Expiry::ServerInvite(key, timer) => self.server_invite_timer(now, key, timer),
             Expiry::ServerNonInvite(key, timer) => self.server_non_invite_timer(now, key, timer),
-            Expiry::Lookup(key) => self.lookup_failed(now, key, None),
+            Expiry::Lookup(key) => self.lookup_expired(now, key),
             Expiry::User(token) => self.events.push_back(Event::Timer { token }),
         }
         true
@@ -223,7 +228,7 @@ impl Transactions {
         self.stats.send_failures += u64::from(is_live);
         match key {
             Key::Client(key) => self.client_send_failed(now, key, target, error),
-            Key::Server(key) => self.server_send_failed(now, key, error),
+            Key::Server(key) => self.server_send_failed(now, key, target, error),
         }
     }
 

@@ -31,6 +31,7 @@ use sip_message::Transport;
 
 use crate::Target;
 
+mod cache;
 #[cfg(feature = "dns")]
 mod dns;
 mod failover;
@@ -38,10 +39,11 @@ mod locator;
 mod srv;
 mod zone;
 
+pub use cache::{Cache, FAILURE_VALID, Found, NOTHING_VALID_AT_MOST, VALID_AT_MOST};
 #[cfg(feature = "dns")]
 pub use dns::Dns;
 pub use failover::{BAD_FOR, BAD_FOR_AT_MOST, BadTargets, Failure, Next, next};
-pub use locator::{Locator, is_invalid, numeric_target};
+pub use locator::{Locator, domain, is_invalid, numeric_target};
 pub use zone::Zone;
 
 /// SRV records of one service that are used at most, the best by priority and weight.
@@ -63,7 +65,7 @@ pub enum Question {
 }
 
 impl Question {
-    /// The name that is asked for, without a dot at its end.
+    /// The name that is asked for: in lower case and without a dot at its end, if a [`Locator`] asks.
     pub fn name(&self) -> &str {
         let (Self::Naptr(name) | Self::Srv(name) | Self::Host(name)) = self;
         name
@@ -93,6 +95,15 @@ impl Answer {
             Question::Naptr(_) => Self::Naptr(Vec::new()),
             Question::Srv(_) => Self::Srv(Vec::new()),
             Question::Host(_) => Self::Host(Vec::new()),
+        }
+    }
+
+    /// Whether it holds no record.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Naptr(records) => records.is_empty(),
+            Self::Srv(records) => records.is_empty(),
+            Self::Host(addresses) => addresses.is_empty(),
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Questions of lookups put to a resolver, off the path of the messages.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sip_transport::Input;
-use sip_transport::locate::{Answer, LookupError, Question, QuestionNumber, Zone};
+use sip_transport::locate::{
+    Answer, Cache, FAILURE_VALID, Found, LookupError, Question, QuestionNumber, Zone,
+};
 use tokio::sync::mpsc;
 
-/// Questions under way at once; beyond it one ends with [`LookupError::Busy`].
+use super::now;
+
+/// Questions under way at once; beyond it one ends with [`LookupError::Busy`]. Lookups that ask the same wait
+/// for one answer.
 pub(super) const LIMIT: usize = 256;
 
 /// How long the answer to a question may take.
@@ -23,9 +29,10 @@ pub enum Resolver {
     /// domain has NAPTR or SRV records.
     #[default]
     System,
-    /// A table, and nothing else.
+    /// A table, and nothing else: for tests, and for who knows all servers.
     Zone(Arc<Zone>),
-    /// The DNS: NAPTR, SRV and addresses, kept for their time to live. One may serve many shards.
+    /// The DNS: NAPTR, SRV and addresses, kept for their time to live. One may serve many shards; each
+    /// keeps answers of its own.
     #[cfg(feature = "dns")]
     Dns(Arc<sip_transport::locate::Dns>),
 }
@@ -34,53 +41,77 @@ pub enum Resolver {
 #[derive(Debug)]
 pub(super) struct Lookups {
     resolver: Resolver,
-    sender: mpsc::Sender<Input>,
-    answers: mpsc::Receiver<Input>,
-    under_way: usize,
-    /// Those that took no waiting.
-    known: Vec<Input>,
+    cache: Cache,
+    /// Those under way, and who waits for each.
+    waiting: HashMap<Question, Vec<(u64, QuestionNumber)>>,
+    sender: mpsc::Sender<(Question, Found)>,
+    answers: mpsc::Receiver<(Question, Found)>,
+    /// What took no waiting.
+    answered: Vec<Input>,
 }
 
 impl Lookups {
     pub(super) fn new(resolver: Resolver) -> Self {
         let (sender, answers) = mpsc::channel(LIMIT);
-        Self { resolver, sender, answers, under_way: 0, known: Vec::new() }
+        Self {
+            resolver,
+            cache: Cache::default(),
+            waiting: HashMap::new(),
+            sender,
+            answers,
+            answered: Vec::new(),
+        }
     }
 
     /// Asks; the answer comes by [`Self::poll`].
     pub(super) fn start(&mut self, id: u64, number: QuestionNumber, question: Question) {
-        let known = match (&self.resolver, &question) {
-            (Resolver::Zone(zone), question) => Some(zone.answer(question)),
-            (Resolver::System, Question::Host(_)) => None,
-            (Resolver::System, question) => Some(Ok(Answer::none(question))),
-            #[cfg(feature = "dns")]
-            (Resolver::Dns(_), _) => None,
-        };
-        let known = known.or((self.under_way >= LIMIT).then_some(Err(LookupError::Busy)));
-        if let Some(result) = known {
-            self.known.push(Input::Resolved { id, number, result });
+        let known = self.known(&question);
+        if known.is_none()
+            && let Some(waiting) = self.waiting.get_mut(&question)
+        {
+            waiting.push((id, number));
             return;
         }
-        self.under_way += 1;
+        let is_full = self.waiting.len() >= LIMIT;
+        if let Some(result) = known.or(is_full.then_some(Err(LookupError::Busy))) {
+            self.answered.push(Input::Resolved { id, number, result });
+            return;
+        }
+        self.waiting.insert(question.clone(), vec![(id, number)]);
         let (resolver, sender) = (self.resolver.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(TIMEOUT, resolver.ask(&question));
-            let result = answer.await.unwrap_or(Err(LookupError::Timeout));
+            let found = tokio::time::timeout(TIMEOUT, resolver.find(&question)).await;
+            let too_late = Found { result: Err(LookupError::Timeout), valid_for: FAILURE_VALID };
             // There is room for each that is under way. Closed: the shard has ended.
-            let _ = sender.send(Input::Resolved { id, number, result }).await;
+            let _ = sender.send((question, found.unwrap_or(too_late))).await;
         });
+    }
+
+    /// What can be said at once.
+    fn known(&self, question: &Question) -> Option<Result<Answer, LookupError>> {
+        match (&self.resolver, question) {
+            (Resolver::Zone(zone), _) => Some(zone.answer(question)),
+            (Resolver::System, Question::Naptr(_) | Question::Srv(_)) => {
+                Some(Ok(Answer::none(question)))
+            }
+            _ => self.cache.find(now(), question).cloned(),
+        }
     }
 
     /// Appends the answers that came. Pending, with the waker registered if a question is under way,
     /// when there were none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, inputs: &mut Vec<Input>) -> Poll<()> {
         let before = inputs.len();
-        inputs.append(&mut self.known);
-        while self.under_way > 0
-            && let Poll::Ready(Some(answer)) = self.answers.poll_recv(cx)
+        inputs.append(&mut self.answered);
+        while !self.waiting.is_empty()
+            && let Poll::Ready(Some((question, found))) = self.answers.poll_recv(cx)
         {
-            self.under_way -= 1;
-            inputs.push(answer);
+            let waiting = self.waiting.remove(&question).unwrap_or_default();
+            inputs.extend(waiting.into_iter().map(|(id, number)| {
+                let result = found.result.clone();
+                Input::Resolved { id, number, result }
+            }));
+            self.cache.keep(now(), question, found);
         }
         if inputs.len() > before { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -88,12 +119,16 @@ impl Lookups {
 
 impl Resolver {
     /// What takes waiting.
-    async fn ask(&self, question: &Question) -> Result<Answer, LookupError> {
+    async fn find(&self, question: &Question) -> Found {
         match self {
-            Self::System => addresses(question.name()).await.map(Answer::Host),
-            Self::Zone(zone) => zone.answer(question),
+            Self::System => {
+                let result = addresses(question.name()).await.map(Answer::Host);
+                // It does not say for how long: that is for the system to know.
+                Found { result, valid_for: Duration::ZERO }
+            }
+            Self::Zone(zone) => Found { result: zone.answer(question), valid_for: Duration::ZERO },
             #[cfg(feature = "dns")]
-            Self::Dns(dns) => dns.answer(question).await,
+            Self::Dns(dns) => dns.find(question).await,
         }
     }
 }

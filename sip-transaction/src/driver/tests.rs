@@ -309,17 +309,21 @@ async fn stop_waits_no_longer_than_its_limit() {
     assert!(outcome.await.is_err(), "and never had it");
 }
 
+/// A host that the system knows without asking anyone.
+fn host(n: usize) -> Question {
+    Question::Host(format!("127.0.{}.{}", n / 256, n % 256).into())
+}
+
 #[tokio::test]
 async fn lookups_are_limited() {
     let mut lookups = Lookups::new(Resolver::System);
     let number = first_number();
-    let question = || Question::Host("127.0.0.1".into());
-    let limit = u64::try_from(lookup::LIMIT).unwrap();
+    let limit = lookup::LIMIT;
     for id in 0..=limit {
-        lookups.start(id, number, question());
+        lookups.start(id as u64, number, host(id));
     }
     let mut inputs = Vec::new();
-    while inputs.len() < lookup::LIMIT + 1 {
+    while inputs.len() < limit + 1 {
         poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
     }
     let refused: Vec<_> = inputs
@@ -329,12 +333,65 @@ async fn lookups_are_limited() {
             _ => None,
         })
         .collect();
-    assert_eq!(refused, [(limit, LookupError::Busy)]);
-    lookups.start(limit, number, question());
+    assert_eq!(refused, [(limit as u64, LookupError::Busy)]);
+    lookups.start(7, number, host(1));
     inputs.clear();
     poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
     let result = Ok(Answer::Host(vec!["127.0.0.1".parse().unwrap()]));
-    assert_eq!(inputs, [Input::Resolved { id: limit, number, result }]);
+    assert_eq!(inputs, [Input::Resolved { id: 7, number, result }]);
+}
+
+/// After a start a thousand calls may go to one domain before its first answer is there.
+#[tokio::test]
+async fn those_who_ask_the_same_wait_for_one_answer() {
+    let mut lookups = Lookups::new(Resolver::System);
+    let number = first_number();
+    let many = 4 * lookup::LIMIT;
+    for id in 0..many {
+        lookups.start(id as u64, number, host(1));
+    }
+    let mut inputs = Vec::new();
+    poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
+    let result = Ok(Answer::Host(vec!["127.0.0.1".parse().unwrap()]));
+    let expected: Vec<_> =
+        (0..many as u64).map(|id| Input::Resolved { id, number, result: result.clone() }).collect();
+    assert_eq!(inputs, expected);
+}
+
+#[cfg(feature = "dns")]
+#[tokio::test]
+async fn answers_of_the_dns_are_kept_and_so_is_its_silence_for_a_while() {
+    use sip_transport::locate::{Dns, FAILURE_VALID};
+    // A name server that never answers: nobody reads there.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let dns = Dns::with_servers([silent.local_addr().unwrap()]).unwrap();
+    let dns = dns.with_hosts(&b"192.0.2.1 pbx\n"[..]).unwrap();
+    let mut lookups = Lookups::new(Resolver::Dns(dns.into()));
+    let number = first_number();
+    let pbx = Ok(Answer::Host(vec!["192.0.2.1".parse().unwrap()]));
+    let rows = [("pbx", pbx), ("example.com", Err(LookupError::Timeout))];
+    tokio::time::pause();
+    for (name, result) in &rows {
+        for id in 0..2 {
+            lookups.start(id, number, Question::Host((*name).into()));
+            let mut inputs = Vec::new();
+            if id == 0 {
+                poll_fn(|cx| lookups.poll(cx, &mut inputs)).await;
+            } else {
+                // No waiting the second time.
+                let polled = poll_fn(|cx| Poll::Ready(lookups.poll(cx, &mut inputs))).await;
+                assert_eq!(polled, Poll::Ready(()), "{name}");
+            }
+            assert_eq!(inputs, [Input::Resolved { id, number, result: result.clone() }]);
+        }
+    }
+    tokio::time::advance(FAILURE_VALID).await;
+    for (name, result) in rows {
+        lookups.start(2, number, Question::Host(name.into()));
+        let mut inputs = Vec::new();
+        let polled = poll_fn(|cx| Poll::Ready(lookups.poll(cx, &mut inputs))).await;
+        assert_eq!(polled.is_ready(), result.is_ok(), "{name} is asked for again: it may be back");
+    }
 }
 
 #[tokio::test]

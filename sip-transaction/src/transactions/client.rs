@@ -1,6 +1,7 @@
 //! The client side: requests that we send.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use sip_transport::{
     requires_congestion_control,
 };
 
-use super::locate::{Failover, Hop};
+use super::locate::{Hop, Purpose, Way};
 use super::{
     Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
 };
@@ -32,8 +33,8 @@ pub(super) struct Client {
     pub(super) target: Target,
     /// Set if the request was moved from UDP to TCP for its size: the listener that was asked for.
     pub(super) moved: Option<Option<ListenerId>>,
-    /// Set if there are other targets.
-    pub(super) failover: Option<Box<Failover>>,
+    /// Set if there are other targets, or the one has to prove its domain.
+    pub(super) way: Option<Box<Way>>,
     /// The request as it was sent; the ACK after a final response other than a 2xx; empty when
     /// nothing will be sent again.
     pub(super) message: Bytes,
@@ -73,15 +74,15 @@ impl Transactions {
         if !request.headers().cseq().is_some_and(|cseq| cseq.is(request.method())) {
             return Err(RequestError::CSeq);
         }
-        let hop = self.hop(hop)?;
+        let hop = self.hop(hop, &request)?;
         if !self.has_room(eases_the_load(request.method())) {
             return Err(RequestError::Full);
         }
         let nonce = self.random.next_u64();
         let method = request.method().clone();
         match hop {
-            Hop::Known(target) => {
-                let key = self.insert_client(method, nonce, target);
+            Hop::Known(target, domain) => {
+                let key = self.insert_client(method, nonce, target, domain);
                 if let Err(error) = self.send_first(now, key, request) {
                     self.remove_client(key);
                     return Err(error.into());
@@ -91,8 +92,8 @@ impl Transactions {
             Hop::Name(locator) => {
                 // Of no meaning until the first target is known.
                 let target = Target::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)));
-                let key = self.insert_client(method, nonce, target);
-                let lookup = self.look_up(now, request, Some(key), locator);
+                let key = self.insert_client(method, nonce, target, None);
+                let lookup = self.look_up(now, Purpose::Request(key, request), locator);
                 if let Some(client) = self.clients.get_mut(key.0) {
                     client.machine = Machine::Waiting(Some(lookup));
                 }
@@ -118,13 +119,13 @@ impl Transactions {
         request: Request,
         hop: NextHop,
     ) -> Result<(), RequestError> {
-        match self.hop(hop)? {
-            Hop::Known(target) => Ok(self.send_statelessly(request, target)?),
+        match self.hop(hop, &request)? {
+            Hop::Known(target, domain) => Ok(self.send_statelessly(request, target, domain)?),
             Hop::Name(locator) => {
                 if self.lookups.len() >= self.config.transactions {
                     return Err(RequestError::Full);
                 }
-                self.look_up(now, request, None, locator);
+                self.look_up(now, Purpose::Ack(request), locator);
                 Ok(())
             }
         }
@@ -135,8 +136,8 @@ impl Transactions {
     /// none comes within 64·T1, [`Event::Timeout`] does. Does nothing for other transactions.
     pub fn cancel(&mut self, now: Instant, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key.0) else { return };
-        if let Some(failover) = &mut client.failover {
-            failover.is_cancelled = true;
+        if let Some(way) = &mut client.way {
+            way.is_cancelled = true;
         }
         match &mut client.machine {
             Machine::Waiting(lookup) if client.method == Method::Invite => {
@@ -323,7 +324,13 @@ impl Transactions {
         client.partner.filter(|_| cseq.is(&Method::Cancel))
     }
 
-    fn insert_client(&mut self, method: Method, nonce: u64, target: Target) -> ClientKey {
+    fn insert_client(
+        &mut self,
+        method: Method,
+        nonce: u64,
+        target: Target,
+        domain: Option<Arc<str>>,
+    ) -> ClientKey {
         self.stats.transactions += 1;
         self.unfinished += 1;
         ClientKey(self.clients.insert(Client {
@@ -332,7 +339,7 @@ impl Transactions {
             nonce,
             target,
             moved: None,
-            failover: None,
+            way: Way::new(domain, Vec::new()),
             message: Bytes::new(),
             is_sent: false,
             is_acknowledged: false,
@@ -410,6 +417,7 @@ impl Transactions {
         &mut self,
         mut request: Request,
         target: Target,
+        domain: Option<Arc<str>>,
     ) -> Result<(), TransportError> {
         // A slot that is never used: no response finds a transaction by this branch.
         let branch = Branch { slot: u32::MAX, nonce: self.random.next_u64() };
@@ -419,7 +427,7 @@ impl Transactions {
             destination: Destination::Target(target),
             fallback: None,
             payload: request.to_bytes(),
-            domain: None,
+            domain,
             token: 0,
         }));
         Ok(())
@@ -554,7 +562,7 @@ impl Transactions {
             destination: Destination::Target(client.target),
             fallback: None,
             payload: client.message.clone(),
-            domain: None,
+            domain: client.domain(),
             token: Key::Client(key).token(),
         }));
     }
@@ -600,20 +608,20 @@ impl Transactions {
             destination: Destination::Target(client.target),
             fallback: None,
             payload: client.message.clone(),
-            domain: None,
+            domain: client.domain(),
             token: Key::Client(key).token(),
         }));
     }
 
     fn send_cancel(&mut self, now: Instant, key: ClientKey) {
         let Some(client) = self.clients.get(key.0) else { return };
-        let (target, nonce) = (client.target, client.nonce);
+        let (target, nonce, domain) = (client.target, client.nonce, client.domain());
         let invite = Message::parse(client.message.clone(), &self.config.message);
         let Ok(Message::Request(invite)) = invite else { return };
         let Some(cancel) = construct::cancel(&invite) else { return };
         // RFC 3261 §9.1: "The destination address, port, and transport for the CANCEL MUST be identical to
         // those used to send the original request."
-        let cancel_key = self.insert_client(Method::Cancel, nonce, target);
+        let cancel_key = self.insert_client(Method::Cancel, nonce, target, domain);
         if let Some(client) = self.clients.get_mut(cancel_key.0) {
             client.message = cancel;
             client.partner = Some(key);

@@ -4,45 +4,75 @@
 //! a branch of its own, under the key that the transaction user knows.
 
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{HeaderName, Message, Method, Request, Response, RetryAfter, StatusCode};
+use sip_message::{
+    HeaderName, Message, Method, Request, Response, RetryAfter, StatusCode, Transport,
+};
 use sip_transport::locate::{
-    Answer, Failure, LocateError, Locator, LookupError, Next, QuestionNumber, next, numeric_target,
+    Answer, Failure, LocateError, Located, Locator, LookupError, Next, QuestionNumber, domain,
+    next, numeric_target,
 };
 use sip_transport::{Destination, Target, Transmit, TransportError};
 
+use super::client::Client;
 use super::{Expiry, Transactions, trace_in};
 use crate::branch::Branch;
 use crate::machine::Interval;
 use crate::slots::SlotKey;
-use crate::{ClientKey, Event, NextHop, Output, RequestError, construct};
+use crate::{ClientKey, NextHop, Output, RequestError, ServerKey, construct};
 
 /// Where a request goes, as far as it is known.
 pub(super) enum Hop {
-    Known(Target),
+    /// A target, and the domain that it has to prove.
+    Known(Target, Option<Arc<str>>),
     Name(Box<Locator>),
 }
 
-/// A request whose next hop is being located.
+/// Whether the far end is told, or has to prove, for which domain it is asked.
+const fn names_the_domain(transport: Transport) -> bool {
+    transport.is_secure() || matches!(transport, Transport::Ws)
+}
+
+/// A message whose targets are being located.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    request: Request,
-    /// None for an ACK.
-    transaction: Option<ClientKey>,
+    purpose: Purpose,
     locator: Box<Locator>,
     pub(super) running: crate::TimerKey,
 }
 
-/// What a request needs that has more targets than one.
+/// What a lookup is for.
 #[derive(Debug)]
-pub(super) struct Failover {
-    /// Those that were not tried, the next one last.
+pub(super) enum Purpose {
+    /// The first request of a client transaction.
+    Request(ClientKey, Request),
+    /// An ACK, which has no transaction.
+    Ack(Request),
+    /// A response whose way back is gone.
+    Response(ServerKey, Bytes),
+}
+
+/// What a request needs whose target has to prove its domain, or that has other targets as well.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// What [`Transmit::domain`] is of all that goes there.
+    domain: Option<Arc<str>>,
+    /// The targets that were not tried, the next one last.
     left: Vec<Target>,
     pub(super) is_cancelled: bool,
     /// INVITEs that a target answered with 503 over an unreliable transport.
     past: Vec<Past>,
+}
+
+impl Way {
+    /// None for a numeric target over UDP or TCP, which needs nothing.
+    pub(super) fn new(domain: Option<Arc<str>>, left: Vec<Target>) -> Option<Box<Self>> {
+        let is_needed = domain.is_some() || !left.is_empty();
+        is_needed.then(|| Box::new(Self { domain, left, ..Self::default() }))
+    }
 }
 
 /// An INVITE that failed: what absorbs a response that comes again.
@@ -54,10 +84,10 @@ struct Past {
 }
 
 impl Transactions {
-    pub(super) fn hop(&mut self, hop: NextHop) -> Result<Hop, RequestError> {
+    pub(super) fn hop(&self, hop: NextHop, request: &Request) -> Result<Hop, RequestError> {
         let uri = match hop {
-            NextHop::Target(target) => return Ok(Hop::Known(target)),
-            NextHop::Flow(flow) => return Ok(Hop::Known(Target::from(flow))),
+            NextHop::Target(target) => return Ok(Hop::Known(target, None)),
+            NextHop::Flow(flow) => return Ok(Hop::Known(Target::from(flow), None)),
             NextHop::Uri(uri) => uri,
         };
         let refused = |error| match error {
@@ -65,26 +95,27 @@ impl Transactions {
             _ => RequestError::NextHop,
         };
         if let Some(target) = numeric_target(&uri, &self.preferences.transports).map_err(refused)? {
-            return Ok(Hop::Known(target));
+            let names = names_the_domain(target.transport);
+            let domain = names.then(|| domain(&uri)).flatten().map(Arc::from);
+            return Ok(Hop::Known(target, domain));
         }
-        let seed = self.random.next_u64();
+        let seed = construct::lot(self.config.seed, request.headers());
         let locator = Locator::new(&uri, self.preferences.clone(), seed).map_err(refused)?;
         Ok(Hop::Name(Box::new(locator)))
     }
 
-    /// Lets the request wait for its targets.
+    /// Lets the message wait for its targets.
     pub(super) fn look_up(
         &mut self,
         now: Instant,
-        request: Request,
-        transaction: Option<ClientKey>,
+        purpose: Purpose,
         locator: Box<Locator>,
     ) -> SlotKey {
         // A resolver that never answers must not keep the transaction for ever.
         let lifetime = Interval::Lifetime.list(&self.config);
         let expiry = Expiry::Lookup(self.lookups.next_key());
         let running = self.timers.arm_nth(now, lifetime, expiry);
-        let key = self.lookups.insert(Lookup { request, transaction, locator, running });
+        let key = self.lookups.insert(Lookup { purpose, locator, running });
         self.ask(key);
         key
     }
@@ -109,60 +140,80 @@ impl Transactions {
         let key = SlotKey { slot: id as u32, generation: (id >> 32) as u32 };
         let Some(lookup) = self.lookups.get_mut(key) else { return };
         lookup.locator.answer(number, result);
-        let Some(outcome) = lookup.locator.outcome() else {
-            self.ask(key);
-            return;
-        };
-        let mut targets = match outcome {
-            Ok(located) => located.targets,
-            Err(error) => {
-                self.lookup_failed(now, key, Some(error.into()));
-                return;
-            }
-        };
-        // An IPv4-only host cannot use an IPv6 address.
-        targets.retain(|target| self.listener(target).is_ok());
-        self.bad.put_last(now, &mut targets);
-        targets.reverse();
-        let Some(target) = targets.pop() else {
-            self.lookup_failed(now, key, Some(TransportError::NoListener));
-            return;
-        };
-        let Some(lookup) = self.lookups.remove(key) else { return };
-        self.timers.cancel(lookup.running);
-        let Some(client) = lookup.transaction else {
-            // Its listener was found just now; an ACK that is lost is asked for again.
-            self.send_statelessly(lookup.request, target).ok();
-            return;
-        };
-        if let Some(client) = self.clients.get_mut(client.0) {
-            client.target = target;
-            client.failover = (!targets.is_empty()).then(|| {
-                Box::new(Failover { left: targets, is_cancelled: false, past: Vec::new() })
-            });
-        }
-        if let Err(error) = self.send_first(now, client, lookup.request) {
-            self.fail_client(client, error);
+        self.settle(now, key);
+    }
+
+    /// Goes on with what is known by now.
+    pub(super) fn settle(&mut self, now: Instant, key: SlotKey) {
+        let Some(lookup) = self.lookups.get(key) else { return };
+        match lookup.locator.outcome() {
+            None => self.ask(key),
+            Some(outcome) => self.located(now, key, outcome),
         }
     }
 
-    /// A lookup ended without a target; without an error it was too slow.
-    pub(super) fn lookup_failed(
-        &mut self,
-        _now: Instant,
-        key: SlotKey,
-        error: Option<TransportError>,
-    ) {
+    /// A lookup took as long as a transaction may.
+    pub(super) fn lookup_expired(&mut self, now: Instant, key: SlotKey) {
+        self.located(now, key, Err(LookupError::Timeout.into()));
+    }
+
+    fn located(&mut self, now: Instant, key: SlotKey, outcome: Result<Located, LocateError>) {
         let Some(lookup) = self.lookups.remove(key) else { return };
         self.timers.cancel(lookup.running);
-        let Some(key) = lookup.transaction else { return };
-        match error {
-            Some(error) => self.fail_client(key, error),
-            None => {
-                self.stats.timeouts += 1;
-                self.events.push_back(Event::Timeout { key });
-                self.end_client(key);
+        let found = outcome.map_err(TransportError::from).and_then(|located| {
+            let mut targets = located.targets;
+            // An IPv4-only host cannot use an IPv6 address.
+            targets.retain(|target| self.listener(target).is_ok());
+            if targets.is_empty() {
+                return Err(TransportError::NoListener);
             }
+            self.bad.put_last(now, &mut targets);
+            // All go by one transport.
+            let names = targets.first().is_some_and(|target| names_the_domain(target.transport));
+            let domain: Option<Arc<str>> = names.then(|| located.domain.into());
+            targets.reverse();
+            Ok((targets, domain))
+        });
+        match (lookup.purpose, found) {
+            (Purpose::Request(key, request), Ok((targets, domain))) => {
+                self.begin_at(now, key, request, targets, domain);
+            }
+            (Purpose::Request(key, _), Err(error)) => self.fail_client(key, error),
+            (Purpose::Ack(request), Ok((targets, domain))) => {
+                if let Some(target) = targets.last() {
+                    // Its listener was found just now; an ACK that is lost is asked for again.
+                    self.send_statelessly(request, *target, domain).ok();
+                }
+            }
+            (Purpose::Ack(_), Err(error)) => {
+                tracing::debug!(%error, "an ACK leads nowhere");
+            }
+            (Purpose::Response(key, payload), Ok((targets, domain))) => {
+                self.found_way_back(now, key, payload, targets, domain);
+            }
+            (Purpose::Response(key, payload), Err(error)) => {
+                tracing::debug!(%error, "a response leads nowhere");
+                self.found_way_back(now, key, payload, Vec::new(), None);
+            }
+        }
+    }
+
+    /// Sends a request to the last of the targets, and remembers the others.
+    fn begin_at(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        request: Request,
+        mut targets: Vec<Target>,
+        domain: Option<Arc<str>>,
+    ) {
+        let (Some(target), Some(client)) = (targets.pop(), self.clients.get_mut(key.0)) else {
+            return;
+        };
+        client.target = target;
+        client.way = Way::new(domain, targets);
+        if let Err(error) = self.send_first(now, key, request) {
+            self.fail_client(key, error);
         }
     }
 
@@ -184,7 +235,7 @@ impl Transactions {
         }
         let retry_after = response.get::<RetryAfter>().ok().flatten();
         let retry_after = retry_after.map(|it| Duration::from_secs(u64::from(it.seconds())));
-        let (nonce, target) = (client.nonce, client.target);
+        let (nonce, target, domain) = (client.nonce, client.target, client.domain());
         let ack = match client.method {
             Method::Invite => self.ack_of(key, response),
             _ => None,
@@ -198,12 +249,11 @@ impl Transactions {
         // generate an ACK request, even if the transport is reliable"
         // It is this layer that takes the response, since it acts on it for the user.
         if let Some(ack) = ack {
-            self.send_past_ack(target, ack.clone());
-            if let Some(failover) =
-                self.clients.get_mut(key.0).and_then(|client| client.failover.as_mut())
+            self.send_past_ack(target, domain, ack.clone());
+            if let Some(way) = self.clients.get_mut(key.0).and_then(|client| client.way.as_mut())
                 && !target.transport.is_reliable()
             {
-                failover.past.push(Past { nonce, target, ack });
+                way.past.push(Past { nonce, target, ack });
             }
         }
         true
@@ -214,14 +264,15 @@ impl Transactions {
         let headers = response.headers();
         let Some(branch) = headers.branch().and_then(Branch::decode) else { return false };
         let Some((_, client)) = self.clients.at(branch.slot) else { return false };
-        let Some(failover) = &client.failover else { return false };
-        let Some(past) = failover.past.iter().find(|past| past.nonce == branch.nonce) else {
+        let Some(way) = &client.way else { return false };
+        let Some(past) = way.past.iter().find(|past| past.nonce == branch.nonce) else {
             return false;
         };
         let status = response.status();
         if status.is_final() && !status.is_success() {
+            // Over an unreliable transport: no domain has to be proven there.
             let (target, ack) = (past.target, past.ack.clone());
-            self.send_past_ack(target, ack);
+            self.send_past_ack(target, None, ack);
             return true;
         }
         false
@@ -229,14 +280,14 @@ impl Transactions {
 
     fn ack_of(&self, key: ClientKey, response: &Response) -> Option<Bytes> {
         let client = self.clients.get(key.0)?;
-        client.failover.as_ref()?;
+        client.way.as_ref().filter(|way| !way.left.is_empty())?;
         match Message::parse(client.message.clone(), &self.config.message) {
             Ok(Message::Request(invite)) => construct::ack(&invite, response),
             _ => None,
         }
     }
 
-    fn send_past_ack(&mut self, target: Target, payload: Bytes) {
+    fn send_past_ack(&mut self, target: Target, domain: Option<Arc<str>>, payload: Bytes) {
         self.stats.requests_sent += 1;
         let destination = Destination::Target(target);
         self.outputs.push_back(Output::Transmit(Transmit {
@@ -244,7 +295,7 @@ impl Transactions {
             fallback: None,
             payload,
             token: 0,
-            domain: None,
+            domain,
         }));
     }
 
@@ -262,10 +313,11 @@ impl Transactions {
         if !client.is_unfinished() {
             return false;
         }
+        // Nothing is remembered of a target without an alternative: numeric ones are used all the same.
+        let Some(way) = client.way.as_deref() else { return false };
         self.bad.note(now, &client.target, failure);
-        let Some(failover) = client.failover.as_deref() else { return false };
-        let Some(&target) = failover.left.last() else { return false };
-        if next(failure, failover.is_cancelled, failover.left.len()) == Next::Report {
+        let Some(&target) = way.left.last() else { return false };
+        if next(failure, way.is_cancelled, way.left.len()) == Next::Report {
             return false;
         }
         let message = Message::parse(client.message.clone(), &self.config.message);
@@ -280,8 +332,8 @@ impl Transactions {
         let Ok((target, moved)) = self.dress(&mut request, target, branch) else { return false };
         let Some(client) = self.clients.get_mut(key.0) else { return false };
         trace_in!(client.span, ?failure, remote = %target.remote, "the next target");
-        if let Some(failover) = &mut client.failover {
-            failover.left.pop();
+        if let Some(way) = &mut client.way {
+            way.left.pop();
         }
         client.running.stop_all(&mut self.timers);
         client.nonce = nonce;
@@ -292,5 +344,12 @@ impl Transactions {
         self.stats.failovers += 1;
         self.start(now, key);
         true
+    }
+}
+
+impl Client {
+    /// The domain that the target has to prove.
+    pub(super) fn domain(&self) -> Option<Arc<str>> {
+        self.way.as_ref()?.domain.clone()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sip_message::{Message, Method, Request, Response, StatusCode};
-use sip_transport::{Destination, Flow, Target, Transmit, TransportError, response_target};
+use sip_transport::{Destination, Flow, Target, TransportError, response_target};
 
 use super::client::eases_the_load;
 use super::{
@@ -14,7 +14,7 @@ use crate::machine::{Action, Actions};
 use crate::matching::{MatchKey, Probe, is_method_of};
 use crate::server_invite::{self, ServerInvite};
 use crate::server_non_invite::{self, ServerNonInvite};
-use crate::{Event, Gone, Key, Output, ServerKey, construct};
+use crate::{Event, Gone, Key, ServerKey, construct};
 
 /// One server transaction. Of the request only what matches its repeats is kept.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ pub(super) struct Server {
     machine: Machine,
     method: Method,
     match_key: MatchKey,
-    destination: Destination,
-    fallback: Option<Target>,
-    kept: Kept,
+    pub(super) destination: Destination,
+    pub(super) fallback: Option<Target>,
+    pub(super) kept: Kept,
     running: Running,
     /// The INVITE was cancelled; the user knows.
     is_cancelled: bool,
@@ -40,7 +40,7 @@ enum Machine {
 
 /// The one message that a server transaction may still need.
 #[derive(Debug)]
-enum Kept {
+pub(super) enum Kept {
     /// The request as it came, and whence: until a response exists, a 100 may have to be made of it.
     Request(Box<(Bytes, Flow)>),
     /// The last response.
@@ -172,10 +172,19 @@ impl Transactions {
         &mut self,
         now: Instant,
         key: ServerKey,
+        target: Target,
         error: TransportError,
     ) {
         let Some(server) = self.servers.get_mut(key.0) else { return };
         trace_in!(server.span, %error, "not sent");
+        if !self.seeks_another_way_back(now, key, target, error) {
+            self.fail_server(now, key, error);
+        }
+    }
+
+    /// Tells the machine that a response could not be sent.
+    pub(super) fn fail_server(&mut self, now: Instant, key: ServerKey, error: TransportError) {
+        let Some(server) = self.servers.get_mut(key.0) else { return };
         match &mut server.machine {
             Machine::Invite(machine) => {
                 let mut actions = Actions::new();
@@ -395,7 +404,7 @@ impl Transactions {
                     expiry(key, timer),
                 ),
                 Action::Stop(timer) => server.running.stop(&mut self.timers, timer),
-                action => self.carry_out_server_action(key, action, &mut given),
+                action => self.carry_out_server_action(now, key, action, &mut given),
             }
         }
     }
@@ -408,12 +417,18 @@ impl Transactions {
     }
 
     /// What takes no timer.
-    fn carry_out_server_action<T>(&mut self, key: ServerKey, action: Action<T>, given: &mut Given) {
+    fn carry_out_server_action<T>(
+        &mut self,
+        now: Instant,
+        key: ServerKey,
+        action: Action<T>,
+        given: &mut Given,
+    ) {
         match action {
             Action::Send => {
                 if let Given::Response(response) = given {
                     let payload = response.to_bytes();
-                    self.send_response(key, payload, true);
+                    self.send_response(now, key, payload, true);
                 }
             }
             Action::Resend => {
@@ -422,12 +437,12 @@ impl Transactions {
                 if let Kept::Response(response) = &server.kept {
                     let response = response.clone();
                     self.stats.response_retransmissions += 1;
-                    self.send_response(key, response, false);
+                    self.send_response(now, key, response, false);
                 }
             }
             Action::SendTrying => {
                 if let Some(trying) = self.trying(key) {
-                    self.send_response(key, trying, true);
+                    self.send_response(now, key, trying, true);
                 }
             }
             Action::Deliver => self.deliver_request(key, core::mem::take(given)),
@@ -453,16 +468,9 @@ impl Transactions {
         self.tell_of(key, event);
     }
 
-    fn send_response(&mut self, key: ServerKey, payload: Bytes, is_new: bool) {
+    fn send_response(&mut self, now: Instant, key: ServerKey, payload: Bytes, is_new: bool) {
+        self.pass_on(now, key, &payload);
         let Some(server) = self.servers.get_mut(key.0) else { return };
-        self.stats.responses_sent += 1;
-        self.outputs.push_back(Output::Transmit(Transmit {
-            destination: server.destination,
-            fallback: server.fallback,
-            payload: payload.clone(),
-            domain: None,
-            token: Key::Server(key).token(),
-        }));
         if is_new {
             // A 2xx to an INVITE is repeated by the user, who keeps it.
             server.kept = match &server.machine {
@@ -498,6 +506,9 @@ impl Transactions {
 
     fn end_server(&mut self, key: ServerKey) {
         let Some(mut server) = self.servers.remove(key.0) else { return };
+        if !self.ways_back.is_empty() {
+            self.ways_back.remove(&key);
+        }
         server.running.stop_all(&mut self.timers);
         trace_in!(server.span, "terminated");
         let hash = server.match_key.hash(self.config.seed);

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use sip_message::Transport;
 use sip_transaction::{ClientKey, Config, Endpoint, Event, Key, NextHop, Output};
 use sip_transport::locate::{LookupError, Srv, Zone};
-use sip_transport::{Destination, Flow, Input, ListenerId, Transmit, TransportError};
+use sip_transport::{
+    Destination, Flow, Input, ListenerId, Local, Locals, Transmit, TransportError,
+};
 
 use crate::script::{Recorder, answer, header, locals, outgoing};
 
@@ -337,6 +339,90 @@ fn a_server_that_says_when_to_come_back_is_passed_over_until_then() {
         world.answers(601_010, 3, 200, "");
         world.assert_over();
     }
+}
+
+/// Requests with one Call-ID go to one server, as long as it lives: after a challenge the server that gave the
+/// nonce has the credentials, and a registrar its refreshes. Calls are shared out by weight.
+#[test]
+fn equal_servers_share_the_calls_and_each_call_stays_with_one() {
+    let service = "_sip._udp.example.com";
+    let mut zone = Zone::default();
+    for (n, weight) in [(2, 20), (3, 30), (4, 50_u8)] {
+        let host = format!("s{n}.example.com");
+        zone = zone
+            .srv(service, Srv::new(0, weight.into(), 5060, &host))
+            .host(&host, [192, 0, 2, n].into());
+    }
+    let mut world = World::new();
+    world.zone = zone;
+    const CALLS: usize = 2_000;
+    let mut shares = [0_usize; 3];
+    for call in 0..CALLS {
+        let id = format!("call-{call}@192.0.2.1");
+        let mut servers = HashSet::new();
+        for _ in 0..3 {
+            let mut request = outgoing("OPTIONS");
+            request.headers_mut().set_raw(sip_message::HeaderName::CallId, id.as_bytes()).unwrap();
+            let now = world.start;
+            let hop = NextHop::Uri(UDP.parse().unwrap());
+            let key = world.endpoint.with(now, |_, it| it.request(now, request, hop)).unwrap();
+            world.key = Some(key);
+            world.drain(now);
+            let last = world.sent.len() - 1;
+            servers.insert(world.sent[last].destination.remote());
+            world.answers(0, last, 200, "");
+        }
+        assert_eq!(servers.len(), 1, "{id} went to {servers:?}");
+        let server = servers.into_iter().next().unwrap();
+        let place = (2..5).position(|n| server.ip() == std::net::Ipv4Addr::new(192, 0, 2, n));
+        shares[place.unwrap()] += 1;
+    }
+    for (share, weight) in shares.into_iter().zip([0.2, 0.3, 0.5_f64]) {
+        let (calls, share) = (CALLS as f64, share as f64);
+        let deviation = (calls * weight * (1.0 - weight)).sqrt();
+        assert!((share - calls * weight).abs() < 5.0 * deviation, "{share} of {calls}: {weight}");
+    }
+}
+
+#[test]
+fn the_domain_that_was_asked_for_goes_along_where_it_has_to_be_proven() {
+    let local = |id, transport| {
+        Local::new(ListenerId::new(id), transport, "192.0.2.1:5061".parse().unwrap())
+    };
+    let locals = Locals::new([local(0, Transport::Tls), local(1, Transport::Tcp)]);
+    let start = Instant::now();
+    let config = Config::default().seed([1, 2]);
+    let mut world = World::new();
+    world.endpoint = Endpoint::new(config, locals, start, Recorder::default()).unwrap();
+    world.start = start;
+    world.zone = Zone::default()
+        .srv("_sips._tcp.example.com", Srv::new(1, 0, 5061, "s2.example.net"))
+        .srv("_sips._tcp.example.com", Srv::new(2, 0, 5061, "s3.example.net"))
+        .srv("_sip._tcp.example.com", Srv::new(2, 0, 5060, "s3.example.net"))
+        .host("s2.example.net", [192, 0, 2, 2].into())
+        .host("s3.example.net", [192, 0, 2, 3].into());
+    let rows = [
+        ("sips:Example.COM", Some("example.com")),
+        ("sips:192.0.2.2", Some("192.0.2.2")),
+        ("sips:example.org;maddr=192.0.2.2", Some("example.org")),
+        ("sip:example.com;transport=tcp", None),
+        ("sip:192.0.2.2;transport=tcp", None),
+    ];
+    for (uri, domain) in rows {
+        world.requests(0, "OPTIONS", uri);
+        let last = world.sent.len() - 1;
+        assert_eq!(world.sent[last].domain.as_deref(), domain, "{uri}");
+        world.answers(0, last, 200, "");
+    }
+    // The next server has to prove the same; so for the CANCEL and the ACK.
+    let first = world.sent.len();
+    world.requests(0, "INVITE", "sips:example.com");
+    world.fails(10, first, TransportError::Refused);
+    world.answers(20, first + 1, 180, "");
+    world.cancels(30);
+    world.answers(40, first + 1, 487, "");
+    let sent: Vec<_> = world.sent[first..].iter().map(|sent| sent.domain.as_deref()).collect();
+    assert_eq!(sent, [Some("example.com"); 4]);
 }
 
 #[test]

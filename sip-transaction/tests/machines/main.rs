@@ -15,3 +15,4 @@ mod script;
 mod server_invite;
 mod server_non_invite;
 mod timer_table;
+mod way_back;

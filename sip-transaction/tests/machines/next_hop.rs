@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sip_message::{Request, Transport};
-use sip_transaction::{ClientKey, Config, NextHop, Output, RequestError};
+use sip_transaction::{ClientKey, Config, Event, NextHop, Output, RequestError};
 use sip_transport::locate::{Answer, LookupError, Naptr, Question, QuestionNumber, Srv};
 use sip_transport::{Destination, Input, ListenerId, Local, Locals, Target, TransportError};
 
@@ -154,9 +154,9 @@ fn a_name_is_resolved_and_then_used() {
     let mut run = Run::new("udp");
     run.requests(outgoing("OPTIONS"), uri("sip:bob@Example.com;transport=tcp")).unwrap();
     assert_eq!(run.drain(), ["resolve"]);
-    assert_eq!(run.question().2, Question::Srv("_sip._tcp.Example.com".into()));
+    assert_eq!(run.question().2, Question::Srv("_sip._tcp.example.com".into()));
     assert_eq!(run.resolves(Err(LookupError::NoSuchName)), ["resolve"]);
-    assert_eq!(run.question().2, Question::Host("Example.com".into()));
+    assert_eq!(run.question().2, Question::Host("example.com".into()));
     // An address that we have no listener for is passed over.
     let addresses = vec!["2001:db8::2".parse().unwrap(), peer().ip()];
     assert_eq!(run.resolves(Ok(Answer::Host(addresses.clone()))), ["send OPTIONS"]);
@@ -209,12 +209,18 @@ fn a_name_without_an_address_is_a_transport_error() {
 }
 
 #[test]
-fn a_resolver_that_never_answers_is_a_timeout() {
+fn a_resolver_that_never_answers_is_a_transport_error_that_says_so() {
     let mut run = Run::new("udp");
     run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com")).unwrap();
     run.drain();
     run.endpoint.handle_timeout(run.start + Duration::from_secs(32));
-    assert_eq!(run.drain(), ["to_tu timeout", "ended"]);
+    let told = run.endpoint.user_mut().events.pop_front();
+    let Some(Event::TransportError { error, .. }) = told.or_else(|| run.endpoint.poll_event())
+    else {
+        panic!("nothing was told")
+    };
+    assert_eq!(error, TransportError::NotLocated(LookupError::Timeout.into()));
+    assert_eq!(run.drain(), ["ended"]);
     assert_eq!(run.resolves(Ok(Answer::Naptr(Vec::new()))), NOTHING);
     run.assert_over();
 }

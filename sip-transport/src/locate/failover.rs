@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use sip_message::Transport;
@@ -103,62 +104,60 @@ impl Failure {
 /// It holds 256; beyond it the one that would be forgotten first makes room.
 #[derive(Clone, Debug, Default)]
 pub struct BadTargets {
-    list: Vec<Bad>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bad {
-    transport: Transport,
-    remote: SocketAddr,
-    until: Instant,
+    /// Until when each is tried last.
+    until: BTreeMap<(SocketAddr, Transport), Instant>,
 }
 
 impl BadTargets {
     /// Remembers a failure, for as long as its kind says.
     pub fn note(&mut self, now: Instant, target: &Target, failure: Failure) {
         let Some(until) = failure.bad_for().and_then(|time| now.checked_add(time)) else { return };
-        self.list.retain(|bad| bad.until > now && !bad.is(target));
-        if self.list.len() >= CAPACITY {
-            let first = self.list.iter().enumerate().min_by_key(|(_, bad)| bad.until);
-            if let Some((index, _)) = first {
-                self.list.swap_remove(index);
+        if self.until.len() >= CAPACITY && !self.until.contains_key(&key(target)) {
+            self.make_room(now);
+        }
+        self.until.insert(key(target), until);
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        self.until.retain(|_, until| *until > now);
+        if self.until.len() >= CAPACITY {
+            let first = self.until.iter().min_by_key(|(_, until)| **until);
+            if let Some(first) = first.map(|(key, _)| *key) {
+                self.until.remove(&first);
             }
         }
-        self.list.push(Bad { transport: target.transport, remote: target.remote, until });
     }
 
     /// Forgets a target that answered.
     pub fn forget(&mut self, target: &Target) {
-        self.list.retain(|bad| !bad.is(target));
+        self.until.remove(&key(target));
     }
 
     /// Whether a target failed lately.
     pub fn contains(&self, now: Instant, target: &Target) -> bool {
-        self.list.iter().any(|bad| bad.is(target) && bad.until > now)
+        self.until.get(&key(target)).is_some_and(|until| *until > now)
     }
 
     /// Puts those that failed lately behind the others; the order is kept among either.
     pub fn put_last(&self, now: Instant, targets: &mut [Target]) {
-        if !self.list.is_empty() {
+        if !self.until.is_empty() {
             targets.sort_by_key(|target| self.contains(now, target));
         }
     }
 
     /// How many are remembered, those included whose time is over.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.until.len()
     }
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.until.is_empty()
     }
 }
 
-impl Bad {
-    fn is(&self, target: &Target) -> bool {
-        self.remote == target.remote && self.transport == target.transport
-    }
+fn key(target: &Target) -> (SocketAddr, Transport) {
+    (target.remote, target.transport)
 }
 
 #[cfg(test)]
@@ -271,5 +270,7 @@ mod tests {
         assert_eq!(bad.len(), CAPACITY);
         bad.note(now + BAD_FOR, &target(1), SILENCE);
         assert_eq!(bad.len(), 1);
+        bad.forget(&target(1));
+        assert!(bad.is_empty());
     }
 }

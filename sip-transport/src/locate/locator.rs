@@ -354,8 +354,7 @@ impl Locator {
         // RFC 3263 §4.2: "Irregardless of how the SRV records were determined, the procedures of RFC 2782, as
         // described in the section titled "Usage rules" are followed, augmented by the additional procedures
         // of Section 4.3 of this document."
-        let mut records = srv::order(records, &mut self.draws);
-        records.truncate(MAX_HOSTS);
+        let records = srv::order(records, &mut self.draws, MAX_HOSTS);
         let hosts = records.into_iter().map(|record| {
             let name = trimmed(&record.target);
             // No record may say so, but some do.
@@ -494,6 +493,11 @@ pub fn is_invalid(host: &str) -> bool {
     top.eq_ignore_ascii_case("invalid")
 }
 
+/// The host that a URI asks for, as [`Located::domain`] has it; `None` if it has none.
+pub fn domain(uri: &Uri<'_>) -> Option<Box<str>> {
+    uri.host().map(text)
+}
+
 /// Those that may carry the request.
 fn usable(ours: &[Transport], is_secure: bool) -> impl Iterator<Item = Transport> {
     ours.iter().copied().filter(move |transport| !is_secure || transport.is_secure())
@@ -562,6 +566,8 @@ fn text(host: Host<'_>) -> Box<str> {
     }
 }
 
+/// A name as it is asked for. Names are equal whatever their case; one way to write them makes one question of
+/// them, and one answer that is kept.
 fn trimmed(name: &str) -> Box<str> {
-    name.strip_suffix('.').unwrap_or(name).into()
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into()
 }

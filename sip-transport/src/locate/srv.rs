@@ -25,25 +25,30 @@ impl Draws {
     }
 }
 
-/// Sorts by priority, and within one priority draws by weight.
-pub(super) fn order(mut records: Vec<Srv>, draws: &mut Draws) -> Vec<Srv> {
+/// The first `most` by priority, within one priority drawn by weight.
+pub(super) fn order(mut records: Vec<Srv>, draws: &mut Draws, most: usize) -> Vec<Srv> {
     // RFC 3263 §4.4: "The stateless proxy MUST define a deterministic order to the records in that case,
     // using any algorithm at its disposal."
     // Name servers rotate their answers: sorted first, one seed gives one order for one set of records.
     // Within a priority those of weight 0 come first, as RFC 2782 wants.
     records.sort_by(|a, b| {
         let key = |srv: &Srv| (srv.priority, srv.weight, srv.port);
-        let by_name = || a.target.to_ascii_lowercase().cmp(&b.target.to_ascii_lowercase());
-        key(a).cmp(&key(b)).then_with(by_name)
+        key(a).cmp(&key(b)).then_with(|| name(a).cmp(name(b)))
     });
     records.dedup();
-    let mut ordered = Vec::with_capacity(records.len());
-    while let Some(priority) = records.first().map(|record| record.priority) {
+    let mut ordered = Vec::with_capacity(records.len().min(most));
+    while ordered.len() < most
+        && let Some(priority) = records.first().map(|record| record.priority)
+    {
         let alike = records.iter().take_while(|record| record.priority == priority);
         let drawn = draw(alike.map(|record| record.weight), draws);
         ordered.push(records.remove(drawn));
     }
     ordered
+}
+
+fn name(record: &Srv) -> impl Iterator<Item = u8> {
+    record.target.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 /// Which of the records of one priority comes next.
@@ -72,7 +77,8 @@ mod tests {
     fn firsts(records: &[Srv], rounds: u32) -> Vec<(String, u32)> {
         let mut counts: Vec<_> = records.iter().map(|srv| (srv.target.to_string(), 0)).collect();
         for seed in 0..rounds {
-            let first = order(records.to_vec(), &mut Draws::new(u64::from(seed))).remove(0);
+            let first =
+                order(records.to_vec(), &mut Draws::new(u64::from(seed)), usize::MAX).remove(0);
             let count = counts.iter_mut().find(|(name, _)| **name == *first.target).unwrap();
             count.1 += 1;
         }
@@ -95,7 +101,7 @@ mod tests {
             Srv::new(10, 1, 5060, "second"),
         ];
         for seed in 0..100 {
-            let ordered = order(records.to_vec(), &mut Draws::new(seed));
+            let ordered = order(records.to_vec(), &mut Draws::new(seed), usize::MAX);
             let names: Vec<_> = ordered.iter().map(|srv| &*srv.target).collect();
             assert_eq!(names, ["first", "second", "third"]);
         }
@@ -125,7 +131,7 @@ mod tests {
         let mut seconds = [0_u32; 3];
         let mut when_b = 0;
         for seed in 0..rounds {
-            let ordered = order(records.to_vec(), &mut Draws::new(u64::from(seed)));
+            let ordered = order(records.to_vec(), &mut Draws::new(u64::from(seed)), usize::MAX);
             assert_eq!(ordered.len(), 3);
             if &*ordered[0].target == "b" {
                 when_b += 1;
@@ -154,11 +160,11 @@ mod tests {
         for seed in 0..50 {
             let mut rotated = records.clone();
             rotated.rotate_left(seed as usize % 8);
-            let ordered = order(rotated, &mut Draws::new(seed));
-            assert_eq!(ordered, order(records.clone(), &mut Draws::new(seed)));
+            let ordered = order(rotated, &mut Draws::new(seed), usize::MAX);
+            assert_eq!(ordered, order(records.clone(), &mut Draws::new(seed), usize::MAX));
         }
         let orders: std::collections::HashSet<_> =
-            (0..50).map(|seed| order(records.clone(), &mut Draws::new(seed))).collect();
+            (0..50).map(|seed| order(records.clone(), &mut Draws::new(seed), usize::MAX)).collect();
         assert!(orders.len() > 20, "{}", orders.len());
     }
 
@@ -166,7 +172,7 @@ mod tests {
     fn the_greatest_weights_do_not_overflow() {
         let records: Vec<_> =
             (0..200).map(|n| Srv::new(0, u16::MAX, 5060, &format!("host{n}"))).collect();
-        assert_eq!(order(records, &mut Draws::new(1)).len(), 200);
+        assert_eq!(order(records, &mut Draws::new(1), usize::MAX).len(), 200);
         let mut draws = Draws::new(3);
         assert!((0..100).map(|_| draws.up_to(u32::MAX)).any(|drawn| drawn > u32::MAX / 2));
         assert_eq!(draws.up_to(0), 0);

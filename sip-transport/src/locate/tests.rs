@@ -436,7 +436,7 @@ fn a_record_that_names_an_address_is_understood() {
 #[test]
 fn names_compare_without_case_and_without_a_dot_at_the_end() {
     let zone = Zone::default().host("Example.COM.", ip("192.0.2.1"));
-    row(&zone, "sip:exAmple.com.:5060", &PLAIN, &["host exAmple.com"], &["UDP 192.0.2.1:5060"]);
+    row(&zone, "sip:exAmple.com.:5060", &PLAIN, &["host example.com"], &["UDP 192.0.2.1:5060"]);
 }
 
 #[test]
@@ -482,6 +482,30 @@ fn a_target_is_tried_once_and_the_list_has_an_end() {
     assert_eq!(asked.len(), 1 + MAX_HOSTS);
     assert_eq!(targets.len(), MAX_TARGETS);
     assert_eq!((&*targets[0], &*targets[31]), ("UDP 10.0.0.0:5060", "UDP 10.0.7.3:5060"));
+}
+
+/// Whatever a resolver says, the work and the memory for it are bounded.
+#[test]
+fn ten_thousand_records_are_no_work() {
+    const MANY: u16 = 10_000;
+    let naptr = |n: u16| Naptr::new(n % 100, n, "SIP+D2U", "_sip._udp.d");
+    let srv = |n: u16| Srv::new(n % 7, n, 5060, &format!("h{n}"));
+    let address = |n: u16| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]);
+    let begun = std::time::Instant::now();
+    let mut locator = locator("sip:d", &PLAIN).unwrap();
+    let (number, _) = locator.poll_question().unwrap();
+    locator.answer(number, Ok(Answer::Naptr((0..MANY).map(naptr).collect())));
+    let (number, _) = locator.poll_question().unwrap();
+    locator.answer(number, Ok(Answer::Srv((0..MANY).map(srv).collect())));
+    let hosts: Vec<_> = core::iter::from_fn(|| locator.poll_question()).collect();
+    assert_eq!(hosts.len(), MAX_HOSTS);
+    for (number, _) in hosts {
+        locator.answer(number, Ok(Answer::Host((0..MANY).map(address).collect())));
+    }
+    let located = locator.outcome().unwrap().unwrap();
+    assert_eq!(located.targets.len(), MAX_TARGETS);
+    let took = begun.elapsed();
+    assert!(took < core::time::Duration::from_secs(5), "{took:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! An INVITE that reaches several callees (RFC 3261 §13.2.2).
 
 use sip_message::{HeaderName, Message, Method, Request};
+use sip_transport::locate::{Srv, Zone};
 use sip_ua::{AgentConfig, CallKey};
 
 use crate::harness::*;
@@ -159,6 +160,33 @@ fn the_ack_goes_by_the_route_of_the_2xx() {
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
     let bye = request_to(&lone.sent()[0], Method::Bye, "192.0.2.30:5060");
     lone.answer(&bye, 200, "", &[]);
+    lone.nothing_left();
+}
+
+/// RFC 3263 holds within a dialog as well: its route set may name a domain with several servers.
+#[test]
+fn requests_within_a_call_go_to_a_server_of_its_route() {
+    let mut lone = Lone::new();
+    lone.zone = Zone::default()
+        .srv("_sip._udp.edge.example.com", Srv::new(1, 0, 5061, "edge1.example.com"))
+        .srv("_sip._udp.edge.example.com", Srv::new(2, 0, 5062, "edge2.example.com"))
+        .host("edge1.example.com", [192, 0, 2, 41].into())
+        .host("edge2.example.com", [192, 0, 2, 42].into());
+    let (call, invite) = call(&mut lone);
+    let routed =
+        [("Contact", "<sip:bob@192.0.2.21>"), ("Record-Route", "<sip:edge.example.com;lr>")];
+    lone.answer(&invite, 200, "one", &routed);
+    request_to(&lone.sent()[0], Method::Ack, "192.0.2.41:5061");
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
+    let first = request_to(&lone.sent()[0], Method::Bye, "192.0.2.41:5061");
+    // It stays silent.
+    lone.run(secs(32));
+    let sent = lone.sent();
+    let second = request_to(sent.last().unwrap(), Method::Bye, "192.0.2.42:5062");
+    assert_ne!(first.headers().branch(), second.headers().branch());
+    assert_eq!(first.headers().cseq().unwrap().number, second.headers().cseq().unwrap().number);
+    lone.answer(&second, 200, "one", &[]);
+    lone.take();
     lone.nothing_left();
 }
 

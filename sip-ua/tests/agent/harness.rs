@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_message::{HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport};
 use sip_transaction::{Config, Endpoint, Output, Transactions};
+use sip_transport::locate::Zone;
 use sip_transport::{Flow, Input, ListenerId, Local, Locals, Target, TransportError};
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, Live,
@@ -337,6 +338,8 @@ pub struct Lone {
     events: Vec<AgentEvent>,
     /// The call of the last invitation.
     pub last_invitation: Option<CallKey>,
+    /// What stands in for the DNS.
+    pub zone: Zone,
 }
 
 impl Lone {
@@ -353,6 +356,7 @@ impl Lone {
             token: 0,
             events: Vec::new(),
             last_invitation: None,
+            zone: Zone::default(),
         }
     }
 
@@ -394,13 +398,18 @@ impl Lone {
 
     fn drain(&mut self) {
         while let Some(output) = self.end.poll_output() {
-            let transmit = match output {
-                Output::Transmit(transmit) => transmit,
-                Output::Blame(_) => continue,
+            match output {
+                Output::Transmit(transmit) => {
+                    self.token = transmit.token;
+                    self.sent.push((transmit.destination.remote(), parse(&transmit.payload)));
+                }
+                Output::Resolve { id, number, question } => {
+                    let result = self.zone.answer(&question);
+                    self.end.handle_input(self.now, Input::Resolved { id, number, result });
+                }
+                Output::Blame(_) => {}
                 other => panic!("{other:?}"),
-            };
-            self.token = transmit.token;
-            self.sent.push((transmit.destination.remote(), parse(&transmit.payload)));
+            }
         }
         while let Some(event) = self.end.poll_event() {
             if let AgentEvent::Invitation { call, .. } = &event {
