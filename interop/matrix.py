@@ -5,7 +5,7 @@ import re
 import time
 
 import names
-from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Sipp, Uas, free_port
+from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Pki, Process, Sipp, Uas, free_port, wait_bound
 
 BOTH = ("udp", "tcp")
 # The same over IPv6.
@@ -43,6 +43,7 @@ class Bench:
         self.folder, self.running, self.stand_ins = folder, [], 0
         self.transport, _, version = transport.partition(" IPv")
         self.host = LOOPBACK[int(version or 4)]
+        self.pki = Pki(folder) if self.transport == "tls" else None
 
     def started(self, process):
         self.running.append(process)
@@ -69,34 +70,44 @@ class Bench:
         return f"sip:service@{self.host}:{sipp.port}" + self.suffix()
 
     def suffix(self):
-        return ";transport=tcp" if self.transport == "tcp" else ""
+        return "" if self.transport == "udp" else f";transport={self.transport}"
 
     def listen(self):
         return ["--listen", f"{self.transport}:{self.host}:0"]
 
+    def shown(self, name):
+        """What one of our programs shows and trusts for TLS."""
+        if not self.pki:
+            return []
+        cert, key = self.pki.loopback(name)
+        return ["--cert", cert, "--key", key, "--ca", self.pki.ca]
+
     def uas(self, *arguments):
-        return self.started(Uas(self.folder, self.transport, self.host, *arguments))
+        return self.started(Uas(self.folder, self.transport, self.host, *self.shown("uas"), *arguments))
 
     def call(self, uri, *arguments, may_fail=False):
-        process = self.started(Ours(self.folder, "call", [uri, *self.listen(), *arguments]))
+        process = self.started(Ours(self.folder, "call", [uri, *self.listen(), *self.shown("call"), *arguments]))
         process.may_fail = may_fail
         return process
 
     def register(self, aor, registrar, *arguments, may_fail=False):
-        process = self.started(Ours(self.folder, "register", [aor, "--registrar", registrar + self.suffix(), *arguments]))
+        trusted = ["--ca", self.pki.ca] if self.pki else []  # no certificate: it only opens connections
+        process = self.started(Ours(self.folder, "register", [aor, "--registrar", registrar + self.suffix(), *trusted, *arguments]))
         process.may_fail = may_fail
         return process
 
     def baresip(self, answer="manual", extra="", interval=0):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval))
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki))
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""
-        return self.started(Kamailio(self.folder, self.host, *defines))
+        return self.started(Kamailio(self.folder, self.host, *defines, pki=self.pki))
 
 
 def cells(reference):
-    return sipp_reference() if reference else [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *our_own_cells()]
+    if reference:
+        return sipp_reference()
+    return [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *our_own_cells()]
 
 
 # ---------------------------------------------------------------- SIPp
@@ -386,7 +397,7 @@ def baresip_cells():
         ("is called by us", "CANCEL", we_cancel),
     ]
     for direction, scenario, body in table:
-        for transport in transports_of(scenario):
+        for transport in (*transports_of(scenario), "tls"):
             yield Cell("baresip", direction, transport, scenario, body)
 
 
@@ -538,6 +549,9 @@ def calls_us_for_another(bench):
     kamailio.routed("BYE")
 
 
+OVER_TLS = {"digest MD5", "wrong password", "BYE from the called side", "CANCEL"}
+
+
 def kamailio_cells():
     table = [
         ("registers us", "digest MD5", registers),
@@ -556,7 +570,9 @@ def kamailio_cells():
         ("we at both ends", "CANCEL", cancels_through),
     ]
     for direction, scenario, body in table:
-        for transport in transports_of(scenario):
+        # SIPp, which stands at one end of the others, is built without TLS.
+        secure = ("tls",) if scenario in OVER_TLS else ()
+        for transport in (*transports_of(scenario), *secure):
             yield Cell("Kamailio", direction, transport, scenario, body)
 
 
@@ -591,3 +607,66 @@ def our_own_cells():
     for algorithm in ALGORITHMS:
         for transport in BOTH:
             yield Cell("ourselves", "register and call", transport, algorithm, functools.partial(we_challenge_ourselves, algorithm))
+
+
+# ---------------------------------------------------------------- OpenSSL
+
+OPTIONS = """OPTIONS sip:uas@{address};transport=tls SIP/2.0\r
+Via: SIP/2.0/TLS client.invalid;branch=z9hG4bKopenssl;rport\r
+Max-Forwards: 70\r
+From: <sip:openssl@example.com>;tag=1\r
+To: <sip:uas@example.com>\r
+Call-ID: openssl@client.invalid\r
+CSeq: 1 OPTIONS\r
+Content-Length: 0\r
+\r
+"""
+
+
+def s_client(bench, uas, *arguments):
+    """`openssl s_client` sends OPTIONS; what it shows is in its log."""
+    feed = bench.folder / "options"
+    feed.write_bytes(OPTIONS.format(address=uas.address).encode())
+    command = ["openssl", "s_client", "-connect", uas.address, "-CAfile", bench.pki.ca, "-verify_return_error", "-quiet", *arguments]
+    return bench.started(Process("s_client", command, bench.folder, feed=feed))
+
+
+def openssl_asks(arguments, bench):
+    uas = bench.uas()
+    s_client(bench, uas, "-verify_ip", "127.0.0.1", *arguments).expect(r"^SIP/2\.0 200 ")
+
+
+def openssl_shows_a_certificate(bench):
+    uas = bench.uas("--require-client-cert")
+    cert, key = bench.pki.loopback("client")
+    s_client(bench, uas, "-cert", cert, "-key", key).expect(r"^SIP/2\.0 200 ")
+
+
+def openssl_shows_none(bench):
+    uas = bench.uas("--require-client-cert")
+    s_client(bench, uas).expect(r"certificate required")
+
+
+def openssl_serves(alternative, why, bench):
+    """Our `call` to a server whose certificate is not good enough."""
+    port = free_port()
+    cert, key = bench.pki.issue("server", alternative)
+    command = ["openssl", "s_server", "-accept", f"{bench.host}:{port}", "-cert", cert, "-key", key, "-quiet"]
+    server = bench.started(Process("s_server", command, bench.folder))
+    wait_bound(server, port, "tls", bench.host)
+    call = bench.call(f"sip:bob@{bench.host}:{port};transport=tls", may_fail=True)
+    call.fails()
+    call.expect(why)
+
+
+def openssl_cells():
+    table = [
+        ("asks us", "OPTIONS over TLS 1.3", functools.partial(openssl_asks, ["-tls1_3"])),
+        ("asks us", "OPTIONS over TLS 1.2", functools.partial(openssl_asks, ["-tls1_2"])),
+        ("asks us", "client certificate", openssl_shows_a_certificate),
+        ("asks us", "client certificate missing", openssl_shows_none),
+        ("is called by us", "another domain", functools.partial(openssl_serves, "IP:192.0.2.1", "another domain")),
+        ("is called by us", "no SIP domain", functools.partial(openssl_serves, "email:bob@example.com", "no SIP domain")),
+    ]
+    for direction, scenario, body in table:
+        yield Cell("OpenSSL", direction, "tls", scenario, body)

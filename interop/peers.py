@@ -61,15 +61,43 @@ def _is_free(port):
     return True
 
 
+class Pki:
+    """An issuer and its certificates, made by openssl in a folder: `ca`, and for each name `NAME.pem` and `NAME.key`."""
+
+    def __init__(self, folder):
+        self.folder = folder / "pki"
+        self.folder.mkdir()
+        self.ca = self.folder / "ca.pem"
+        self._run("req", "-x509", *self.KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Interop issuer", "-days", 30)
+
+    KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+    def _run(self, *command):
+        subprocess.run(["openssl", *map(str, command)], cwd=self.folder, check=True, capture_output=True)
+
+    def issue(self, name, alternative):
+        """The files of a certificate with these alternative names, and of its key."""
+        (self.folder / "extensions").write_text(f"subjectAltName={alternative}\n")
+        self._run("req", *self.KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/O=Interop")
+        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
+                  "-extfile", "extensions", "-days", 30)
+        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        (self.folder / f"{name}-both.pem").write_text(key.read_text() + cert.read_text())
+        return cert, key
+
+    def loopback(self, name):
+        return self.issue(name, "IP:127.0.0.1,IP:::1,DNS:localhost")
+
+
 class Process:
-    def __init__(self, name, command, folder, **environment):
+    def __init__(self, name, command, folder, feed=None, **environment):
         self.name, self.log = name, folder / f"{name}.log"
         with open(self.log, "wb") as log:
             log.write((" ".join(map(str, command)) + "\n").encode())
             log.flush()
             self.process = subprocess.Popen(
-                list(map(str, command)), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder,
-                env={**os.environ, **environment},
+                list(map(str, command)), stdout=log, stderr=log, cwd=folder,
+                stdin=open(feed, "rb") if feed else subprocess.DEVNULL, env={**os.environ, **environment},
             )
 
     def text(self):
@@ -156,17 +184,22 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0):
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None):
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
         text = (HERE / "baresip" / "config").read_text()
         for word, value in {"HOST": host, "ADDRESS": literal(host), "SIP": self.sip, "CTRL": self.control, "RTP": f"{rtp}-{rtp + 7}"}.items():
             text = text.replace(f"@{word}@", str(value))
+        if transport == "tls":
+            pki.loopback("baresip")
+            text += f"sip_certificate {pki.folder / 'baresip-both.pem'}\nsip_cafile {pki.ca}\n"
         (home / "config").write_text(text)
-        suffix = ";transport=tcp" if transport == "tcp" else ""
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        # TLS is listened on one port further.
+        port = self.sip + (transport == "tls")
         (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint={interval};answermode={answer}{extra}\n")
-        self.uri = f"sip:bare@{host}:{self.sip}{suffix}"
+        self.uri = f"sip:bare@{host}:{port}{suffix}"
         super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
         deadline = time.monotonic() + 10
@@ -177,7 +210,7 @@ class Baresip(Process):
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise Failed("baresip does not start") from None
                 time.sleep(0.05)
-        wait_bound(self, self.sip, transport, host)
+        wait_bound(self, port, transport, host)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
@@ -229,7 +262,7 @@ class Baresip(Process):
 
 
 class Kamailio(Process):
-    def __init__(self, folder, host, *defines):
+    def __init__(self, folder, host, *defines, pki=None):
         self.port = free_port()
         self.address = f"{host}:{self.port}"
         self.uri = f"sip:{self.address}"
@@ -240,9 +273,17 @@ class Kamailio(Process):
         command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime]
         for define in defines:
             command += ["-A", define]
+        if pki:
+            command += ["-l", f"tls:{host}:{(tls := free_port())}", "-A", "TLS"]
+            for word, file in zip(("CERT", "KEY"), pki.loopback("kamailio")):
+                command += ["-A", f'{word}="{file}"']
+            command += ["-A", f'CA="{pki.ca}"']
+            self.uri = f"sip:{host}:{tls}"
         super().__init__("kamailio", command, folder)
         wait_bound(self, self.port, "udp", host)
         wait_bound(self, self.port, "tcp", host)
+        if pki:
+            wait_bound(self, tls, "tls", host)
 
     def routed(self, method, seconds=5):
         """The request went through the route set that Record-Route made."""
@@ -257,18 +298,23 @@ class Ours(Process):
 
 
 class Uas(Ours):
-    """Our `uas`, listening on UDP and TCP of one port."""
+    """Our `uas`, listening on UDP and TCP of one port, and for a cell of TLS on another."""
 
     def __init__(self, folder, transport, host, *arguments):
         self.port = free_port()
         self.address = address = f"{host}:{self.port}"
-        super().__init__(folder, "uas", ["--listen", f"udp:{address}", "--listen", f"tcp:{address}", *arguments])
-        self.uri = f"sip:uas@{address}" + (";transport=tcp" if transport == "tcp" else "")
+        listen = ["--listen", f"udp:{address}", "--listen", f"tcp:{address}"]
+        if transport == "tls":
+            self.address = address = f"{host}:{free_port()}"
+            listen += ["--listen", f"tls:{address}"]
+        super().__init__(folder, "uas", [*listen, *arguments])
+        self.uri = f"sip:uas@{address}" + ("" if transport == "udp" else f";transport={transport}")
         self.expect(r"^ready$")
 
 
 def wait_bound(process, port, transport, host, seconds=10):
     """Until the program listens on the port of that loopback address, or of all addresses."""
+    transport = "tcp" if transport == "tls" else transport
     table, address = {
         LOOPBACK[4]: (transport, "0100007F|00000000"),
         LOOPBACK[6]: (f"{transport}6", f"{'0' * 24}01000000|{'0' * 32}"),
@@ -287,12 +333,14 @@ def wait_bound(process, port, transport, host, seconds=10):
         time.sleep(0.02)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio"}
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl"}
 
 
 def install_missing():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
+    if not pathlib.Path("/usr/lib/x86_64-linux-gnu/kamailio/modules/tls.so").exists():
+        missing.append("kamailio-tls-modules")
     if missing:
         subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(
