@@ -147,7 +147,9 @@ impl Authority {
     ///
     /// RFC 8760 §3: whoever is on the way can leave the stronger challenges out; only a server that does
     /// not offer MD5 is safe from that. One challenge cannot be made into another here, though: a nonce is good
-    /// for its own algorithm only.
+    /// for its own algorithm only. Some clients that know MD5 only, SIPp 3.6 and baresip 1.0 among them, give
+    /// up at the sight of another challenge beside it, which RFC 8760 §2.4 has them pass over: where those
+    /// must be served, MD5 is to be offered alone.
     #[must_use]
     pub fn algorithms(mut self, offered: impl IntoIterator<Item = Algorithm>) -> Self {
         let mut all: Vec<Algorithm> = Vec::new();

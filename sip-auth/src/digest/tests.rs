@@ -48,8 +48,8 @@ fn rfc_7616_examples() {
     );
 }
 
-/// RFC 7616 §3.9.2. Its digests were computed with SHA-512 cut to 256 bits, which is not SHA-512/256
-/// (erratum 4897): so both are shown, and that ours is the latter.
+/// RFC 7616 §3.9.2. Its digests were computed with SHA-512 cut to 256 bits, which is not SHA-512/256: so
+/// both are shown, and that ours is the latter.
 #[test]
 fn rfc_7616_example_of_sha_512_256() {
     let (user, realm) = ("J\u{e4}s\u{f8}n Doe", "api@example.org");
