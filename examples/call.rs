@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Direction, Media};
-use examples::{Console, Resolving, Securing, free_listeners, local_ip, parse_uri};
+use examples::{Console, Resolving, Securing, Tapping, free_listeners, local_ip, parse_uri};
 use sip_message::{StatusCode, Uri};
 use sip_transport::ListenAddr;
 use sip_ua::{Account, Call, CallEvent, Credentials, EndReason, UserAgent};
@@ -68,6 +68,8 @@ struct Options {
     #[command(flatten)]
     resolving: Resolving,
     #[command(flatten)]
+    tapping: Tapping,
+    #[command(flatten)]
     securing: Securing,
 }
 
@@ -110,7 +112,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     } else {
         options.listen.clone()
     };
-    let builder = options.resolving.apply(options.securing.apply(UserAgent::builder())?)?;
+    let builder = options.tapping.apply(UserAgent::builder())?;
+    let builder = options.resolving.apply(options.securing.apply(builder)?)?;
     let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let ip = local_ip(ua.locals());
     let caller = Arc::new(Caller {

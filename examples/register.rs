@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::{Console, Resolving, Securing, free_listeners, parse_uri};
+use examples::{Console, Resolving, Securing, Tapping, free_listeners, parse_uri};
 use sip_message::Uri;
 use sip_transport::ListenAddr;
 use sip_ua::{
@@ -50,6 +50,8 @@ struct Options {
     #[command(flatten)]
     resolving: Resolving,
     #[command(flatten)]
+    tapping: Tapping,
+    #[command(flatten)]
     securing: Securing,
 }
 
@@ -72,7 +74,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let registrar = options.registrar.as_ref().unwrap_or(&options.aor);
     let listen =
         if options.listen.is_empty() { free_listeners(registrar) } else { options.listen.clone() };
-    let builder = options.resolving.apply(options.securing.apply(UserAgent::builder())?)?;
+    let builder = options.tapping.apply(UserAgent::builder())?;
+    let builder = options.resolving.apply(options.securing.apply(builder)?)?;
     let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let console = Console::new(false);
     let account = Arc::new(account(&options));

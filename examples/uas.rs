@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::sdp::{self, Media};
-use examples::{Challenging, Console, Resolving, Securing, granted, local_ip, parse_uri, shown};
+use examples::{
+    Challenging, Console, Resolving, Securing, Tapping, granted, local_ip, parse_uri, shown,
+};
 use sip_message::{Method, StatusCode, Uri};
 use sip_transport::ListenAddr;
 use sip_ua::{AgentConfig, Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
@@ -47,6 +49,8 @@ struct Options {
     challenging: Challenging,
     #[command(flatten)]
     resolving: Resolving,
+    #[command(flatten)]
+    tapping: Tapping,
     #[command(flatten)]
     securing: Securing,
 }
@@ -93,9 +97,9 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut report = signal(SignalKind::user_defined1())?;
-    let builder = options
-        .challenging
-        .apply(options.resolving.apply(options.securing.apply(UserAgent::builder())?)?)?;
+    let builder = options.tapping.apply(UserAgent::builder())?;
+    let builder =
+        options.challenging.apply(options.resolving.apply(options.securing.apply(builder)?)?)?;
     let builder = options.listen.iter().cloned().fold(builder, |b, addr| b.listen(addr));
     let mut config = AgentConfig::default();
     if options.registrations {

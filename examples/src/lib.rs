@@ -8,6 +8,7 @@ mod registrations;
 mod resolving;
 pub mod sdp;
 mod securing;
+mod tapping;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
@@ -15,6 +16,7 @@ pub use console::Console;
 pub use registrations::granted;
 pub use resolving::Resolving;
 pub use securing::Securing;
+pub use tapping::Tapping;
 
 /// An error and what it came from, on one line.
 #[must_use]

@@ -86,6 +86,10 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
 pub use sockets::{SocketStats, Sockets};
+#[cfg(feature = "hep")]
+pub use tap::hep::{HepStats, HepTap};
+#[cfg(feature = "pcap")]
+pub use tap::pcap::PcapTap;
 pub use tap::{Tap, Tapped};
 pub use via::{is_own_response, request_via, response_target, stamp};
 #[cfg(feature = "ws")]

@@ -5,6 +5,13 @@ use std::time::Instant;
 
 use sip_message::Transport;
 
+#[cfg(feature = "hep")]
+pub(crate) mod hep;
+#[cfg(feature = "pcap")]
+pub(crate) mod pcap;
+#[cfg(any(feature = "hep", feature = "pcap"))]
+mod wall;
+
 /// Sees every message sent and received, in order, with its time, addresses and transport.
 ///
 /// It is called on the path of the messages, so it shall be quick and not block: copy, count or
@@ -18,6 +25,21 @@ pub trait Tap: Send {
 impl<F: FnMut(Tapped<'_>) + Send> Tap for F {
     fn message(&mut self, tapped: Tapped<'_>) {
         self(tapped);
+    }
+}
+
+impl Tap for Box<dyn Tap> {
+    fn message(&mut self, tapped: Tapped<'_>) {
+        (**self).message(tapped);
+    }
+}
+
+/// All of them, in order.
+impl<T: Tap> Tap for Vec<T> {
+    fn message(&mut self, tapped: Tapped<'_>) {
+        for tap in self {
+            tap.message(tapped);
+        }
     }
 }
 

@@ -1,0 +1,42 @@
+//! `--pcap` and `--hep`: who sees the messages.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use sip_transport::{HepTap, PcapTap, Tap};
+use sip_ua::UserAgentBuilder;
+
+/// The number by which a collector tells us from others.
+const AGENT: u32 = 2001;
+
+/// Who sees every message sent and received, as SIP also where it went over TLS.
+#[derive(Args, Clone, Debug)]
+pub struct Tapping {
+    /// Write all messages into this capture file (pcapng), for Wireshark or sngrep
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Send all messages to the collector (Homer, HEP version 3 over UDP) at ADDRESS:PORT
+    #[arg(long, value_name = "ADDR")]
+    hep: Option<SocketAddr>,
+}
+
+impl Tapping {
+    /// Lets the taps of the command line see what the user agent sends and receives.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written, or the system gives no socket.
+    pub fn apply(&self, builder: UserAgentBuilder) -> io::Result<UserAgentBuilder> {
+        let mut taps: Vec<Box<dyn Tap>> = Vec::new();
+        if let Some(path) = &self.pcap {
+            taps.push(Box::new(PcapTap::create(path)?));
+        }
+        if let Some(collector) = self.hep {
+            let tap = HepTap::new(collector, AGENT)?;
+            taps.push(Box::new(tap));
+        }
+        Ok(if taps.is_empty() { builder } else { builder.tap(taps) })
+    }
+}
