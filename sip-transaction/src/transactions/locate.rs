@@ -42,6 +42,8 @@ pub(super) struct Lookup {
     purpose: Purpose,
     locator: Box<Locator>,
     pub(super) running: crate::TimerKey,
+    /// A target is known; the rest have little time left.
+    is_hurried: bool,
 }
 
 /// What a lookup is for.
@@ -115,7 +117,7 @@ impl Transactions {
         let lifetime = Interval::Lifetime.list(&self.config);
         let expiry = Expiry::Lookup(self.lookups.next_key());
         let running = self.timers.arm_nth(now, lifetime, expiry);
-        let key = self.lookups.insert(Lookup { purpose, locator, running });
+        let key = self.lookups.insert(Lookup { purpose, locator, running, is_hurried: false });
         self.ask(key);
         key
     }
@@ -147,14 +149,31 @@ impl Transactions {
     pub(super) fn settle(&mut self, now: Instant, key: SlotKey) {
         let Some(lookup) = self.lookups.get(key) else { return };
         match lookup.locator.outcome() {
-            None => self.ask(key),
+            None => {
+                self.ask(key);
+                self.hurry(now, key);
+            }
             Some(outcome) => self.located(now, key, outcome),
         }
     }
 
-    /// A lookup took as long as a transaction may.
+    /// One host whose name servers are slow must not keep requests from the others: as soon as there is a
+    /// target, the addresses of the other hosts have T1 to come.
+    fn hurry(&mut self, now: Instant, key: SlotKey) {
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        if !lookup.is_hurried && lookup.locator.known().is_some() {
+            lookup.is_hurried = true;
+            self.timers.cancel(lookup.running);
+            let soon = Interval::Backoff(0).list(&self.config);
+            lookup.running = self.timers.arm_nth(now, soon, Expiry::Lookup(key));
+        }
+    }
+
+    /// A lookup took as long as it may.
     pub(super) fn lookup_expired(&mut self, now: Instant, key: SlotKey) {
-        self.located(now, key, Err(LookupError::Timeout.into()));
+        let Some(lookup) = self.lookups.get(key) else { return };
+        let known = lookup.locator.known();
+        self.located(now, key, known.ok_or(LookupError::Timeout.into()));
     }
 
     fn located(&mut self, now: Instant, key: SlotKey, outcome: Result<Located, LocateError>) {

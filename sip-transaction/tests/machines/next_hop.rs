@@ -225,6 +225,34 @@ fn a_resolver_that_never_answers_is_a_transport_error_that_says_so() {
     run.assert_over();
 }
 
+/// One of the hosts of a domain has name servers that do not answer.
+#[test]
+fn a_host_that_is_not_found_in_time_holds_up_nobody() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@example.com;transport=udp")).unwrap();
+    run.drain();
+    let services = vec![Srv::new(1, 0, 5060, "slow.example"), Srv::new(2, 0, 5060, "b.example")];
+    assert_eq!(run.resolves(Ok(Answer::Srv(services))), ["resolve", "resolve"]);
+    let slow = run.other_outputs.remove(run.other_outputs.len() - 2);
+    // The second host is known, and has to wait for the first for T1 at most.
+    assert_eq!(run.resolves(Ok(Answer::Host(vec![peer().ip()]))), NOTHING);
+    let due = run.endpoint.poll_timeout().unwrap();
+    assert_eq!(due, run.start + Duration::from_millis(500));
+    run.endpoint.handle_timeout(due);
+    assert_eq!(run.drain(), ["send OPTIONS"]);
+    // What comes after that is nobody's.
+    let Output::Resolve { id, number, .. } = slow else { panic!() };
+    let result = Ok(Answer::Host(vec![peer().ip()]));
+    run.endpoint.handle_input(due, Input::Resolved { id, number, result });
+    assert_eq!(run.drain(), NOTHING);
+    let ok = answer(&run.sent[0].payload.clone(), 200, "them");
+    run.endpoint.handle_input(due, input(Transport::Udp, &ok));
+    assert_eq!(run.drain(), ["to_tu 200"]);
+    run.endpoint.handle_timeout(due + Duration::from_secs(5));
+    assert_eq!(run.drain(), ["ended"]);
+    run.assert_over();
+}
+
 #[test]
 fn an_invite_that_is_cancelled_before_its_address_is_known_ends_at_once() {
     let mut run = Run::new("udp");

@@ -372,33 +372,37 @@ impl Locator {
 
     /// Ends when the addresses of all hosts are known.
     fn gather(&mut self) {
-        let Step::Hosts { transport, hosts } = &mut self.step else { return };
+        let Step::Hosts { hosts, .. } = &self.step else { return };
         if hosts.iter().any(|host| host.addresses.is_none()) {
             return;
         }
-        let (transport, families) = (*transport, self.preferences.families);
-        let mut found = Vec::new();
-        for host in core::mem::take(hosts) {
-            let addresses = arranged(host.addresses.unwrap_or_default(), families);
-            found.extend(addresses.into_iter().map(|ip| (ip, host.port)));
-        }
-        self.finish(transport, found);
-    }
-
-    fn finish(&mut self, transport: Transport, found: impl IntoIterator<Item = (IpAddr, u16)>) {
-        let mut targets: Vec<Target> = Vec::new();
-        for (ip, port) in found {
-            let target = Target::new(transport, SocketAddr::new(ip, port));
-            if targets.len() < MAX_TARGETS && !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
-        let outcome = match (targets.is_empty(), self.failure) {
-            (false, _) => Ok(Located { targets, domain: self.domain.clone() }),
-            (true, Some(error)) => Err(LocateError::Lookup(error)),
-            (true, None) => Err(LocateError::NoAddress),
+        let outcome = match (self.known(), self.failure) {
+            (Some(located), _) => Ok(located),
+            (None, Some(error)) => Err(LocateError::Lookup(error)),
+            (None, None) => Err(LocateError::NoAddress),
         };
         self.advance(Step::Done(outcome));
+    }
+
+    /// What is known by now, in the order to try: less than the [`outcome`](Self::outcome) while the addresses
+    /// of a host did not come, for those who cannot wait for them. `None` while there is no target.
+    pub fn known(&self) -> Option<Located> {
+        let (transport, hosts) = match &self.step {
+            Step::Hosts { transport, hosts } => (*transport, hosts),
+            Step::Done(outcome) => return outcome.clone().ok(),
+            Step::Naptr | Step::Srv(_) => return None,
+        };
+        let mut targets: Vec<Target> = Vec::new();
+        for host in hosts {
+            let addresses = host.addresses.clone().unwrap_or_default();
+            for ip in arranged(addresses, self.preferences.families) {
+                let target = Target::new(transport, SocketAddr::new(ip, host.port));
+                if targets.len() < MAX_TARGETS && !targets.contains(&target) {
+                    targets.push(target);
+                }
+            }
+        }
+        (!targets.is_empty()).then(|| Located { targets, domain: self.domain.clone() })
     }
 
     fn advance(&mut self, step: Step) {

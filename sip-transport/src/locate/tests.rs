@@ -484,6 +484,27 @@ fn a_target_is_tried_once_and_the_list_has_an_end() {
     assert_eq!((&*targets[0], &*targets[31]), ("UDP 10.0.0.0:5060", "UDP 10.0.7.3:5060"));
 }
 
+#[test]
+fn what_is_known_before_all_is() {
+    let mut locator = locator("sip:example.com;transport=tcp", &PLAIN).unwrap();
+    assert_eq!(locator.known(), None);
+    let (number, question) = locator.poll_question().unwrap();
+    locator.answer(number, example().answer(&question));
+    let (first, _) = locator.poll_question().unwrap();
+    let (second, question) = locator.poll_question().unwrap();
+    assert_eq!(locator.known(), None);
+    locator.answer(second, example().answer(&question));
+    let words = |located: Option<Located>| -> Vec<String> {
+        located.unwrap().targets.iter().map(|it| it.remote.to_string()).collect()
+    };
+    assert_eq!(words(locator.known()), ["192.0.2.2:5071"]);
+    assert_eq!(locator.outcome(), None);
+    locator.answer(first, Ok(Answer::Host(vec![ip("192.0.2.1")])));
+    let all = ["192.0.2.1:5070", "192.0.2.2:5071"];
+    assert_eq!(words(locator.known()), all);
+    assert_eq!(words(locator.outcome().unwrap().ok()), all);
+}
+
 /// Whatever a resolver says, the work and the memory for it are bounded.
 #[test]
 fn ten_thousand_records_are_no_work() {
