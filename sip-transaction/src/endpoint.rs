@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sip_message::{Message, Method, ParseErrorKind, Refusal, Request, Response};
-use sip_transport::{Flow, Input, Locals};
+use sip_transport::{Flow, Input, Locals, is_stun};
 
 use crate::{Config, ConfigError, Output, Stats, TransactionUser, Transactions};
 
@@ -35,6 +35,12 @@ impl<U: TransactionUser> Endpoint<U> {
     /// Takes in what the transport has to say.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
+            // RFC 5626 §8: "If a server compliant to this section receives SIP requests on a
+            // given interface and UDP port, it MUST also provide a limited version
+            // of a STUN server on the same interface and UDP port."
+            Input::Datagram { flow, payload } if is_stun(&payload) => {
+                self.transactions.receive_stun(flow, &payload);
+            }
             Input::Datagram { flow, payload } => {
                 self.receive(now, flow, payload);
             }
@@ -171,7 +177,7 @@ impl<U: TransactionUser> Endpoint<U> {
             return;
         }
         self.transactions.stats_mut().responses_received += 1;
-        self.transactions.receive_response(now, response);
+        self.transactions.receive_response(now, flow, response);
     }
 
     /// A stream went wrong: at most one answer, if what came can be answered at all. The framing knows what

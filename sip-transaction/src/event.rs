@@ -2,7 +2,8 @@
 
 use sip_message::{Request, Response, Uri};
 use sip_transport::locate::{Question, QuestionNumber};
-use sip_transport::{ConnectionId, Flow, Target, Transmit, TransportError};
+use sip_transport::{ConnectionId, Flow, StunId, Target, Transmit, TransportError};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::{ClientKey, Key, ServerKey, Transactions};
@@ -49,6 +50,8 @@ pub enum Event {
         key: ClientKey,
         /// The response.
         response: Response,
+        /// Where it came from.
+        flow: Flow,
     },
     /// No final response came: Timer B or F, or 64·T1 after a CANCEL; also when an INVITE was cancelled
     /// before its next hop was found.
@@ -88,6 +91,15 @@ pub enum Event {
     Pong {
         /// Over which connection.
         flow: Flow,
+    },
+    /// The answer to a STUN Binding request ([`Transactions::ask_binding`]), or what claims to be one.
+    Binding {
+        /// Where it came from.
+        flow: Flow,
+        /// What the request had.
+        id: StunId,
+        /// Where the request came from, as the far end saw it; none in an error response.
+        mapped: Option<SocketAddr>,
     },
     /// A connection is gone.
     Closed {

@@ -7,10 +7,11 @@ use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 use sip_transport::locate::{BadTargets, Preferences};
-use sip_transport::{Destination, Flow, Locals, Target, Transmit, TransportError};
+use sip_transport::{Destination, Flow, Locals, Stun, StunId, Target, Transmit, TransportError};
 use tracing::Span;
 
 use crate::machine::Interval;
@@ -139,6 +140,26 @@ impl Transactions {
         self.timers.len()
     }
 
+    /// Sends two line ends over a flow: the keep-alive of RFC 5626 §4.4.1 on a stream, where
+    /// [`Event::Pong`] tells of the answer; on UDP a datagram that every receiver drops.
+    pub fn ping(&mut self, flow: Flow) {
+        self.outputs.push_back(over_flow(flow, Bytes::from_static(b"\r\n\r\n")));
+    }
+
+    /// Sends a STUN Binding request over a flow of UDP (RFC 5626 §4.4.2), once; [`Event::Binding`] tells of
+    /// the answer. Only who said that they understand it may be asked.
+    pub fn ask_binding(&mut self, flow: Flow, id: StunId) {
+        self.outputs.push_back(over_flow(flow, Stun::request(id)));
+    }
+
+    /// Closes the connection of a flow after what is queued on it was written; [`Event::Closed`] follows.
+    /// Does nothing for UDP.
+    pub fn close(&mut self, flow: Flow) {
+        if let Some(connection) = flow.connection {
+            self.outputs.push_back(Output::Close(connection));
+        }
+    }
+
     /// What was counted so far, and what lives now.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -167,6 +188,27 @@ impl Transactions {
         self.events.push_back(Event::Closed { flow, error });
     }
 
+    pub(crate) fn receive_stun(&mut self, flow: Flow, datagram: &[u8]) {
+        match Stun::parse(datagram) {
+            Some(request @ Stun::Request { .. }) => {
+                let answer = request.answer(flow.remote);
+                self.outputs.extend(answer.map(|answer| over_flow(flow, answer)));
+            }
+            Some(Stun::Success { id, mapped }) => {
+                let mapped = Some(mapped);
+                self.events.push_back(Event::Binding { flow, id, mapped });
+            }
+            Some(Stun::Failure { id }) => {
+                self.events.push_back(Event::Binding { flow, id, mapped: None });
+            }
+            Some(_) => {}
+            None => {
+                self.stats.dropped_malformed += 1;
+                self.blame(flow);
+            }
+        }
+    }
+
     pub(crate) fn ponged(&mut self, flow: Flow) {
         self.events.push_back(Event::Pong { flow });
     }
@@ -185,12 +227,6 @@ impl Transactions {
 
     pub(crate) fn stats_mut(&mut self) -> &mut Stats {
         &mut self.stats
-    }
-
-    pub(crate) fn close(&mut self, flow: Flow) {
-        if let Some(connection) = flow.connection {
-            self.outputs.push_back(Output::Close(connection));
-        }
     }
 
     pub(crate) fn blame(&mut self, flow: Flow) {
@@ -280,6 +316,12 @@ impl Transactions {
         let spare = if eases_the_load { self.config.transactions / 8 + 1 } else { 0 };
         self.len() < self.config.transactions + spare
     }
+}
+
+/// What is said over a flow, or not at all.
+fn over_flow(flow: Flow, payload: Bytes) -> Output {
+    let destination = Destination::Flow(flow);
+    Output::Transmit(Transmit { destination, fallback: None, payload, token: 0, domain: None })
 }
 
 /// Whether a response whose Via is malformed can be of use to who gets it.

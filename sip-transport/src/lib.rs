@@ -67,6 +67,7 @@ mod mtu;
 mod ready;
 #[cfg(feature = "tokio")]
 mod sockets;
+mod stun;
 mod tap;
 pub mod tls;
 mod via;
@@ -86,6 +87,7 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
 pub use sockets::{SocketStats, Sockets};
+pub use stun::{Stun, StunId, is_stun};
 #[cfg(feature = "hep")]
 pub use tap::hep::{HepStats, HepTap};
 #[cfg(feature = "pcap")]

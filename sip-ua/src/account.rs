@@ -7,6 +7,8 @@ use bytes::Bytes;
 use sip_auth::Credentials;
 use sip_message::Uri;
 
+use crate::KeepAlive;
+
 /// An identity under which requests are sent: plain data, shared as `Arc<Account>`.
 ///
 /// ```
@@ -28,6 +30,16 @@ pub struct Account {
     outbound_proxy: Option<Uri<'static>>,
     expires: Duration,
     contact: Option<Uri<'static>>,
+    outbound: Option<Outbound>,
+    keep_alive: KeepAlive,
+    keep_alive_interval: Option<Duration>,
+}
+
+/// What RFC 5626 calls an instance, and which of its flows this is.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbound {
+    pub(crate) instance: String,
+    pub(crate) reg_id: u32,
 }
 
 impl Account {
@@ -41,6 +53,9 @@ impl Account {
             outbound_proxy: None,
             expires: Duration::from_secs(3600),
             contact: None,
+            outbound: None,
+            keep_alive: KeepAlive::default(),
+            keep_alive_interval: None,
         }
     }
 
@@ -97,6 +112,44 @@ impl Account {
     pub fn contact(mut self, uri: Uri<'static>) -> Self {
         self.contact = Some(uri);
         self
+    }
+
+    /// Lets a registration ask for outbound behaviour (RFC 5626): what is for us shall come over the flow
+    /// that the REGISTER went by. `instance` is a URN that names this device for all time, such as
+    /// `urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6`; `reg_id`, from 1 to 2^31 - 1, is the number of the
+    /// flow, the same after each start. For two flows register two accounts that differ in `reg_id` and
+    /// [`outbound_proxy`](Self::outbound_proxy). A first hop that cannot (439) is registered with without.
+    #[must_use]
+    pub fn outbound(mut self, instance: impl Into<String>, reg_id: u32) -> Self {
+        self.outbound = Some(Outbound { instance: instance.into(), reg_id });
+        self
+    }
+
+    /// Sets how the flow of a registration is kept alive. Default [`KeepAlive::Agreed`].
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Sets the longest time between two keep-alives; each is drawn from 80 to 100 % of it. Default 120 s on
+    /// streams and 29 s on UDP, and never more than the registrar's Flow-Timer.
+    #[must_use]
+    pub fn keep_alive_interval(mut self, most: Duration) -> Self {
+        self.keep_alive_interval = Some(most);
+        self
+    }
+
+    pub(crate) fn outbound_flow(&self) -> Option<&Outbound> {
+        self.outbound.as_ref()
+    }
+
+    pub(crate) fn keep_alive_kind(&self) -> KeepAlive {
+        self.keep_alive
+    }
+
+    pub(crate) fn longest_keep_alive_interval(&self) -> Option<Duration> {
+        self.keep_alive_interval
     }
 
     /// The address-of-record.

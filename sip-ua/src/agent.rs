@@ -15,6 +15,7 @@
 //! | `authentication.rs` | whom the agent serves: settings, and where users are looked up            |
 //! | `admission.rs`     | challenges for what comes in, requests that wait for a lookup, proofs     |
 //! | `registrations.rs` | the registration machine wired up                                        |
+//! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
 //! | `compose.rs`       | what messages have in common                                             |
 
 mod admission;
@@ -25,6 +26,7 @@ mod compose;
 mod config;
 mod error;
 mod events;
+mod flows;
 mod incoming;
 mod key;
 mod offer;
@@ -43,7 +45,7 @@ use std::time::Instant;
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
-use sip_transport::TransportError;
+use sip_transport::{Flow, TransportError};
 
 pub use authentication::{
     LookedUp, Lookup, PendingLookup, ServerAuthentication, SharedNonces, Users,
@@ -224,7 +226,7 @@ impl Agent {
         let Some(usage) = self.clients.get(&client).copied() else { return };
         match usage {
             ClientUse::Invite(call) => match outcome {
-                Outcome::Response(response) => {
+                Outcome::Response(response, _) => {
                     self.invite_response(now, tx, client, call, response);
                 }
                 Outcome::Timeout => {
@@ -238,7 +240,7 @@ impl Agent {
             },
             ClientUse::Reinvite(call) => {
                 let response = match outcome {
-                    Outcome::Response(response) => Ok(response),
+                    Outcome::Response(response, _) => Ok(response),
                     Outcome::Timeout => Err(RequestFailure::TimedOut),
                     Outcome::TransportError(error) => Err(RequestFailure::TransportError(error)),
                     Outcome::Terminated => {
@@ -249,16 +251,16 @@ impl Agent {
             }
             ClientUse::Bye { call, dialog, challenges } => {
                 let response = match &outcome {
-                    Outcome::Response(response) if response.status().is_provisional() => return,
-                    Outcome::Response(response) => Some(response),
+                    Outcome::Response(response, _) if response.status().is_provisional() => return,
+                    Outcome::Response(response, _) => Some(response),
                     Outcome::Timeout | Outcome::TransportError(_) | Outcome::Terminated => None,
                 };
                 self.bye_answered(now, tx, client, (call, dialog, challenges), response);
             }
             ClientUse::Request(request) => {
                 let result = match outcome {
-                    Outcome::Response(response) if response.status().is_provisional() => return,
-                    Outcome::Response(response) => Ok(response),
+                    Outcome::Response(response, _) if response.status().is_provisional() => return,
+                    Outcome::Response(response, _) => Ok(response),
                     Outcome::Timeout | Outcome::Terminated => Err(RequestFailure::TimedOut),
                     Outcome::TransportError(error) => Err(RequestFailure::TransportError(error)),
                 };
@@ -266,12 +268,12 @@ impl Agent {
             }
             ClientUse::Register(registration) => {
                 let input = match &outcome {
-                    Outcome::Response(response) if response.status().is_provisional() => return,
-                    Outcome::Response(response) => RegistrationInput::Response(response),
+                    Outcome::Response(response, _) if response.status().is_provisional() => return,
+                    Outcome::Response(response, _) => RegistrationInput::Response(response),
                     Outcome::Timeout | Outcome::Terminated => RegistrationInput::Timeout,
                     Outcome::TransportError(error) => RegistrationInput::TransportError(*error),
                 };
-                self.register_answered(now, tx, client, registration, input);
+                self.register_answered(now, tx, client, registration, input, outcome.flow());
             }
         }
     }
@@ -302,16 +304,27 @@ impl Agent {
             TimerKind::Owed => self.owed_timer(now, tx, key),
             TimerKind::Held => self.held_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
+            TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),
         }
     }
 }
 
 /// What a client transaction has to say.
 enum Outcome {
-    Response(Response),
+    Response(Response, Flow),
     Timeout,
     TransportError(TransportError),
     Terminated,
+}
+
+impl Outcome {
+    /// Where it came from.
+    fn flow(&self) -> Option<Flow> {
+        match self {
+            Self::Response(_, flow) => Some(*flow),
+            Self::Timeout | Self::TransportError(_) | Self::Terminated => None,
+        }
+    }
 }
 
 impl TransactionUser for Agent {
@@ -332,8 +345,8 @@ impl TransactionUser for Agent {
             // SHOULD discard the message."
             Event::Response { response, .. }
                 if response.headers().get_all::<Via<'_>>().nth(1).is_some() => {}
-            Event::Response { key, response } => {
-                self.client_event(now, tx, key, Outcome::Response(response));
+            Event::Response { key, response, flow } => {
+                self.client_event(now, tx, key, Outcome::Response(response, flow));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),
             Event::TransportError { key: Key::Client(key), error } => {
@@ -356,8 +369,10 @@ impl TransactionUser for Agent {
             }
             // The refusals that it speaks of are behind us, and its end is told by `Terminated`.
             Event::NoAck { .. } => {}
+            Event::Pong { flow } => self.ponged(now, tx, flow),
+            Event::Binding { flow, id, mapped } => self.bound(now, tx, flow, id, mapped),
             // Calls outlive connections: the next request opens another.
-            Event::Closed { .. } => {}
+            Event::Closed { flow, .. } => self.flow_closed(now, tx, flow),
             // An event that a later version of the layer below has and this does not know.
             _ => {}
         }

@@ -66,6 +66,7 @@ mod account;
 mod agent;
 #[cfg(feature = "tokio")]
 mod handle;
+mod keep_alive;
 mod ladder;
 mod recorder;
 mod registration;
@@ -82,6 +83,7 @@ pub use handle::{
     LiveCounts, RegisterError, Registration, Reinvitation, RequestBuilder, RequestError,
     StartError, Stopped, UserAgent, UserAgentBuilder,
 };
+pub use keep_alive::KeepAlive;
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};

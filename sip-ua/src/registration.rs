@@ -19,16 +19,20 @@ use std::time::Duration;
 
 use sip_auth::{AuthError, Authenticator};
 use sip_message::{
-    BuildError, Contact, Expires, HeaderName, Method, MinExpires, Request, Response, RetryAfter,
-    StatusCode, Uri,
+    BuildError, Contact, Expires, FlowTimer, HeaderName, Method, MinExpires, Request, Require,
+    Response, RetryAfter, StatusCode, Uri,
 };
 use sip_transport::TransportError;
 use smallvec::SmallVec;
 
 use crate::Credentials;
+use crate::account::Outbound;
+
 use crate::agent::confirm;
-/// The wait after the first failure, at most; it doubles with each further one (RFC 5626 §4.5).
-const BASE_WAIT: Duration = Duration::from_secs(30);
+/// The base of the waits after failures, which double (RFC 5626 §4.5): when no other flow is alive, and when
+/// one is.
+pub(crate) const BASE_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const BASE_WAIT_BESIDE_OTHERS: Duration = Duration::from_secs(90);
 
 /// The longest wait between two attempts (RFC 5626 §4.5), and the most that Retry-After can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(1800);
@@ -50,6 +54,8 @@ pub(crate) struct RegistrationConfig {
     pub(crate) contact: Uri<'static>,
     /// The life of the binding that is asked for, in seconds.
     pub(crate) expires: u32,
+    /// RFC 5626: the instance, and which of its flows this is.
+    pub(crate) outbound: Option<Outbound>,
     /// The Call-ID and From tag of all requests of this registration.
     pub(crate) call_id: String,
     pub(crate) from_tag: String,
@@ -73,6 +79,8 @@ pub(crate) enum Input<'a> {
     Timeout,
     /// The REGISTER could not be sent.
     TransportError(TransportError),
+    /// The flow over which we are registered has failed. `proven`: it had worked.
+    FlowFailed { proven: bool },
     /// The timer that [`Action::Arm`] asked for fired.
     Timer,
 }
@@ -129,6 +137,10 @@ pub enum RegistrationFailure {
     /// The registrar cannot be reached.
     #[error("the registrar cannot be reached: {0}")]
     TransportError(TransportError),
+    /// The flow to the registrar has failed: no keep-alive is answered, the connection is gone, or a NAT on
+    /// the way has given us another address.
+    #[error("the flow to the registrar has failed")]
+    FlowFailed,
     /// The registrar answered 2xx but keeps no binding of ours.
     #[error("the registrar keeps no binding")]
     NoBinding,
@@ -150,6 +162,11 @@ pub(crate) struct Registration {
     redirected: Option<Uri<'static>>,
     /// How many attempts failed since the last success.
     failures: u32,
+    /// How many there were before the last success, till its flow has proven to work.
+    failures_before: u32,
+    base_wait: Duration,
+    /// Whether outbound behaviour is asked for: not after a 439.
+    asks_outbound: bool,
     /// Whether the registrar may hold a binding of ours.
     bound: bool,
     interval_changes: u8,
@@ -181,12 +198,15 @@ impl Registration {
     pub(crate) fn new(config: RegistrationConfig) -> Registration {
         Registration {
             asked: config.expires.max(1),
+            asks_outbound: config.outbound.is_some(),
             config,
             state: State::Idle,
             authenticator: Authenticator::default(),
             cseq: 0,
             redirected: None,
             failures: 0,
+            failures_before: 0,
+            base_wait: BASE_WAIT,
             bound: false,
             interval_changes: 0,
             redirects: 0,
@@ -196,6 +216,36 @@ impl Registration {
     /// Whether nothing more will come: the registration can be dropped.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Whether the registrar holds the binding, as far as we know.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.state == State::Registered
+    }
+
+    /// Whether a REGISTER is out.
+    pub(crate) fn is_asking(&self) -> bool {
+        matches!(self.state, State::Asking { .. } | State::Leaving)
+    }
+
+    /// The address-of-record.
+    pub(crate) fn aor(&self) -> &str {
+        &self.config.aor
+    }
+
+    /// Whether this is one of the flows of an instance.
+    pub(crate) fn asks_outbound(&self) -> bool {
+        self.asks_outbound
+    }
+
+    /// Sets the base of the waits after failures.
+    pub(crate) fn set_base_wait(&mut self, base_wait: Duration) {
+        self.base_wait = base_wait;
+    }
+
+    /// The flow over which we are registered works.
+    pub(crate) fn flow_proven(&mut self) {
+        self.failures_before = 0;
     }
 
     /// Where the next REGISTER goes, unless a Route says otherwise.
@@ -215,6 +265,7 @@ impl Registration {
                 | Input::Response(_)
                 | Input::Timeout
                 | Input::TransportError(_)
+                | Input::FlowFailed { .. }
                 | Input::Timer,
             ) => {}
 
@@ -253,10 +304,30 @@ impl Registration {
                 self.failed(reason, Retry::BackOff(None), draw, &mut out);
             }
             (State::Asking { .. }, Input::Timer) => {} // Disarmed; it was on its way.
+            // The answer, or its absence, will tell.
+            (State::Asking { .. }, Input::FlowFailed { .. }) => {}
 
             // RFC 3261 §10.2.4: "The UA then issues a REGISTER request for each
             // of its bindings before the expiration interval has elapsed."
             (State::Registered | State::Waiting, Input::Timer) => self.attempt(draw, &mut out),
+            // RFC 5626 §4.5: "When a flow used for registration (through a particular URI in the
+            // outbound-proxy-set) fails, the UA needs to form a new flow to replace
+            // the old flow and replace any registrations that were previously sent
+            // over this flow."
+            (State::Registered, Input::FlowFailed { proven }) => {
+                out.push(Action::Disarm);
+                let reason = RegistrationFailure::FlowFailed;
+                if proven {
+                    let retry_in = Some(Duration::ZERO);
+                    out.push(Action::Event(RegistrationEvent::Failed { reason, retry_in }));
+                    self.attempt(draw, &mut out);
+                } else {
+                    // It never worked: as if the attempt had failed.
+                    self.failures = self.failures_before;
+                    self.failed(reason, Retry::BackOff(None), draw, &mut out);
+                }
+            }
+            (State::Waiting, Input::FlowFailed { .. }) => {}
             (State::Registered | State::Waiting, Input::Refresh) => {
                 out.push(Action::Disarm);
                 self.attempt(draw, &mut out);
@@ -278,7 +349,14 @@ impl Registration {
             (State::Leaving, Input::Timeout | Input::TransportError(_)) => {
                 self.over(false, &mut out)
             }
-            (State::Leaving, Input::Start | Input::Stop | Input::Refresh | Input::Timer) => {}
+            (
+                State::Leaving,
+                Input::Start
+                | Input::Stop
+                | Input::Refresh
+                | Input::FlowFailed { .. }
+                | Input::Timer,
+            ) => {}
 
             (
                 State::Over,
@@ -288,6 +366,7 @@ impl Registration {
                 | Input::Response(_)
                 | Input::Timeout
                 | Input::TransportError(_)
+                | Input::FlowFailed { .. }
                 | Input::Timer,
             ) => {}
         }
@@ -341,6 +420,18 @@ impl Registration {
                         let reason = RegistrationFailure::Authentication(error);
                         self.failed(reason, retry, draw, out);
                     }
+                }
+            }
+            // RFC 5626 §4.2.1: "If the registering UA receives a 439 (First Hop Lacks Outbound
+            // Support) response to a REGISTER request, it MAY re-attempt
+            // registration without using the outbound mechanism (subject to local
+            // policy at the client)."
+            StatusCode::FIRST_HOP_LACKS_OUTBOUND_SUPPORT if self.asks_outbound => {
+                self.asks_outbound = false;
+                if self.stops() {
+                    self.leave(draw, out);
+                } else {
+                    self.send(self.asked, draw, out);
                 }
             }
             StatusCode::INTERVAL_TOO_BRIEF => {
@@ -402,6 +493,7 @@ impl Registration {
     /// The registrar holds the binding for so many seconds.
     fn registered(&mut self, seconds: u32, draw: Draw<'_>, out: &mut Actions) {
         self.bound = true;
+        self.failures_before = self.failures;
         self.failures = 0;
         let State::Asking { stop, again } = self.state else { return };
         if stop {
@@ -450,7 +542,7 @@ impl Registration {
                 // where the first failure waits for 30 to 60 seconds: it counts as one.
                 self.failures = self.failures.saturating_add(1);
                 let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-                let most = BASE_WAIT.saturating_mul(doubled.max(1)).min(MAX_WAIT);
+                let most = self.base_wait.saturating_mul(doubled.max(1)).min(MAX_WAIT);
                 let wait = between_half_and_all(most, draw);
                 // RFC 5626 §4.5: "(a
                 // 503 response to an earlier failed registration attempt with a Retry-
@@ -497,6 +589,14 @@ impl Registration {
         for contact in response.get_all::<Contact>().flatten() {
             let Some(uri) = contact.uri() else { continue };
             let expires = contact.expires().or(general);
+            // The flows of one instance have one address.
+            let is_other_flow = self.asks_outbound
+                && self.config.outbound.as_ref().is_some_and(|ours| {
+                    contact.reg_id().is_some_and(|reg_id| reg_id != ours.reg_id)
+                });
+            if is_other_flow {
+                continue;
+            }
             if uri.is_equivalent(&self.config.contact) {
                 return expires.unwrap_or(self.asked);
             }
@@ -538,6 +638,21 @@ impl Registration {
         }
     }
 
+    /// The value of Contact: as long as it is the same, it names the same binding.
+    fn contact(&self, contact: &Uri<'static>, expires: u32) -> String {
+        let mut text = format!("<{contact}>;expires={expires}");
+        // RFC 5626 §4.2.2: "Registrations for refreshing a binding and for removing a binding use
+        // the same instance-id and reg-id values as the corresponding initial
+        // registration where the binding was added."
+        if let Some(Outbound { instance, reg_id }) = &self.config.outbound {
+            text.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+            if self.asks_outbound {
+                text.push_str(&format!(";reg-id={reg_id}"));
+            }
+        }
+        text
+    }
+
     fn build(&self, expires: u32) -> Result<Request, BuildError> {
         let RegistrationConfig { aor, contact, call_id, from_tag, headers, .. } = &self.config;
         // RFC 3261 §10.2: "The following header fields, except Contact, MUST be included in a
@@ -556,13 +671,36 @@ impl Registration {
             // single boot cycle."
             .raw(HeaderName::CallId, call_id.as_bytes())
             .raw(HeaderName::CSeq, format!("{} REGISTER", self.cseq).as_bytes())
-            .raw(HeaderName::Contact, format!("<{contact}>;expires={expires}").as_bytes())
+            .raw(HeaderName::Contact, self.contact(contact, expires).as_bytes())
             .raw(HeaderName::Expires, expires.to_string().as_bytes());
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap_or(HeaderName::Other(name));
             builder = builder.raw(name, value.as_bytes());
         }
         builder.build()
+    }
+}
+
+/// What the registrar says of the flow, in a 2xx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlowTerms {
+    /// RFC 5626 §4.2.1: "Presence
+    /// of this option-tag indicates that the registrar is compliant with
+    /// this specification, and that any edge proxies which needed to
+    /// participate are also compliant."
+    pub(crate) outbound: bool,
+    /// How often it wants keep-alives.
+    pub(crate) timer: Option<Duration>,
+}
+
+impl FlowTerms {
+    pub(crate) fn of(response: &Response) -> Self {
+        let required = response.get::<Require<'_>>().ok().flatten();
+        let timer = response.get::<FlowTimer>().ok().flatten();
+        Self {
+            outbound: required.is_some_and(|required| required.contains("outbound")),
+            timer: timer.map(|timer| Duration::from_secs(timer.0.into())),
+        }
     }
 }
 

@@ -239,12 +239,13 @@ fn unacceptable() -> Vec<Row> {
 /// What a datagram may have wrong besides.
 fn datagrams() -> Vec<Row> {
     let whole = good("INVITE");
-    let stun = b"\x00\x01\x00\x00\x21\x12\xa4\x42twelve bytes".to_vec();
+    // A whole one is answered, in STUN.
+    let stun = b"\x00\x01\x00\x04\x21\x12\xa4\x42twelve bytes".to_vec();
     vec![
         ("nothing at all", Vec::new(), Nothing),
         ("a keep-alive", b"\r\n\r\n".to_vec(), Nothing),
         ("another keep-alive", vec![0; 4], Nothing),
-        ("a keep-alive of STUN", stun, Nothing),
+        ("a keep-alive of STUN, cut off", stun, Nothing),
         ("half a start line", whole.as_bytes()[..12].to_vec(), Nothing),
         ("cut before Via", whole.as_bytes()[..50].to_vec(), Nothing),
         // RFC 3261 §18.3: "If the transport packet ends before the end of the message body, this is considered

@@ -40,7 +40,7 @@ impl TransactionUser for User {
                 let response = Response::to_request(&request, StatusCode::OK).to_tag("t");
                 transactions.respond(now, key, response.build().unwrap()).unwrap();
             }
-            Event::Response { key, response } => {
+            Event::Response { key, response, .. } => {
                 self.outcomes.push_back((key, Outcome::Answered(response.status())));
             }
             Event::Timeout { key } => self.outcomes.push_back((key, Outcome::Timeout)),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sip_message::{HeaderName, Message, Method, Request, Response, Transport};
 use sip_transport::locate::Failure;
 use sip_transport::{
-    Destination, ListenerId, Local, Target, Transmit, TransportError, request_via,
+    Destination, Flow, ListenerId, Local, Target, Transmit, TransportError, request_via,
     requires_congestion_control,
 };
 
@@ -160,7 +160,7 @@ impl Transactions {
     }
 
     /// A response that is well-formed and has a Via of ours on top.
-    pub(crate) fn receive_response(&mut self, now: Instant, response: Response) {
+    pub(crate) fn receive_response(&mut self, now: Instant, flow: Flow, response: Response) {
         let Some(key) = self.match_response(&response) else {
             if self.is_of_the_past(&response) {
                 return;
@@ -201,7 +201,7 @@ impl Transactions {
                     key,
                     actions,
                     Expiry::ClientInvite,
-                    Some(response),
+                    Some((response, flow)),
                     None,
                 );
             }
@@ -218,7 +218,7 @@ impl Transactions {
                     key,
                     actions,
                     Expiry::ClientNonInvite,
-                    Some(response),
+                    Some((response, flow)),
                     None,
                 );
             }
@@ -485,7 +485,7 @@ impl Transactions {
         key: ClientKey,
         actions: Actions<T>,
         expiry: fn(ClientKey, T) -> Expiry,
-        mut response: Option<Response>,
+        mut response: Option<(Response, Flow)>,
         error: Option<TransportError>,
     ) {
         self.recount_client(key);
@@ -501,7 +501,9 @@ impl Transactions {
                     expiry(key, timer),
                 ),
                 Action::Stop(timer) => client.running.stop(&mut self.timers, timer),
-                Action::SendAck => self.send_ack(key, response.as_ref()),
+                Action::SendAck => {
+                    self.send_ack(key, response.as_ref().map(|(response, _)| response))
+                }
                 Action::SendCancel => self.send_cancel(now, key),
                 Action::Deliver => self.deliver(key, response.take()),
                 action => self.carry_out_client_action(key, action, error),
@@ -567,8 +569,8 @@ impl Transactions {
         }));
     }
 
-    fn deliver(&mut self, key: ClientKey, response: Option<Response>) {
-        let Some(response) = response else { return };
+    fn deliver(&mut self, key: ClientKey, response: Option<(Response, Flow)>) {
+        let Some((response, flow)) = response else { return };
         if let Some(client) = self.clients.get_mut(key.0)
             && response.status().is_final()
             && !client.is_acknowledged
@@ -576,7 +578,7 @@ impl Transactions {
             // The request will not be sent again.
             client.message = Bytes::new();
         }
-        self.tell(key, Event::Response { key, response });
+        self.tell(key, Event::Response { key, response, flow });
     }
 
     /// An event of a transaction that the user knows of. CANCEL transactions are this layer's own:

@@ -130,7 +130,9 @@ impl World {
         let polled: Vec<_> = std::iter::from_fn(|| self.endpoint.poll_event()).collect();
         for event in events.into_iter().chain(polled) {
             let (key, word) = match event {
-                Event::Response { key, response } => (key, response.status().as_u16().to_string()),
+                Event::Response { key, response, .. } => {
+                    (key, response.status().as_u16().to_string())
+                }
                 Event::Timeout { key } => (key, "timeout".into()),
                 Event::TransportError { key: Key::Client(key), error } => {
                     (key, format!("{error:?}"))

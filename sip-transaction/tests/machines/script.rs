@@ -349,7 +349,7 @@ impl Run {
                     assert_eq!((Some(key), request.method()), (self.server, &Method::Cancel));
                     "to_tu cancelled".into()
                 }
-                Event::Response { key, response } => {
+                Event::Response { key, response, .. } => {
                     assert_eq!(Some(key), self.client);
                     format!("to_tu {}", response.status().as_u16())
                 }

@@ -121,6 +121,14 @@ impl<T> Slab<T> {
         })
     }
 
+    /// All keys with their values, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RawKey, &T)> {
+        self.entries.iter().zip(0..).filter_map(|(entry, slot)| match &entry.content {
+            Content::Occupied(value) => Some((RawKey::new(slot, entry.generation), value)),
+            Content::Vacant { .. } => None,
+        })
+    }
+
     /// `make` is told the key that its value gets. With 2^32 - 1 entries the table is full and gives
     /// `None`; the limits of the configuration are far below.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(RawKey) -> T) -> Option<RawKey> {

@@ -1,23 +1,32 @@
 //! Registrations: the machine of RFC 3261 §10.2 wired to transactions and timers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sip_message::{NameAddr, Request, Uri};
+use sip_message::{Contact, NameAddr, Request, Uri};
 use sip_transaction::{ClientKey, NextHop, RequestError, TimerKey, Transactions};
-use sip_transport::TransportError;
+use sip_transport::{Flow, TransportError};
 
 use super::compose::{CALL_ID_BITS, FirstHop, TAG_BITS, contact, draw, listener_towards};
+use super::flows::Keeping;
 use super::table::TimerKind;
 use super::{Agent, ClientUse};
-use crate::registration::{Action, Input, Registration, RegistrationConfig};
-use crate::{Account, AgentError, AgentEvent, RegistrationKey};
+use crate::account::Outbound;
+use crate::registration::{Action, FlowTerms, Input, Registration, RegistrationConfig};
+use crate::{Account, AgentError, AgentEvent, KeepAlive, RegistrationKey};
 
 /// One registration and what it waits for.
 pub(crate) struct Registering {
-    machine: Registration,
+    pub(super) machine: Registration,
     hop: Option<Uri<'static>>,
     timer: Option<TimerKey>,
+    /// The flow that we are registered over, while it is known to hold.
+    pub(super) flow: Option<Flow>,
+    /// Whether a refresh must go over it.
+    pub(super) outbound: bool,
+    pub(super) keeping: Option<Keeping>,
+    pub(super) keep_alive: KeepAlive,
+    pub(super) keep_alive_interval: Option<Duration>,
 }
 
 impl Agent {
@@ -41,6 +50,11 @@ impl Agent {
             machine: Registration::new(config),
             hop: account.outbound_proxy_uri().cloned(),
             timer: None,
+            flow: None,
+            outbound: false,
+            keeping: None,
+            keep_alive: account.keep_alive_kind(),
+            keep_alive_interval: account.longest_keep_alive_interval(),
         };
         let key = self.registrations.insert_with(|_| registering);
         let key = key.ok_or(AgentError::Full { what: "registrations" })?.into();
@@ -80,9 +94,13 @@ impl Agent {
 
     /// No longer keeps the registration, and leaves its binding to run out: no event of it follows.
     pub fn abandon(&mut self, tx: &mut Transactions, registration: RegistrationKey) {
-        if let Some(Registering { timer: Some(timer), .. }) =
-            self.registrations.remove(registration)
-        {
+        self.registration_over(tx, registration);
+    }
+
+    fn registration_over(&mut self, tx: &mut Transactions, key: RegistrationKey) {
+        let Some(registering) = self.registrations.remove(key) else { return };
+        let keeping = registering.keeping.map(|keeping| keeping.timer);
+        for timer in registering.timer.into_iter().chain(keeping) {
             tx.disarm(timer);
         }
     }
@@ -121,12 +139,29 @@ impl Agent {
         };
         add("Route", hop.route());
         add("Allow", Some(&self.capabilities.allow));
-        add("Supported", self.capabilities.supported.as_deref());
+        let outbound = account.outbound_flow();
+        if let Some(Outbound { instance, reg_id }) = outbound {
+            Contact::new(&contact)
+                .with_reg_id(*reg_id)
+                .and_then(|contact| contact.with_instance(instance))
+                .map_err(|_| AgentError::Address)?;
+        }
+        // RFC 5626 §4.2.1: "UAs that support this
+        // specification MUST include the outbound option tag in a Supported
+        // header field in a REGISTER request."
+        // RFC 5626 §4.2.1: "The UAC MUST support the Path header [RFC3327] mechanism, and
+        // indicate its support by including the 'path' option-tag in a
+        // Supported header field value in its REGISTER requests."
+        let own = outbound.map(|_| "outbound, path");
+        let supported: Vec<&str> =
+            self.capabilities.supported.as_deref().into_iter().chain(own).collect();
+        add("Supported", Some(supported.join(", ").as_str()).filter(|list| !list.is_empty()));
         add("User-Agent", self.capabilities.user_agent.as_deref());
         Ok(RegistrationConfig {
             registrar,
             aor: aor.to_string(),
             contact,
+            outbound: outbound.cloned(),
             expires: u32::try_from(account.registration_expires().as_secs()).unwrap_or(u32::MAX),
             call_id: tx.random().token(CALL_ID_BITS),
             from_tag: tx.random().token(TAG_BITS),
@@ -143,9 +178,17 @@ impl Agent {
         client: ClientKey,
         key: RegistrationKey,
         input: Input<'_>,
+        flow: Option<Flow>,
     ) {
         self.clients.remove(&client);
+        let terms = match (&input, flow) {
+            (Input::Response(response), Some(flow)) if response.status().is_success() => {
+                Some((flow, FlowTerms::of(response)))
+            }
+            _ => None,
+        };
         self.drive_registration(now, tx, key, input);
+        self.note_flow(now, tx, key, terms);
     }
 
     /// The time for a refresh, or for another attempt.
@@ -162,13 +205,14 @@ impl Agent {
     }
 
     /// Hands an input to the machine and does what it asks for.
-    fn drive_registration(
+    pub(super) fn drive_registration(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         key: RegistrationKey,
         input: Input<'_>,
     ) {
+        self.set_base_wait(key);
         let mut next = Some(input);
         // A REGISTER that cannot be sent is one more input; the machine then waits, so that this ends.
         while let Some(input) = next.take() {
@@ -199,10 +243,8 @@ impl Agent {
                 }
             }
         }
-        if self.registrations.get(key).is_some_and(|registering| registering.machine.is_over())
-            && let Some(Registering { timer: Some(timer), .. }) = self.registrations.remove(key)
-        {
-            tx.disarm(timer);
+        if self.registrations.get(key).is_some_and(|registering| registering.machine.is_over()) {
+            self.registration_over(tx, key);
         }
     }
 
@@ -214,8 +256,17 @@ impl Agent {
         request: Request,
     ) -> Result<(), TransportError> {
         let Some(registering) = self.registrations.get(key) else { return Ok(()) };
-        let hop = registering.hop.as_ref().unwrap_or(registering.machine.registrar());
-        let client = match tx.request(now, request, NextHop::Uri(hop.clone())) {
+        let hop = match registering.flow {
+            // RFC 5626 §4.2.2: "Registrations that merely
+            // refresh an existing binding are sent over the same flow as the
+            // original registration where the binding was added."
+            Some(flow) if registering.outbound => NextHop::Flow(flow),
+            _ => {
+                let registrar = registering.machine.registrar();
+                NextHop::Uri(registering.hop.as_ref().unwrap_or(registrar).clone())
+            }
+        };
+        let client = match tx.request(now, request, hop) {
             Ok(client) => client,
             Err(RequestError::Transport(error)) => return Err(error),
             Err(RequestError::Full) => return Err(TransportError::QueueFull),

@@ -55,10 +55,12 @@ pub(crate) enum TimerKind {
     Registration,
     /// The sender of a request is being looked up.
     Held,
+    /// The flow of a registration needs a keep-alive, or has not answered one.
+    KeepAlive,
 }
 
 impl TimerKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -68,6 +70,7 @@ impl TimerKind {
         Self::Answer,
         Self::Registration,
         Self::Held,
+        Self::KeepAlive,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

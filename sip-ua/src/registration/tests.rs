@@ -12,6 +12,7 @@ fn config() -> RegistrationConfig {
         aor: "\"Alice\" <sip:alice@example.com>".into(),
         contact: CONTACT.parse().unwrap(),
         expires: 3600,
+        outbound: None,
         call_id: "4711".into(),
         from_tag: "a1".into(),
         headers: vec![("Route".into(), "<sip:proxy;lr>".into()), ("X-Phone".into(), "1".into())],
@@ -572,4 +573,95 @@ proptest::proptest! {
         }
         proptest::prop_assert!(told && run.registration.is_over());
     }
+}
+
+/// A registration that is one of the flows of an instance.
+fn flow_of_instance() -> Run {
+    let outbound = Outbound { instance: "urn:uuid:0-1".into(), reg_id: 2 };
+    Run::new(RegistrationConfig { outbound: Some(outbound), ..config() })
+}
+
+#[test]
+fn a_flow_of_an_instance_looks_for_its_own_binding() {
+    let mut run = flow_of_instance();
+    run.feed(Input::Start);
+    assert_eq!(
+        run.header(HeaderName::Contact).unwrap(),
+        format!("<{CONTACT}>;expires=3600;+sip.instance=\"<urn:uuid:0-1>\";reg-id=2")
+    );
+    // The other flow has the same address.
+    let both = format!(
+        "Contact: <{CONTACT}>;reg-id=1;+sip.instance=\"<urn:uuid:0-1>\";expires=60
+         Contact: <{CONTACT}>;reg-id=2;+sip.instance=\"<urn:uuid:0-1>\";expires=600"
+    );
+    assert_eq!(run.answer("200 OK", &both), [registered(600)]);
+}
+
+#[test]
+fn a_flow_that_worked_is_replaced_at_once_and_one_that_never_did_after_a_wait() {
+    let lost = || RegistrationFailure::FlowFailed;
+    let mut run = Run::registered();
+    run.registration.flow_proven();
+    assert_eq!(run.feed(Input::FlowFailed { proven: true }), [failed(lost(), Some(0))]);
+    assert_eq!(run.asks(), 3600);
+    assert_eq!(run.feed(Input::FlowFailed { proven: true }), [], "one REGISTER is out");
+    assert_eq!(run.answer("200 OK", "Expires: 600"), [registered(600)]);
+
+    // RFC 5626 §4.5: "W = min (max-time, (base-time * (2 ^ consecutive-failures)))"
+    // A registrar that takes the REGISTER and answers no keep-alive counts as failing each time.
+    for wait in [30, 60, 120, 240, 480, 900, 900] {
+        assert_eq!(run.feed(Input::FlowFailed { proven: false }), [failed(lost(), Some(wait))]);
+        assert_eq!(run.feed(Input::FlowFailed { proven: false }), []);
+        assert_eq!(run.feed(Input::Timer), []);
+        assert_eq!(run.answer("200 OK", "Expires: 600"), [registered(600)]);
+    }
+    run.registration.flow_proven();
+    assert_eq!(run.feed(Input::FlowFailed { proven: false }), [failed(lost(), Some(30))]);
+}
+
+/// RFC 5626 §4.5: "otherwise, in the case where at least one of the flows has not
+/// failed, the base-time is set to a higher value (with a default of 90
+/// seconds)."
+#[test]
+fn the_wait_is_longer_while_another_flow_is_alive() {
+    let mut run = Run::new(config());
+    run.registration.set_base_wait(BASE_WAIT_BESIDE_OTHERS);
+    run.feed(Input::Start);
+    for wait in [90, 180, 360, 720, 900] {
+        let reason = RegistrationFailure::TimedOut;
+        assert_eq!(run.feed(Input::Timeout), [failed(reason, Some(wait))]);
+        run.feed(Input::Timer);
+    }
+    run.percent = 100;
+    let reason = RegistrationFailure::TimedOut;
+    assert_eq!(run.feed(Input::Timeout), [failed(reason, Some(1800))]);
+}
+
+#[test]
+fn a_first_hop_without_outbound_is_registered_with_without() {
+    let mut run = flow_of_instance();
+    run.feed(Input::Start);
+    assert_eq!(run.answer("439 First Hop Lacks Outbound Support", ""), []);
+    let contact = run.header(HeaderName::Contact).unwrap();
+    assert!(contact.contains("+sip.instance") && !contact.contains("reg-id"), "{contact}");
+    // It was not that, then.
+    let refused = run.answer("439 First Hop Lacks Outbound Support", "");
+    assert_eq!(refused, [failed(status(439), Some(30))]);
+
+    let mut run = Run::new(config());
+    run.feed(Input::Start);
+    let refused = run.answer("439 First Hop Lacks Outbound Support", "");
+    assert_eq!(refused, [failed(status(439), Some(30))], "nobody asked for it");
+}
+
+#[test]
+fn what_the_registrar_says_of_the_flow() {
+    let terms = |more| FlowTerms::of(&response("200 OK", more));
+    let seconds = |s| Some(Duration::from_secs(s));
+    assert_eq!(terms(""), FlowTerms::default());
+    assert_eq!(
+        terms("Require: path, Outbound\nFlow-Timer: 120"),
+        FlowTerms { outbound: true, timer: seconds(120) }
+    );
+    assert_eq!(terms("Supported: outbound\nFlow-Timer: x"), FlowTerms::default());
 }

@@ -1,0 +1,191 @@
+//! The flows of registrations (RFC 5626 §4.4, §4.5): which one each has, its keep-alives, and the new
+//! registration when it fails.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sip_transaction::{TimerKey, Transactions};
+use sip_transport::{Flow, StunId};
+
+use super::Agent;
+use super::compose::draw;
+use super::table::TimerKind;
+use crate::keep_alive::{Action, Input, Interval, Keeper, Method};
+use crate::registration::{BASE_WAIT, BASE_WAIT_BESIDE_OTHERS, FlowTerms, Input as Registering};
+use crate::{KeepAlive, RegistrationKey};
+
+/// The keep-alives of one flow.
+pub(crate) struct Keeping {
+    flow: Flow,
+    keeper: Keeper,
+    pub(super) timer: TimerKey,
+}
+
+impl Agent {
+    /// Notes by which flow we are registered after a REGISTER was answered, or that we are by none. Of a 2xx
+    /// its flow and what it says of it.
+    pub(crate) fn note_flow(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+        terms: Option<(Flow, FlowTerms)>,
+    ) {
+        let Some(registering) = self.registrations.get_mut(key) else { return };
+        let Some((flow, terms)) = terms.filter(|_| registering.machine.is_registered()) else {
+            // With a challenge the same REGISTER goes again, over the same flow.
+            if !registering.machine.is_asking() {
+                // The next attempt finds its server anew; the flow stays open as long as it answers.
+                registering.flow = None;
+            }
+            return;
+        };
+        registering.flow = Some(flow);
+        registering.outbound = terms.outbound && registering.machine.asks_outbound();
+        let agreed = terms.outbound || terms.timer.is_some();
+        let is_stream = flow.connection.is_some();
+        let method = match (registering.keep_alive, is_stream) {
+            (KeepAlive::Off, _) => None,
+            (KeepAlive::Agreed, _) if !agreed => None,
+            (KeepAlive::Agreed | KeepAlive::Expected, true) => Some(Method::Ping),
+            (KeepAlive::Agreed | KeepAlive::Expected, false) => Some(Method::Stun),
+            (KeepAlive::Blank, _) => Some(Method::Blank),
+        };
+        let Some(method) = method else {
+            registering.machine.flow_proven();
+            return self.stop_keeping(tx, key);
+        };
+        let interval = Interval::new(is_stream, terms.timer, registering.keep_alive_interval);
+        if let Some(keeping) = &mut registering.keeping
+            && keeping.flow == flow
+            && keeping.keeper.method() == method
+        {
+            if keeping.keeper.is_proven() {
+                registering.machine.flow_proven();
+            }
+            return keeping.keeper.set_interval(interval);
+        }
+        let (keeper, after) = Keeper::new(method, interval, &mut |range| draw(tx, range));
+        if keeper.is_proven() {
+            registering.machine.flow_proven();
+        }
+        let timer = tx.arm(now, after, TimerKind::KeepAlive.token(key));
+        if let Some(before) = registering.keeping.replace(Keeping { flow, keeper, timer }) {
+            tx.disarm(before.timer);
+        }
+    }
+
+    /// RFC 5626 §4.5: "If
+    /// all of the flows to every URI in the outbound proxy set have failed,
+    /// the base-time is set to a lower value (with a default of 30 seconds);
+    /// otherwise, in the case where at least one of the flows has not
+    /// failed, the base-time is set to a higher value (with a default of 90
+    /// seconds)."
+    pub(crate) fn set_base_wait(&mut self, key: RegistrationKey) {
+        let Some(ours) = self.registrations.get(key) else { return };
+        if !ours.machine.asks_outbound() {
+            return;
+        }
+        let is_beside = self.registrations.iter().any(|(other, registering)| {
+            RegistrationKey::from(other) != key
+                && registering.machine.asks_outbound()
+                && registering.machine.is_registered()
+                && registering.machine.aor() == ours.machine.aor()
+        });
+        if let Some(ours) = self.registrations.get_mut(key) {
+            let base = if is_beside { BASE_WAIT_BESIDE_OTHERS } else { BASE_WAIT };
+            ours.machine.set_base_wait(base);
+        }
+    }
+
+    pub(crate) fn keep_alive_timer(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+    ) {
+        self.drive_keeper(now, tx, key, Input::Timer);
+    }
+
+    /// A pong came: it answers every ping that is out on that connection.
+    pub(crate) fn ponged(&mut self, now: Instant, tx: &mut Transactions, flow: Flow) {
+        self.heard(now, tx, flow, Input::Pong);
+    }
+
+    /// An answer to a Binding request came.
+    pub(crate) fn bound(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        flow: Flow,
+        id: StunId,
+        mapped: Option<SocketAddr>,
+    ) {
+        self.heard(now, tx, flow, Input::Binding { id, mapped });
+    }
+
+    fn heard(&mut self, now: Instant, tx: &mut Transactions, flow: Flow, input: Input) {
+        for key in self.kept_over(flow) {
+            self.drive_keeper(now, tx, key, input);
+        }
+    }
+
+    /// A connection is gone: the registrations that were kept alive over it are made anew. Others wait for
+    /// their refresh: a registrar that closes idle connections is to have its peace.
+    pub(crate) fn flow_closed(&mut self, now: Instant, tx: &mut Transactions, flow: Flow) {
+        for key in self.kept_over(flow) {
+            self.flow_failed(now, tx, key);
+        }
+    }
+
+    /// The registrations that are kept alive over that flow.
+    fn kept_over(&self, flow: Flow) -> Vec<RegistrationKey> {
+        let is_kept =
+            |keeping: &Option<Keeping>| keeping.as_ref().is_some_and(|kept| kept.flow == flow);
+        let kept = self.registrations.iter().filter(|(_, of)| is_kept(&of.keeping));
+        kept.map(|(key, _)| key.into()).collect()
+    }
+
+    fn drive_keeper(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: RegistrationKey,
+        input: Input,
+    ) {
+        let Some(registering) = self.registrations.get_mut(key) else { return };
+        let Some(keeping) = &mut registering.keeping else { return };
+        let flow = keeping.flow;
+        for action in keeping.keeper.handle(input, &mut |range| draw(tx, range)) {
+            match action {
+                Action::Ping => tx.ping(flow),
+                Action::Ask(id) => tx.ask_binding(flow, id),
+                Action::Arm(after) => {
+                    tx.disarm(keeping.timer);
+                    keeping.timer = tx.arm(now, after, TimerKind::KeepAlive.token(key));
+                }
+                Action::Proven => registering.machine.flow_proven(),
+                Action::Fail => return self.flow_failed(now, tx, key),
+            }
+        }
+    }
+
+    fn flow_failed(&mut self, now: Instant, tx: &mut Transactions, key: RegistrationKey) {
+        let Some(registering) = self.registrations.get_mut(key) else { return };
+        let Some(keeping) = &registering.keeping else { return };
+        let (flow, proven) = (keeping.flow, keeping.keeper.is_proven());
+        registering.flow = None;
+        tracing::debug!(remote = %flow.remote, "the flow of a registration has failed");
+        // The new flow must not go over the old connection.
+        tx.close(flow);
+        self.stop_keeping(tx, key);
+        self.drive_registration(now, tx, key, Registering::FlowFailed { proven });
+    }
+
+    fn stop_keeping(&mut self, tx: &mut Transactions, key: RegistrationKey) {
+        let registering = self.registrations.get_mut(key);
+        if let Some(keeping) = registering.and_then(|registering| registering.keeping.take()) {
+            tx.disarm(keeping.timer);
+        }
+    }
+}

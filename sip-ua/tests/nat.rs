@@ -1,0 +1,398 @@
+//! A registered user agent behind NAT boxes stays reachable: for a simulated day calls are placed to it at
+//! random moments, over the flow that its REGISTER came by, and every one gets through.
+//!
+//! `SIP_SIM_SEED=N` runs another seed; a run that fails prints its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sip_message::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode, Transport};
+use sip_sim::{Link, Listener, Nat, NatId, NatKind, Network, NodeId};
+use sip_transaction::{Config, Event, NextHop, Random, TransactionUser, Transactions};
+use sip_transport::Flow;
+use sip_ua::{
+    Account, Agent, AgentConfig, AgentEvent, CallUpdate, KeepAlive, RegistrationEvent,
+    RegistrationFailure,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const OUTER: [u8; 4] = [203, 0, 113, 1];
+
+/// A phone, or the registrar with the proxy beside it.
+enum Node {
+    Phone(Box<Agent>),
+    Registrar(Listener),
+}
+
+enum Heard {
+    Phone(AgentEvent),
+    Registrar(Event),
+}
+
+impl TransactionUser for Node {
+    type Event = Heard;
+
+    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions) {
+        match self {
+            Self::Phone(agent) => agent.handle(now, event, transactions),
+            Self::Registrar(listener) => listener.handle(now, event, transactions),
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Heard> {
+        match self {
+            Self::Phone(agent) => agent.poll_event().map(Heard::Phone),
+            Self::Registrar(listener) => listener.poll_event().map(Heard::Registrar),
+        }
+    }
+}
+
+struct Scene {
+    network: Network<Node>,
+    nat: NatId,
+    phone: NodeId,
+    registrar: NodeId,
+    random: Random,
+    /// Whether the registrar takes part in RFC 5626.
+    outbound: bool,
+    /// What the registrar knows: where the phone is, and how often it was told.
+    binding: Option<(Flow, String)>,
+    registers: Vec<(Request, Flow)>,
+    failures: Vec<RegistrationFailure>,
+    calls: u32,
+    /// Calls that were confirmed and ended at the phone.
+    ended: u32,
+}
+
+fn seed() -> u64 {
+    std::env::var("SIP_SIM_SEED").map_or(5626, |seed| seed.parse().expect("a number"))
+}
+
+impl Scene {
+    fn new(nat: Nat, transport: Transport, keep_alive: KeepAlive, outbound: bool) -> Self {
+        let link = Link::default().with_delay(Duration::from_millis(30)).with_loss(0.02);
+        let mut network = Network::new(seed(), link);
+        let nat = network.add_nat(nat);
+        let at = |ip: [u8; 4]| [(transport, (ip, 5060).into())];
+        let listener = Node::Registrar(Listener::default());
+        let registrar = network.add(&at([192, 0, 2, 1]), Config::default(), listener).unwrap();
+        let agent = Node::Phone(Box::new(Agent::new(AgentConfig::default(), [seed(), 1])));
+        let phone = network.add_behind(nat, &at([10, 0, 0, 2]), Config::default(), agent).unwrap();
+        let mut scene = Self {
+            network,
+            nat,
+            phone,
+            registrar,
+            random: Random::new([seed(), 2]),
+            outbound,
+            binding: None,
+            registers: Vec::new(),
+            failures: Vec::new(),
+            calls: 0,
+            ended: 0,
+        };
+        let by = if transport == Transport::Udp { "" } else { ";transport=tcp" };
+        let account = Account::new("sip:alice@example.com".parse().unwrap())
+            .registrar(format!("sip:192.0.2.1{by}").parse().unwrap())
+            .keep_alive(keep_alive)
+            .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
+        scene.with_phone(|now, agent, tx| agent.register(now, tx, &Arc::new(account)).unwrap());
+        scene
+    }
+
+    fn with_phone<R>(
+        &mut self,
+        command: impl FnOnce(Instant, &mut Agent, &mut Transactions) -> R,
+    ) -> R {
+        let done = self.network.with(self.phone, |now, node, tx| match node {
+            Node::Phone(agent) => command(now, agent, tx),
+            Node::Registrar(_) => panic!("no phone"),
+        });
+        done.unwrap()
+    }
+
+    /// Runs for so long.
+    fn run(&mut self, time: Duration) {
+        let until = self.network.now() + time;
+        while let Some((_, heard)) = self.network.next_event(until) {
+            match heard {
+                Heard::Phone(event) => self.phone_heard(event),
+                Heard::Registrar(event) => self.registrar_heard(event),
+            }
+        }
+    }
+
+    fn phone_heard(&mut self, event: AgentEvent) {
+        match event {
+            AgentEvent::Invitation { call, .. } => {
+                self.with_phone(|now, agent, tx| agent.accept(now, tx, call, None, &[]).unwrap());
+            }
+            AgentEvent::Call { call, update: CallUpdate::Confirmed { .. } } => {
+                self.with_phone(|now, agent, tx| agent.hang_up(now, tx, call).unwrap());
+            }
+            AgentEvent::Call { update: CallUpdate::Ended(_), .. } => self.ended += 1,
+            AgentEvent::Registration {
+                event: RegistrationEvent::Failed { reason, retry_in },
+                ..
+            } => {
+                assert!(retry_in.is_some(), "given up: {reason}");
+                self.failures.push(reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn registrar_heard(&mut self, event: Event) {
+        match event {
+            Event::Request { key, request, flow } => {
+                let mut ok = Response::to_request(&request, StatusCode::OK).to_tag("r");
+                if *request.method() == Method::Register {
+                    let contact = request.headers().raw(HeaderName::Contact).unwrap();
+                    let contact = String::from_utf8(contact.to_vec()).unwrap();
+                    ok = self.accept_binding(ok, &contact);
+                    let uri = contact.split(['<', '>']).nth(1).unwrap().to_owned();
+                    self.binding = Some((flow, uri));
+                    self.registers.push((request, flow));
+                }
+                let ok = ok.build().unwrap();
+                self.network.with(self.registrar, |now, _, tx| tx.respond(now, key, ok));
+            }
+            Event::Response { response, .. }
+                if response.status().is_success()
+                    && response.headers().cseq().unwrap().is(&Method::Invite) =>
+            {
+                let (flow, uri) = self.binding.clone().unwrap();
+                let call_id = response.headers().call_id().unwrap();
+                let to = response.headers().raw(HeaderName::To).unwrap();
+                let ack = request(Method::Ack, &uri, call_id, to);
+                self.network.with(self.registrar, |now, _, tx| {
+                    tx.send_request(now, ack, NextHop::Flow(flow))
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn accept_binding(&self, ok: ResponseBuilder, contact: &str) -> ResponseBuilder {
+        let ok = ok.raw(HeaderName::Contact, contact.as_bytes());
+        if self.outbound { ok.raw(HeaderName::Require, b"outbound") } else { ok }
+    }
+
+    /// A call comes for the phone, and goes where it is registered.
+    fn call(&mut self) {
+        self.calls += 1;
+        let (flow, uri) = self.binding.clone().unwrap();
+        let call_id = format!("call-{}", self.calls);
+        let invite = request(Method::Invite, &uri, &call_id, b"<sip:alice@example.com>");
+        self.network.with(self.registrar, |now, _, tx| {
+            tx.request(now, invite, NextHop::Flow(flow)).unwrap();
+        });
+    }
+
+    /// A day with a call every few minutes, at moments by chance; how many got through.
+    fn day(&mut self, reboots: bool) -> (u32, u32) {
+        let end = self.network.now() + DAY;
+        let mut next_reboot = self.network.now() + 3 * 3600 * SECOND;
+        self.run(10 * SECOND);
+        while self.network.now() < end {
+            let gap = Duration::from_millis(self.random.below(900_000).into());
+            self.run(gap);
+            if reboots && self.network.now() >= next_reboot {
+                next_reboot += 3 * 3600 * SECOND;
+                self.network.reboot(self.nat);
+                // As long as it may take to notice: an interval, and on streams what follows it.
+                self.run(130 * SECOND);
+            }
+            self.call();
+            self.run(40 * SECOND);
+        }
+        (self.calls, self.ended)
+    }
+}
+
+fn request(method: Method, uri: &str, call_id: &str, to: &[u8]) -> Request {
+    let cseq = format!("1 {}", method.as_str());
+    Request::builder(method, &uri.parse().unwrap())
+        .raw(HeaderName::From, b"<sip:bob@example.com>;tag=b")
+        .raw(HeaderName::To, to)
+        .raw(HeaderName::CallId, call_id.as_bytes())
+        .raw(HeaderName::CSeq, cseq.as_bytes())
+        .raw(HeaderName::MaxForwards, b"70")
+        .raw(HeaderName::Contact, b"<sip:bob@192.0.2.1>")
+        .build()
+        .unwrap()
+}
+
+fn nat(kind: NatKind) -> Nat {
+    Nat::new(kind, OUTER.into())
+}
+
+#[track_caller]
+fn all_get_through(mut scene: Scene, reboots: bool) -> Scene {
+    let (calls, ended) = scene.day(reboots);
+    assert!(calls > 100, "{calls} calls");
+    assert_eq!(ended, calls, "{:?}", scene.failures);
+    let live = scene.with_phone(|_, agent, _| agent.live());
+    assert_eq!((live.registrations, live.active_calls), (1, 0));
+    scene
+}
+
+#[test]
+fn a_day_behind_each_box_by_stun_on_the_sip_port() {
+    for kind in NatKind::ALL {
+        let scene = Scene::new(nat(kind), Transport::Udp, KeepAlive::Agreed, true);
+        let scene = all_get_through(scene, false);
+        assert_eq!(scene.failures, []);
+        // An hour each, refreshed at 75 to 90 %: nothing but the refreshes.
+        assert!((26..=33).contains(&scene.registers.len()), "{}", scene.registers.len());
+    }
+}
+
+#[test]
+fn a_day_behind_each_box_by_blank_lines_on_udp() {
+    for kind in NatKind::ALL {
+        all_get_through(Scene::new(nat(kind), Transport::Udp, KeepAlive::Blank, false), false);
+    }
+}
+
+#[test]
+fn a_day_behind_each_box_over_a_stream() {
+    for kind in NatKind::ALL {
+        let scene = Scene::new(nat(kind), Transport::Tcp, KeepAlive::Agreed, true);
+        let scene = all_get_through(scene, false);
+        assert_eq!(scene.failures, []);
+        let (_, flow) = &scene.registers[0];
+        assert!(scene.registers.iter().all(|(_, by)| by == flow), "one connection all day");
+    }
+}
+
+#[test]
+fn a_box_that_is_rebooted_all_day_is_noticed() {
+    for (kind, transport) in [
+        (NatKind::Symmetric, Transport::Udp),
+        (NatKind::FullCone, Transport::Udp),
+        (NatKind::PortRestricted, Transport::Tcp),
+    ] {
+        let scene = Scene::new(nat(kind), transport, KeepAlive::Agreed, true);
+        let scene = all_get_through(scene, true);
+        let failed =
+            scene.failures.iter().filter(|why| **why == RegistrationFailure::FlowFailed).count();
+        assert!((6..=8).contains(&failed), "{failed} of 7 reboots noticed by {transport:?}");
+    }
+}
+
+/// The tests above can fail: without keep-alives the box closes.
+#[test]
+fn without_keep_alives_calls_are_lost() {
+    let quiet = [
+        (Transport::Udp, KeepAlive::Off, true),
+        // The registrar does not say that it takes part, so that nothing may be sent.
+        (Transport::Udp, KeepAlive::Agreed, false),
+        (Transport::Tcp, KeepAlive::Off, true),
+    ];
+    for (transport, keep_alive, outbound) in quiet {
+        let mut scene = Scene::new(nat(NatKind::FullCone), transport, keep_alive, outbound);
+        let (calls, ended) = scene.day(false);
+        assert!(ended < calls / 2, "{ended} of {calls}");
+    }
+}
+
+#[test]
+fn the_register_asks_for_outbound_and_says_which_flow_it_is() {
+    let mut scene = Scene::new(nat(NatKind::Symmetric), Transport::Udp, KeepAlive::Agreed, true);
+    scene.run(SECOND);
+    let headers = scene.registers[0].0.headers();
+    assert_eq!(headers.raw(HeaderName::Supported), Some(&b"outbound, path"[..]));
+    assert_eq!(
+        headers.raw(HeaderName::Contact),
+        Some(
+            &b"<sip:alice@10.0.0.2:5060>;expires=3600\
+               ;+sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\";reg-id=1"[..]
+        )
+    );
+}
+
+/// Two flows of one instance by two edges are two registrations, and each looks after itself.
+#[test]
+fn one_of_two_flows_may_fail() {
+    let mut network = Network::new(seed(), Link::default());
+    let nat = network.add_nat(nat(NatKind::PortRestricted));
+    let at = |ip: [u8; 4]| [(Transport::Tcp, (ip, 5060).into())];
+    let edges = [1, 2].map(|last| {
+        let edge = Node::Registrar(Listener::default());
+        network.add(&at([192, 0, 2, last]), Config::default(), edge).unwrap()
+    });
+    let agent = Node::Phone(Box::new(Agent::new(AgentConfig::default(), [seed(), 1])));
+    let phone = network.add_behind(nat, &at([10, 0, 0, 2]), Config::default(), agent).unwrap();
+    let keys = [1, 2].map(|reg_id| {
+        let account = Account::new("sip:alice@example.com".parse().unwrap())
+            .outbound_proxy(format!("sip:192.0.2.{reg_id};transport=tcp;lr").parse().unwrap())
+            .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", reg_id);
+        let register = |now, node: &mut Node, tx: &mut Transactions| match node {
+            Node::Phone(agent) => agent.register(now, tx, &Arc::new(account)).unwrap(),
+            Node::Registrar(_) => panic!("no phone"),
+        };
+        network.with(phone, register).unwrap()
+    });
+
+    // What each edge was asked, and what each registration told.
+    let (mut asked, mut told) = ([0, 0], [Vec::new(), Vec::new()]);
+    let mut run = |network: &mut Network<Node>, time: Duration, told: &mut [Vec<_>; 2]| {
+        let until = network.now() + time;
+        while let Some((node, heard)) = network.next_event(until) {
+            match heard {
+                Heard::Registrar(Event::Request { key, request, .. }) => {
+                    let place = edges.iter().position(|edge| *edge == node).unwrap();
+                    asked[place] += 1;
+                    let contact = request.headers().raw(HeaderName::Contact).unwrap();
+                    let text = String::from_utf8(contact.to_vec()).unwrap();
+                    assert!(text.ends_with(&format!("reg-id={}", place + 1)), "{text}");
+                    let ok = Response::to_request(&request, StatusCode::OK)
+                        .to_tag("r")
+                        .raw(HeaderName::Contact, contact)
+                        .raw(HeaderName::Require, b"outbound")
+                        .raw(HeaderName::Other("Flow-Timer"), b"60");
+                    let ok = ok.build().unwrap();
+                    network.with(node, |now, _, tx| tx.respond(now, key, ok));
+                }
+                Heard::Phone(AgentEvent::Registration { registration, event }) => {
+                    let place = keys.iter().position(|key| *key == registration).unwrap();
+                    told[place].push(event);
+                }
+                _ => {}
+            }
+        }
+        asked
+    };
+    assert_eq!(run(&mut network, 300 * SECOND, &mut told), [1, 1], "keep-alives are answered");
+    assert_eq!(told.each_ref().map(Vec::len), [1, 1]);
+
+    // The first edge is cut off: its flow is replaced at once, which fails, and then after 90 to 180 s.
+    network.part(phone, edges[0]);
+    assert_eq!(run(&mut network, 85 * SECOND, &mut told), [1, 1]);
+    assert_eq!(told[1].len(), 1, "the other goes on");
+    let waits: Vec<_> = told[0][1..]
+        .iter()
+        .map(|event| match event {
+            RegistrationEvent::Failed { reason, retry_in } => (reason.clone(), retry_in.unwrap()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(waits[0], (RegistrationFailure::FlowFailed, Duration::ZERO));
+    assert!(matches!(waits[1].0, RegistrationFailure::TransportError(_)), "{waits:?}");
+    assert!((90 * SECOND..=180 * SECOND).contains(&waits[1].1), "{waits:?}");
+    assert_eq!(waits.len(), 2);
+
+    network.heal(phone, edges[0]);
+    assert_eq!(run(&mut network, 100 * SECOND, &mut told), [2, 1], "it is back");
+    assert!(matches!(told[0].last(), Some(RegistrationEvent::Registered { .. })));
+}
