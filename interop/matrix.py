@@ -520,6 +520,17 @@ def called_through(bench):
     kamailio.routed("BYE")
 
 
+def challenged_by_both(bench):
+    """407 of the proxy, then 401 of our `uas` behind it, which sees another Request-URI: one request answers both."""
+    kamailio = bench.kamailio("SHA256")
+    uas = bench.uas("--ring", "100", *ALICE)
+    bench.register("sip:bob@127.0.0.1", kamailio.uri, *BOB, "--once", "--contact", uas.uri).ok()
+    bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
+               "--duration", "500").ok()
+    kamailio.routed("ACK")
+    kamailio.routed("BYE")
+
+
 def hangs_up_through(bench):
     """Our `uas` sends the BYE: its route set comes from the request's Record-Route."""
     kamailio = bench.kamailio()
@@ -568,6 +579,7 @@ def kamailio_cells():
         ("we are called through it", "Record-Route", called_through),
         ("we at both ends", "BYE from the called side", hangs_up_through),
         ("we at both ends", "CANCEL", cancels_through),
+        ("we at both ends", "407 and 401", challenged_by_both),
     ]
     for direction, scenario, body in table:
         # SIPp, which stands at one end of the others, is built without TLS.

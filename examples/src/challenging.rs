@@ -37,8 +37,10 @@ impl Challenging {
         };
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
+        // There is one user to call here, whatever URI a proxy was given for it.
         let authority = Authority::server(&*self.realm, NonceKey::new(&key)?)?
-            .algorithms(self.algorithm.iter().copied());
+            .algorithms(self.algorithm.iter().copied())
+            .accept_forwarded();
         let users = vec![Credentials::new(username, password)];
         let authentication = ServerAuthentication::new(authority, users);
         Ok(builder.authentication(if self.within_dialogs {

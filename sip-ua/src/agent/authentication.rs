@@ -61,6 +61,10 @@ pub trait Users: Send + Sync {
     ///
     /// It is asked on the task that serves everybody, so it must not block: what is not in memory comes by
     /// [`Lookup::Later`], and the request waits for it.
+    ///
+    /// An authority that accepts forwarded requests ([`Authority::accept_forwarded`]), as it must behind a
+    /// proxy that puts a Contact in place of the URI that was called, leaves it to this to see whether
+    /// [`Claim::uri`] is one to be served.
     fn find(&self, claim: &Claim) -> Lookup<Option<Credentials>>;
 }
 

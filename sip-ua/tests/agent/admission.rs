@@ -77,6 +77,21 @@ fn what_comes_within_a_dialog_is_challenged_if_so_told() {
     }
 }
 
+/// Requests within dialogs are not challenged unless it is so told; to say that one is in a dialog is not
+/// enough.
+#[test]
+fn a_tag_that_was_made_up_is_no_way_in() {
+    let mut lone = lone(guard());
+    for (n, method) in ["INVITE", "MESSAGE", "OPTIONS", "BYE", "INFO"].into_iter().enumerate() {
+        let n = u32::try_from(n).unwrap();
+        let text = asked(n, method, "");
+        let text = text.replace("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=a");
+        lone.receive_text(&text, "");
+        lone.sent_response(481);
+    }
+    lone.expect(&[]);
+}
+
 fn asked(n: u32, method: &str, more: &str) -> String {
     format!(
         "{method} sip:alice@192.0.2.1 SIP/2.0
