@@ -54,7 +54,7 @@ impl<U: TransactionUser> Endpoint<U> {
                 self.refuse_malformed(flow, payload, error.refusal());
                 self.transactions.close(flow);
             }
-            Input::Authenticated { .. } => {}
+            Input::Authenticated { flow, peer } => self.transactions.authenticated(flow, peer),
             Input::Pong { flow } => self.transactions.ponged(flow),
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
             Input::SendFailed { token, target, error } => {

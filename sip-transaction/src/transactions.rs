@@ -5,13 +5,17 @@
 
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::HashTable;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 use sip_transport::locate::{BadTargets, Preferences};
-use sip_transport::{Destination, Flow, Locals, Stun, StunId, Target, Transmit, TransportError};
+use sip_transport::tls::Peer;
+use sip_transport::{
+    ConnectionId, Destination, Flow, Locals, Stun, StunId, Target, Transmit, TransportError,
+};
 use tracing::Span;
 
 use crate::machine::Interval;
@@ -52,6 +56,8 @@ pub struct Transactions {
     bad: BadTargets,
     /// Of the servers whose responses cannot go the way that the request came: few, if any.
     ways_back: HashMap<ServerKey, WayBack>,
+    /// Who proved to be at the far end of a connection that is open.
+    peers: HashMap<ConnectionId, Arc<Peer>>,
     timers: TimerStore<Expiry>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -79,6 +85,7 @@ impl Transactions {
                 .with_families(config.families),
             bad: BadTargets::default(),
             ways_back: HashMap::new(),
+            peers: HashMap::new(),
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
@@ -106,6 +113,15 @@ impl Transactions {
     /// The endpoint's source of random numbers.
     pub fn random(&mut self) -> &mut Random {
         &mut self.random
+    }
+
+    /// Who proved to be at the far end of the flow, by a certificate; nobody if none was asked for or shown, or
+    /// the connection is closed.
+    ///
+    /// RFC 5922 §7.4: "Nonetheless, server policies can use the set of SIP domain identities gathered from the
+    /// certificate in Section 7.1 to make authorization decisions."
+    pub fn peer(&self, flow: &Flow) -> Option<&Peer> {
+        self.peers.get(&flow.connection?).map(|peer| &**peer)
     }
 
     /// The addresses the endpoint listens on.
@@ -182,7 +198,16 @@ impl Transactions {
 
     // What the endpoint calls.
 
+    pub(crate) fn authenticated(&mut self, flow: Flow, peer: Arc<Peer>) {
+        if let Some(connection) = flow.connection {
+            self.peers.insert(connection, peer);
+        }
+    }
+
     pub(crate) fn closed(&mut self, flow: Flow, error: Option<TransportError>) {
+        if let Some(connection) = flow.connection {
+            self.peers.remove(&connection);
+        }
         // Server transactions live on: RFC 3261 §18.2.2 sends responses over a new connection. Requests that
         // were or could not be written are reported each on its own.
         self.events.push_back(Event::Closed { flow, error });

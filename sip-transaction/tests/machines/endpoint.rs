@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_message::{Limits, StreamFramer, Transport};
 use sip_transaction::{Config, Output};
+use sip_transport::tls::Peer;
 use sip_transport::{Destination, Input};
 
 use crate::script::{Run, answer, flow, header, incoming, input, peer};
@@ -311,4 +312,16 @@ fn counters_count() {
     ];
     assert_eq!(counted, [2, 1, 1, 2, 1, 2, 1, 2]);
     assert_eq!((stats.live_clients, stats.live_servers, stats.live_timers), (1, 1, 2));
+}
+
+#[test]
+fn who_is_at_the_far_end_is_known_till_the_connection_closes() {
+    let mut run = Run::new("tcp");
+    let flow = flow(Transport::Tls);
+    let peer = || Peer::new(["example.com".into()], Bytes::from_static(b"DER"));
+    assert_eq!(run.endpoint.transactions().peer(&flow), None);
+    run.takes(Input::Authenticated { flow, peer: peer().into() });
+    assert_eq!(run.endpoint.transactions().peer(&flow), Some(&peer()));
+    run.takes(Input::Closed { flow, error: None });
+    assert_eq!(run.endpoint.transactions().peer(&flow), None);
 }

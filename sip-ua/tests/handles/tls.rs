@@ -3,6 +3,8 @@
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use sip_message::{Contact, Transport};
+use sip_transaction::Resolver;
+use sip_transport::locate::{Srv, Zone};
 use sip_transport::tls::{Certificate, Tls, TlsBuilder, TlsError};
 use sip_transport::{ListenAddr, TransportError};
 use sip_ua::{EndReason, RegistrationFailure};
@@ -141,6 +143,33 @@ async fn the_caller_learns_what_is_wrong_with_a_certificate() {
                     assert_eq!(found, error);
                 }
                 other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
+// RFC 5922 §7.3: "the client MUST compare the original domain portion of the SIP AUS used as input to the RFC
+// 3263 [8] server location procedures to the SIP domain identities obtained from the certificate."
+#[tokio::test]
+async fn a_server_that_the_dns_names_must_prove_the_domain_asked_for() {
+    within(async {
+        let pki = Pki::new();
+        for (shown, is_right) in [("example.com", true), ("host.example.net", false)] {
+            let bob = over_tls("bob", pki.showing(shown)).await;
+            let at = bob.locals().first(Transport::Tls).unwrap().addr;
+            let zone = Zone::default()
+                .srv("_sips._tcp.example.com", Srv::new(0, 0, at.port(), "host.example.net"))
+                .host("host.example.net", at.ip());
+            let addr = ListenAddr::dial_only(Transport::Tls, at.ip());
+            let builder = UserAgent::builder().listen(addr).tls(pki.trusting().build().unwrap());
+            let alice = builder.resolver(Resolver::Zone(zone.into())).start().await.unwrap();
+            let to = "sips:bob@example.com".parse().unwrap();
+            let call = alice.call(to).offer(SDP).start().await.unwrap();
+            if is_right {
+                drop(invitation(&bob).await);
+            } else {
+                assert_eq!(refused(call).await, TransportError::Tls(TlsError::WrongDomain));
             }
         }
     })
