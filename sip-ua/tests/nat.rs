@@ -19,8 +19,8 @@ use sip_sim::{Link, Listener, Nat, NatId, NatKind, Network, NodeId};
 use sip_transaction::{Config, Event, NextHop, Random, TransactionUser, Transactions};
 use sip_transport::Flow;
 use sip_ua::{
-    Account, Agent, AgentConfig, AgentEvent, CallUpdate, KeepAlive, RegistrationEvent,
-    RegistrationFailure,
+    Account, Agent, AgentConfig, AgentEvent, CallUpdate, KeepAlive, OutgoingCall,
+    RegistrationEvent, RegistrationFailure,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -319,6 +319,23 @@ fn the_register_asks_for_outbound_and_says_which_flow_it_is() {
                ;+sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\";reg-id=1"[..]
         )
     );
+}
+
+/// RFC 5626 §4.3: "This will cause all subsequent requests in the
+/// dialog to arrive over the flow instantiated by the dialog-forming
+/// request."
+#[test]
+fn a_call_asks_for_the_peers_requests_over_its_own_flow() {
+    let mut scene = Scene::new(nat(NatKind::Symmetric), Transport::Tcp, KeepAlive::Agreed, true);
+    let account = Account::new("sip:alice@example.com".parse().unwrap())
+        .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
+    let call = OutgoingCall::to("sip:bob@192.0.2.1;transport=tcp".parse().unwrap());
+    scene.with_phone(|now, agent, tx| agent.call(now, tx, &Arc::new(account), call).unwrap());
+    scene.network.record();
+    scene.run(SECOND);
+    let invite = scene.network.passages().iter().find(|one| one.payload.starts_with(b"INVITE"));
+    let text = String::from_utf8(invite.unwrap().payload.to_vec()).unwrap();
+    assert!(text.contains("Contact: <sip:alice@10.0.0.2:5060;transport=tcp;ob>\r\n"), "{text}");
 }
 
 /// Two flows of one instance by two edges are two registrations, and each looks after itself.

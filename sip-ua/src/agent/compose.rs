@@ -145,6 +145,7 @@ impl Agent {
             // URI, the Contact header field MUST contain a SIPS URI as well."
             let secure = uri.is_secure() || hop.uri.is_secure();
             let contact = contact(listener, account.identity().user(), secure);
+            let contact = over_this_flow(contact, Some(account));
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         }
         self.finish_request(builder, method, *body, headers)
@@ -257,6 +258,19 @@ pub(crate) fn contact(local: Option<&Local>, user: Option<&str>, secure: bool) -
     text.push_str(transport);
     text.push('>');
     text
+}
+
+/// Our Contact as it asks for the requests of the peer to come over the flow that ours went by.
+///
+/// RFC 5626 §4.3: "If the UAC is not using
+/// such a GRUU, then the UAC adds an "ob" parameter to its Contact
+/// header field value."
+pub(crate) fn over_this_flow(mut contact: String, account: Option<&Account>) -> String {
+    if account.is_some_and(|account| account.outbound_flow().is_some()) {
+        contact.truncate(contact.trim_end_matches('>').len());
+        contact.push_str(";ob>");
+    }
+    contact
 }
 
 /// The listener from which a request to this URI will most likely go, for its Contact.

@@ -24,7 +24,7 @@ use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
 
 use super::call::{Call, Phase, SentAck};
-use super::compose::{contact, draw, listener_of};
+use super::compose::{contact, draw, listener_of, over_this_flow};
 use super::incoming::user_of;
 use super::offer::leaves_answer;
 use super::outgoing::{confirm, cseq, set_cseq};
@@ -129,6 +129,7 @@ impl Agent {
         // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
         // requests within a dialog"
         let contact = contact(listener, user_of(dialog.local_party()), dialog.is_secure());
+        let contact = over_this_flow(contact, call.account.as_deref());
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         let request = self.finish_request(builder, &Method::Invite, body, &[])?;
         let ours = Ours {
