@@ -17,6 +17,7 @@
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
 //! | `compose.rs`       | what messages have in common                                             |
+//! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
 mod admission;
 mod authentication;
@@ -37,6 +38,7 @@ mod reinvite;
 mod replies;
 mod requests;
 mod table;
+mod way_back;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,6 +67,7 @@ use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
 use self::table::{KeyMap, TimerKind};
+use self::way_back::WaysBack;
 use crate::Account;
 use crate::registration::Input as RegistrationInput;
 
@@ -92,6 +95,7 @@ pub struct Agent {
     owed: Slab<Owed>,
     registrations: Slab<Registering>,
     merged: MergedRequests,
+    ways_back: WaysBack,
     /// Who may ask for something.
     guard: Option<Box<Guard>>,
     /// The requests of which that is being looked up.
@@ -175,6 +179,7 @@ impl Agent {
             owed: Slab::new(),
             registrations: Slab::new(),
             merged: MergedRequests::new(seed),
+            ways_back: WaysBack::default(),
             guard: None,
             held: Slab::new(),
             events: VecDeque::new(),
@@ -214,6 +219,16 @@ impl Agent {
         let answers = self.owed.len() + self.held.len();
         let others = self.requests.len() + answers + self.registrations.len();
         calls.count() + byes.count() + others
+    }
+
+    /// Remembers that the peer of a call that we place was heard over this flow, where that matters.
+    fn note_way_back(&mut self, client: ClientKey, flow: Flow) {
+        if let Some(connection) = self.ways_back.note(flow)
+            && let Some(ClientUse::Invite(call)) = self.clients.get(&client)
+            && let Some(call) = self.calls.get_mut(*call)
+        {
+            call.flow = Some(connection);
+        }
     }
 
     fn client_event(
@@ -346,6 +361,7 @@ impl TransactionUser for Agent {
             Event::Response { response, .. }
                 if response.headers().get_all::<Via<'_>>().nth(1).is_some() => {}
             Event::Response { key, response, flow } => {
+                self.note_way_back(key, flow);
                 self.client_event(now, tx, key, Outcome::Response(response, flow));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),
@@ -371,8 +387,11 @@ impl TransactionUser for Agent {
             Event::NoAck { .. } => {}
             Event::Pong { flow } => self.ponged(now, tx, flow),
             Event::Binding { flow, id, mapped } => self.bound(now, tx, flow, id, mapped),
-            // Calls outlive connections: the next request opens another.
-            Event::Closed { flow, .. } => self.flow_closed(now, tx, flow),
+            // Calls outlive connections: the next request opens another, if it can.
+            Event::Closed { flow, .. } => {
+                self.ways_back.closed(flow);
+                self.flow_closed(now, tx, flow);
+            }
             // An event that a later version of the layer below has and this does not know.
             _ => {}
         }

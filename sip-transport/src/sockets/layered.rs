@@ -6,12 +6,16 @@
 //! connection.
 
 use std::collections::VecDeque;
+#[cfg(feature = "ws")]
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use sip_message::{FrameError, Limits, Transport};
+#[cfg(feature = "ws")]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -36,6 +40,8 @@ mod tests;
 pub(super) enum Layer {
     #[cfg(feature = "ws")]
     Ws(WsConfig),
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    Wss(WsConfig, Tls),
     #[cfg(feature = "tls")]
     Tls(Tls),
 }
@@ -47,6 +53,8 @@ impl Layer {
         match transport {
             #[cfg(feature = "ws")]
             Transport::Ws => Some(Self::Ws(config.ws.clone())),
+            #[cfg(all(feature = "ws", feature = "tls"))]
+            Transport::Wss => config.tls.clone().map(|tls| Self::Wss(config.ws.clone(), tls)),
             #[cfg(feature = "tls")]
             Transport::Tls => config.tls.clone().map(Self::Tls),
             _ => None,
@@ -214,19 +222,21 @@ async fn shake_hands(
     side: Side,
     limits: &Limits,
 ) -> Result<Established, TransportError> {
-    let _ = (&stream, &side, limits);
+    let remote = stream.peer_addr().map_err(|error| TransportError::from(&error))?;
+    let _ = (remote, &side, limits);
     match layer {
         #[cfg(feature = "ws")]
         Layer::Ws(config) => {
-            let remote = stream.peer_addr().map_err(|error| TransportError::from(&error))?;
-            let frames = match side {
-                Side::Server => ws::accept(stream, remote, &config, limits).await,
-                Side::Client(domain) => {
-                    let host = ws::authority(domain.as_deref(), remote, Transport::Ws);
-                    ws::dial(stream, &host, &config, limits).await
-                }
-            };
-            Ok(Established { layered: Box::new(frames?), peer: None })
+            let layered =
+                ask_or_grant(stream, remote, &config, &side, Transport::Ws, limits).await?;
+            Ok(Established { layered, peer: None })
+        }
+        #[cfg(all(feature = "ws", feature = "tls"))]
+        Layer::Wss(config, tls) => {
+            let (stream, peer) = tls::shake_hands(stream, &tls, &side).await?;
+            let layered =
+                ask_or_grant(stream, remote, &config, &side, Transport::Wss, limits).await?;
+            Ok(Established { layered, peer })
         }
         #[cfg(feature = "tls")]
         Layer::Tls(tls) => {
@@ -235,6 +245,29 @@ async fn shake_hands(
             Ok(Established { layered, peer })
         }
     }
+}
+
+/// The handshake of WebSocket, on either side.
+#[cfg(feature = "ws")]
+async fn ask_or_grant<S>(
+    stream: S,
+    remote: SocketAddr,
+    config: &WsConfig,
+    side: &Side,
+    transport: Transport,
+    limits: &Limits,
+) -> Result<Box<dyn Layered>, TransportError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let frames = match side {
+        Side::Server => ws::accept(stream, remote, config, limits).await,
+        Side::Client(domain) => {
+            let host = ws::authority(domain.as_deref(), remote, transport);
+            ws::dial(stream, &host, config, limits).await
+        }
+    };
+    Ok(Box::new(frames?))
 }
 
 /// Serves the open connection to its end.

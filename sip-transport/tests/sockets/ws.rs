@@ -261,3 +261,36 @@ async fn a_frame_of_2_to_the_63_ends_the_connection_and_no_other() {
     node.send(Destination::Flow(flow), RESPONSE, 0);
     assert_eq!(read_frame(&mut node, &mut good).await, (0x81, RESPONSE.to_vec()));
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn over_tls_the_server_proves_its_domain_and_is_asked_by_it() {
+    use crate::pki::Pki;
+    use sip_transport::{Input, Transmit};
+
+    let pki = Pki::new();
+    let grants = WsConfig::default().host("example.com");
+    let config = Config::default().ws(grants);
+    let shown = pki.showing(&pki.of("example.com")).build().unwrap();
+    let mut server = Node::bind(&["wss:127.0.0.1:0"], config.tls(Some(shown)));
+    let addr = server.addr(Transport::Wss);
+    let from = ListenAddr::dial_only(Transport::Wss, Ipv4Addr::LOCALHOST.into());
+    let trusting = Config::default().tls(Some(pki.trusting().build().unwrap()));
+    let sockets = Sockets::bind(&[from], trusting).unwrap();
+    let mut client = Node { sockets, inputs: Default::default() };
+    let ask = |client: &mut Node, domain: &str, token| {
+        let destination = Destination::Target(Target::new(Transport::Wss, addr));
+        let (payload, domain) = (options(1).into(), Some(domain.into()));
+        client.sockets.send(Transmit { destination, fallback: None, payload, token, domain });
+    };
+    ask(&mut client, "example.net", 1);
+    let (token, error) = server.with(client.failure()).await;
+    assert!(token == 1 && matches!(error, TransportError::Tls(_)), "{error:?}");
+    ask(&mut client, "example.com", 2);
+    let (flow, payload) = client.with(server.message()).await;
+    assert_eq!((flow.transport, &*payload), (Transport::Wss, &*options(1)));
+    server.send(Destination::Flow(flow), RESPONSE, 0);
+    let Input::Authenticated { peer, .. } = server.with(client.next()).await else { panic!() };
+    assert!(peer.is_of("example.com"));
+    assert_eq!(*server.with(client.message()).await.1, *RESPONSE);
+}

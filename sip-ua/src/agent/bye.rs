@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sip_dialog::DialogKey;
 use sip_message::{Method, Request, Response, StatusCode};
-use sip_transaction::{ClientKey, NextHop, ServerKey, Transactions};
+use sip_transaction::{ClientKey, ServerKey, Transactions};
 
 use super::call::Phase;
 use super::requests::MAX_CHALLENGES;
@@ -48,7 +48,8 @@ impl Agent {
         // RFC 3261 §15.1.1: "A BYE request is constructed as would any other request within a
         // dialog, as described in Section 12."
         let Ok(builder) = state.request(Method::Bye) else { return };
-        let hop = NextHop::Uri(state.next_hop().clone());
+        let flow = self.calls.get(key).and_then(|call| call.flow);
+        let hop = self.ways_back.hop(flow, state.next_hop());
         let Ok(mut bye) = self.finish_request(builder, &Method::Bye, None, &[]) else { return };
         let Some(call) = self.calls.get_mut(key) else { return };
         if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {

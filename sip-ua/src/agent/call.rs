@@ -38,7 +38,7 @@ use sip_auth::Authenticator;
 use sip_dialog::{DialogKey, Repeat2xx, Session};
 use sip_message::{Request, Response, StatusCode};
 use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
-use sip_transport::ListenerId;
+use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
 use super::reinvite::Exchange;
@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) exchange: Option<Box<Exchange>>,
     /// The address of ours that the INVITE came by or went out from, which our Contact names.
     pub(crate) listener: Option<ListenerId>,
+    /// The connection over which the peer was heard, where no other may lead to it: see `way_back.rs`.
+    pub(crate) flow: Option<ConnectionId>,
     /// How many client transactions refer to this call; it is removed when it is over and there are none.
     pub(crate) transactions: u16,
     /// How many requests of the peer wait for the application's reply.
@@ -159,6 +161,7 @@ impl Call {
             caller: None,
             exchange: None,
             listener: None,
+            flow: None,
             transactions: 0,
             owed_replies: 0,
         }

@@ -276,8 +276,12 @@ pub(crate) fn over_this_flow(mut contact: String, account: Option<&Account>) -> 
 /// The listener from which a request to this URI will most likely go, for its Contact.
 pub(crate) fn listener_towards<'a>(tx: &'a Transactions, uri: &Uri<'_>) -> Option<&'a Local> {
     let locals = tx.locals();
-    let transport =
-        uri.transport().unwrap_or(if uri.is_secure() { Transport::Tls } else { Transport::Udp });
+    let transport = match (uri.transport(), uri.is_secure()) {
+        (Some(Transport::Ws | Transport::Wss), true) => Transport::Wss,
+        (_, true) => Transport::Tls,
+        (Some(transport), false) => transport,
+        (None, false) => Transport::Udp,
+    };
     let port = uri.port().unwrap_or_else(|| transport.default_port());
     uri.ip()
         .and_then(|ip| locals.select(transport, &(ip, port).into()))

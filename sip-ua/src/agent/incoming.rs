@@ -63,6 +63,7 @@ impl Agent {
         let session = Session::new(Role::Uas, cseq(&request));
         let request = Arc::new(request);
         let kept = Arc::clone(&request);
+        let heard_over = self.ways_back.note(flow);
         let (account, dialogs) = (self.account.clone(), &mut self.dialogs);
         let mut inserted = None;
         let key = self.calls.insert_with(|raw| {
@@ -79,6 +80,7 @@ impl Agent {
             let mut call = Call::new(Phase::Invited(Box::new(invited)), session, account);
             call.dialog = inserted;
             call.listener = Some(flow.listener);
+            call.flow = heard_over;
             call
         });
         let Some(key) = key.map(CallKey::from) else {

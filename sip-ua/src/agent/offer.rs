@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use sip_message::{HeaderName, Request, Response};
-use sip_transaction::{NextHop, TimerKey, Transactions};
+use sip_transaction::{TimerKey, Transactions};
 
 use super::Agent;
 use super::call::{Call, Caller, Phase, SentAck};
@@ -57,7 +57,7 @@ impl Agent {
             builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
         }
         let request = builder.build()?;
-        let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
+        let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
         ack.send(now, tx);
         call.session.ack_sent(number);
         let chosen = call.dialog;

@@ -270,7 +270,7 @@ impl Agent {
         // the transaction layer."
         // Without an answer where another callee offers, or one that was cancelled: its BYE follows.
         let builder = state.ack_to(&caller.invite);
-        let hop = NextHop::Uri(state.next_hop().clone());
+        let hop = self.ways_back.hop(call.flow, state.next_hop());
         let Ok(request) = builder.build() else {
             return self.end_call(now, tx, key, EndReason::Failed);
         };

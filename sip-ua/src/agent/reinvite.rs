@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use sip_dialog::{Answer, Repeat2xx, RepeatStep};
 use sip_message::{HeaderName, Method, Request, Response, StatusCode};
-use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
+use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 
 use super::call::{Call, Phase, SentAck};
 use super::compose::{contact, draw, listener_of, over_this_flow};
@@ -164,7 +164,7 @@ impl Agent {
             let draw = || tx.random().next_u64();
             auth.authorize(&mut ours.request, account.all_credentials(), draw);
         }
-        let hop = NextHop::Uri(dialog.next_hop().clone());
+        let hop = self.ways_back.hop(call.flow, dialog.next_hop());
         let client = tx.request(now, ours.request.clone(), hop)?;
         ours.client = Some(client);
         // The check above has asked the same question.
@@ -265,7 +265,7 @@ impl Agent {
             }
         } else {
             let Ok(request) = dialog.ack_to(&ours.request).build() else { return };
-            let ack = SentAck { request, hop: NextHop::Uri(dialog.next_hop().clone()) };
+            let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
             ack.send(now, tx);
             exchange.acknowledged(ack);
             call.session.ack_sent(number);

@@ -76,7 +76,7 @@ impl Agent {
         let builder = dialog
             .request(method.clone())
             .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
-        let hop = NextHop::Uri(dialog.next_hop().clone());
+        let hop = self.ways_back.hop(call.flow, dialog.next_hop());
         let mut request = self.finish_request(builder, &method, body, headers)?;
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {

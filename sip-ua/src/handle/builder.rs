@@ -1,9 +1,13 @@
 //! What a user agent is started with.
 
 use std::fmt;
+#[cfg(any(feature = "tls", feature = "ws"))]
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[cfg(any(feature = "tls", feature = "ws"))]
+use sip_message::Transport;
 use sip_transaction::{Endpoint, Resolver, Shard};
 use sip_transport::{Gate, ListenAddr, Sockets, Tap};
 use tokio::sync::{mpsc, watch};
@@ -55,7 +59,8 @@ impl UserAgentBuilder {
 
     /// Listens on this address too: `"udp:0.0.0.0:5060".parse()?`. Port 0 takes a free one
     /// ([`UserAgent::locals`] tells which). Requests go out by the first listener that fits. Without any,
-    /// it is UDP and TCP on a free port each.
+    /// it is UDP and TCP on a free port each, and what can be dialled without a
+    /// listener: WebSocket, with its feature ([`ListenAddr::dial_only`]).
     pub fn listen(mut self, address: ListenAddr) -> Self {
         self.listen.push(address);
         self
@@ -149,8 +154,12 @@ impl UserAgentBuilder {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.take() {
             self.transport.tls = Some(tls);
-            dial_tls(&mut self.listen);
+            dial(&mut self.listen, Transport::Tls);
+            #[cfg(feature = "ws")]
+            dial(&mut self.listen, Transport::Wss);
         }
+        #[cfg(feature = "ws")]
+        dial(&mut self.listen, Transport::Ws);
         self.transactions.validate()?; // before anything is bound
         let mut sockets = Sockets::bind(&self.listen, self.transport)?;
         if let Some(gate) = self.gate {
@@ -180,17 +189,15 @@ impl UserAgentBuilder {
     }
 }
 
-/// Lets connections of TLS be opened, over each version of IP that is listened on.
-#[cfg(feature = "tls")]
-fn dial_tls(listen: &mut Vec<ListenAddr>) {
-    use sip_message::Transport;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+/// Lets connections by this transport be opened, over each version of IP that is listened on.
+#[cfg(any(feature = "tls", feature = "ws"))]
+fn dial(listen: &mut Vec<ListenAddr>, transport: Transport) {
     for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
         let mut same =
             listen.iter().filter(|addr| addr.addr().is_ipv4() == any.is_ipv4()).peekable();
         let is_used = same.peek().is_some();
-        if is_used && !same.any(|addr| addr.transport() == Transport::Tls) {
-            listen.push(ListenAddr::dial_only(Transport::Tls, any));
+        if is_used && !same.any(|addr| addr.transport() == transport) {
+            listen.push(ListenAddr::dial_only(transport, any));
         }
     }
 }

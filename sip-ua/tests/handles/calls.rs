@@ -12,7 +12,7 @@ async fn conversation(listen: &str) {
     converse(ua("alice", listen).await, ua("bob", listen).await).await;
 }
 
-async fn converse(alice: UserAgent, bob: UserAgent) -> [UserAgent; 2] {
+pub(crate) async fn converse(alice: UserAgent, bob: UserAgent) -> [UserAgent; 2] {
     let mut calling =
         alice.call(uri(&bob)).offer(SDP).header("Subject", "lunch").start().await.unwrap();
 

@@ -12,6 +12,8 @@ mod registration;
 mod requests;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "ws")]
+mod ws;
 
 use std::future::Future;
 use std::time::Duration;

@@ -33,6 +33,7 @@ fn rig(room: usize) -> Rig {
         message: config.message_timeout,
         connect: config.connect_timeout,
         handshake: config.handshake_timeout,
+        stall: config.stall_timeout,
         linger: config.linger,
     };
     let id = ConnectionId::new(NonZeroU32::MIN);
