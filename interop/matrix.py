@@ -5,7 +5,9 @@ import re
 import time
 
 import names
-from peers import LOOPBACK, Baresip, Failed, Kamailio, Ours, Pki, Process, Sipp, Uas, free_port, wait_bound
+from peers import (
+    LOOPBACK, Baresip, Failed, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, free_port, wait_bound,
+)
 
 BOTH = ("udp", "tcp")
 # The same over IPv6.
@@ -43,7 +45,7 @@ class Bench:
         self.folder, self.running, self.stand_ins = folder, [], 0
         self.transport, _, version = transport.partition(" IPv")
         self.host = LOOPBACK[int(version or 4)]
-        self.pki = Pki(folder) if self.transport == "tls" else None
+        self.pki = Pki(folder) if self.transport in ("tls", "wss") else None
 
     def started(self, process):
         self.running.append(process)
@@ -107,7 +109,8 @@ class Bench:
 def cells(reference):
     if reference:
         return sipp_reference()
-    return [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *our_own_cells()]
+    ours = [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *our_own_cells()]
+    return [*ours, *browser_cells()]
 
 
 # ---------------------------------------------------------------- SIPp
@@ -682,3 +685,56 @@ def openssl_cells():
     ]
     for direction, scenario, body in table:
         yield Cell("OpenSSL", direction, "tls", scenario, body)
+# ---------------------------------------------------------------- JsSIP and SIP.js
+
+PHONES = ["--user", "alice:alice's secret", "--user", "bob:bob's secret", "--algorithm", "MD5"]  # they know no other
+
+
+def phones(bench, where, what, server, **options):
+    """Runs a part of browser/phones.mjs to its end."""
+    trusting = {"NODE_EXTRA_CA_CERTS": str(bench.pki.ca)} if bench.pki else {}
+    part = bench.started(Phones(bench.folder, where, what, {"url": server.url, **options}, **trusting))
+    part.ok(60)
+    part.expect(r"^ok")
+    return part
+
+
+def websocket_server(bench, example, *arguments):
+    return bench.started(WebSocketServer(bench.folder, bench.transport, bench.host, example, [*arguments, *bench.shown("server")]))
+
+
+def registrar(bench):
+    return websocket_server(bench, "registrar", *PHONES)
+
+
+def phones_converse(stack, where, bench):
+    server = registrar(bench)
+    phones(bench, where, "converse", server, stack=stack, domain="example.com")
+    server.expect(r"(?s)REGISTER: 401.*REGISTER: 200.*(relayed: 200.*){4}MESSAGE: 480")
+
+
+def phones_are_refused(stack, where, bench):
+    server = registrar(bench)
+    phones(bench, where, "refused", server, stack=stack, domain="example.com")
+    if "REGISTER: 200" in server.text():
+        raise Failed("a wrong password was let in")
+
+
+def browser_calls(bench, *arguments):
+    """JsSIP with the browser's own session descriptions. Signalling only: nobody is behind the answer's media."""
+    uas = websocket_server(bench, "uas", "--ring", "300", *arguments)
+    hangs_up = "--bye-after" not in arguments
+    part = phones(bench, "chromium", "call", uas, to=uas.uri, milliseconds=1000 if hangs_up else 0)
+    part.expect(r"^ok local" if hangs_up else r"^ok remote")
+    uas.expect(r"call 1: confirmed")
+
+
+def browser_cells():
+    for name, stack in (("JsSIP", "jssip"), ("SIP.js", "sipjs")):
+        for where, transport in (("node", "ws"), ("node", "wss"), ("chromium", "wss")):
+            place = {"node": "in Node.js", "chromium": "in Chromium"}[where]
+            scenario = "REGISTER with digest, MESSAGE and OPTIONS both ways"
+            yield Cell(name, place, transport, scenario, functools.partial(phones_converse, stack, where))
+        yield Cell(name, "in Node.js", "wss", "wrong password", functools.partial(phones_are_refused, stack, "node"))
+    yield Cell("JsSIP", "in Chromium calls us", "wss", "BYE from the browser", browser_calls)
+    yield Cell("JsSIP", "in Chromium calls us", "wss", "BYE from us", lambda bench: browser_calls(bench, "--bye-after", "500"))

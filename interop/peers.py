@@ -312,6 +312,27 @@ class Uas(Ours):
         self.expect(r"^ready$")
 
 
+class WebSocketServer(Ours):
+    """Our `registrar` or `uas`, listening for WebSocket, with TLS below if it is `wss`."""
+
+    def __init__(self, folder, transport, host, example, arguments):
+        self.port = free_port()
+        self.url = f"{transport}://{host}:{self.port}/sip"
+        self.uri = f"sip:uas@{host}:{self.port};transport=ws"
+        super().__init__(folder, example, ["--listen", f"{transport}:{host}:{self.port}", *arguments])
+        self.expect(r"^ready$")
+
+
+class Phones(Process):
+    """A part of browser/phones.mjs, in Node.js or in a page of headless Chromium."""
+
+    def __init__(self, folder, where, what, options, **environment):
+        command = ["node", HERE / "browser" / f"{where}.mjs"]
+        if where == "chromium":
+            command += [folder / "profile"]
+        super().__init__(where, [*command, what, json.dumps(options)], folder, **environment)
+
+
 def wait_bound(process, port, transport, host, seconds=10):
     """Until the program listens on the port of that loopback address, or of all addresses."""
     transport = "tcp" if transport == "tls" else transport
@@ -333,7 +354,10 @@ def wait_bound(process, port, transport, host, seconds=10):
         time.sleep(0.02)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl"}
+PACKAGES = {
+    "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "node": "nodejs", "npm": "npm",
+    "chromium": "chromium",
+}
 
 
 def install_missing():
@@ -347,3 +371,8 @@ def install_missing():
             ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, stdout=subprocess.DEVNULL,
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
+    browser = HERE / "browser"
+    lock, installed = browser / "package-lock.json", browser / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        # A package here needs no script of its own to be of use.
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=browser, check=True)

@@ -58,6 +58,18 @@ pub struct Media {
     versions: AtomicU32,
 }
 
+/// RTP without more.
+const PLAIN: &str = "RTP/AVP";
+
+/// What a browser offers: RTP keyed by DTLS, over what ICE finds.
+const BROWSER: &str = "UDP/TLS/RTP/SAVPF";
+
+/// What a browser must be told before it takes an answer. It is well-formed, and that is all: nobody is behind
+/// it, as nobody listens on the port of any other answer from here.
+const NOBODY: &str = "a=rtcp-mux\r\na=ice-lite\r\na=ice-ufrag:none\r\na=ice-pwd:nobodyListensHereAtAll\r\n\
+    a=setup:passive\r\na=fingerprint:sha-256 \
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";
+
 /// The payload types known here: the two kinds of G.711.
 const KNOWN: [&str; 2] = ["0", "8"];
 
@@ -86,7 +98,7 @@ impl Media {
     #[must_use]
     pub fn offer(&self, direction: Direction) -> Bytes {
         let mut text = self.session();
-        self.audio(&mut text, &KNOWN, direction);
+        self.audio(&mut text, PLAIN, &KNOWN, direction);
         text.into()
     }
 
@@ -109,7 +121,10 @@ impl Media {
                     .copied()
                     .filter(|format| KNOWN.contains(format))
                     .collect();
-                self.audio(&mut text, &formats, stream.direction.mirrored());
+                self.audio(&mut text, stream.protocol, &formats, stream.direction.mirrored());
+                if stream.is_of_a_browser() {
+                    stream.take_browser(&mut text);
+                }
             } else {
                 // A port of zero refuses it.
                 // RFC 3264 §6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line
@@ -130,8 +145,8 @@ impl Media {
         text
     }
 
-    fn audio(&self, text: &mut String, formats: &[&str], direction: Direction) {
-        text.extend(["m=audio ", &self.port, " RTP/AVP"]);
+    fn audio(&self, text: &mut String, protocol: &str, formats: &[&str], direction: Direction) {
+        text.extend(["m=audio ", &self.port, " ", protocol]);
         for format in formats {
             text.extend([" ", format]);
         }
@@ -158,13 +173,27 @@ struct Stream<'a> {
     protocol: &'a str,
     formats: Vec<&'a str>,
     direction: Direction,
+    /// What the streams of a browser are told apart by.
+    mid: Option<&'a str>,
     refused: bool,
 }
 
 impl Stream<'_> {
+    fn is_of_a_browser(&self) -> bool {
+        self.protocol == BROWSER
+    }
+
+    /// Adds to the answer what makes a browser take it.
+    fn take_browser(&self, text: &mut String) {
+        if let Some(mid) = self.mid {
+            text.extend(["a=mid:", mid, "\r\n"]);
+        }
+        text.push_str(NOBODY);
+    }
+
     fn is_known(&self) -> bool {
         self.kind == "audio"
-            && self.protocol == "RTP/AVP"
+            && (self.protocol == PLAIN || self.is_of_a_browser())
             && !self.refused
             && self.formats.iter().any(|format| KNOWN.contains(format))
     }
@@ -182,7 +211,11 @@ fn streams(sdp: &str) -> Vec<Stream<'_>> {
                 protocol: words.next().unwrap_or_default(),
                 formats: words.collect(),
                 direction: session,
+                mid: None,
             });
+        } else if let (Some(mid), Some(stream)) = (line.strip_prefix("a=mid:"), streams.last_mut())
+        {
+            stream.mid = Some(mid.trim_end());
         } else if let Some(attribute) = line.strip_prefix("a=") {
             let said =
                 Direction::ALL.into_iter().find(|known| known.as_str() == attribute.trim_end());
@@ -203,6 +236,17 @@ mod tests {
 
     fn media() -> Media {
         Media::at([127, 0, 0, 1].into()).unwrap()
+    }
+
+    #[test]
+    fn a_browser_is_answered_in_its_terms() {
+        let offer = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+            m=audio 9 UDP/TLS/RTP/SAVPF 111 0 8\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\n";
+        let answer = String::from_utf8(media().answer(offer).unwrap().to_vec()).unwrap();
+        assert!(answer.contains(" UDP/TLS/RTP/SAVPF 0 8\r\n"), "{answer}");
+        for line in ["a=mid:0", "a=rtcp-mux", "a=setup:passive", "a=sendrecv"] {
+            assert!(answer.contains(&format!("\r\n{line}\r\n")), "{line}: {answer}");
+        }
     }
 
     #[test]

@@ -46,29 +46,49 @@ impl Securing {
     /// If a file cannot be read or holds something else.
     pub fn apply(&self, builder: UserAgentBuilder) -> Result<UserAgentBuilder, Box<dyn Error>> {
         #[cfg(feature = "tls")]
-        {
-            use sip_transport::tls::{Certificate, ClientCertificates, Tls};
-            let read = |file: &std::path::Path| {
-                std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
-            };
-            let mut tls = Tls::builder().key_log(self.key_log);
-            if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-                tls = tls.certificate(Certificate::from_pem(&read(cert)?, &read(key)?)?);
-            }
-            if let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) {
-                tls = tls.client_certificate(Certificate::from_pem(&read(cert)?, &read(key)?)?);
-            }
-            if let Some(ca) = &self.ca {
-                tls = tls.roots_pem(&read(ca)?)?;
-            }
-            if self.require_client_cert {
-                tls = tls.client_certificates(ClientCertificates::Required);
-            }
-            // With nothing said there is no need to read the system's roots.
-            let is_meant = self.cert.is_some() || self.client_cert.is_some() || self.ca.is_some();
-            Ok(if is_meant { builder.tls(tls.build()?) } else { builder })
-        }
+        return Ok(match self.tls()? {
+            Some(tls) => builder.tls(tls),
+            None => builder,
+        });
         #[cfg(not(feature = "tls"))]
         Ok(builder)
+    }
+
+    /// The same for sockets alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn transport(&self) -> Result<sip_transport::Config, Box<dyn Error>> {
+        let config = sip_transport::Config::default();
+        #[cfg(feature = "tls")]
+        let config = config.tls(self.tls()?);
+        Ok(config)
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Result<Option<sip_transport::tls::Tls>, Box<dyn Error>> {
+        use sip_transport::tls::{Certificate, ClientCertificates, Tls};
+        // With nothing said there is no need to read the system's roots.
+        if self.cert.is_none() && self.client_cert.is_none() && self.ca.is_none() {
+            return Ok(None);
+        }
+        let read = |file: &std::path::Path| {
+            std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+        };
+        let mut tls = Tls::builder().key_log(self.key_log);
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            tls = tls.certificate(Certificate::from_pem(&read(cert)?, &read(key)?)?);
+        }
+        if let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) {
+            tls = tls.client_certificate(Certificate::from_pem(&read(cert)?, &read(key)?)?);
+        }
+        if let Some(ca) = &self.ca {
+            tls = tls.roots_pem(&read(ca)?)?;
+        }
+        if self.require_client_cert {
+            tls = tls.client_certificates(ClientCertificates::Required);
+        }
+        Ok(Some(tls.build()?))
     }
 }

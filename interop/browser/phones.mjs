@@ -1,0 +1,57 @@
+// What two phones of one stack do with our registrar. It runs in Node.js and in a page alike.
+import { phone as jssip } from './jssip.mjs';
+import { phone as sipjs } from './sipjs.mjs';
+
+const stacks = { jssip, sipjs };
+
+function expect(what, found, wanted) {
+  if (JSON.stringify(found) !== JSON.stringify(wanted)) {
+    throw new Error(`${what}: ${JSON.stringify(found)}, not ${JSON.stringify(wanted)}`);
+  }
+}
+
+async function until(what, condition) {
+  for (const end = Date.now() + 5000; !condition(); ) {
+    if (Date.now() > end) throw new Error(`it did not come to pass: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Both register, and each sends the other MESSAGE and OPTIONS. */
+export async function converse({ stack, url, domain }) {
+  const make = (user) => stacks[stack]({ url, user, password: `${user}'s secret`, domain });
+  const [alice, bob] = [make('alice'), make('bob')];
+  for (const phone of [alice, bob]) {
+    await phone.start();
+    await phone.register();
+  }
+  for (const [from, to, name] of [[alice, bob, 'bob'], [bob, alice, 'alice']]) {
+    const uri = `sip:${name}@${domain}`;
+    expect('MESSAGE', await from.message(uri, `Grüße an ${name}`), 200);
+    await until('the message', () => to.heard.length === 1);
+    expect('what was heard', to.heard, [`Grüße an ${name}`]);
+    expect('OPTIONS', await from.options(uri), 200);
+  }
+  await bob.unregister();
+  expect('MESSAGE to nobody', await alice.message(`sip:bob@${domain}`, 'too late'), 480);
+  await alice.unregister();
+  await Promise.all([alice.stop(), bob.stop()]);
+}
+
+/** One call to a user agent that is reached without a registrar. */
+export async function call({ url, to, milliseconds }) {
+  const phone = jssip({ url, user: 'alice', password: 'none', domain: 'example.com' });
+  await phone.start();
+  const end = await phone.call(to, milliseconds);
+  await phone.stop();
+  return end;
+}
+
+/** A password that is wrong is refused. */
+export async function refused({ stack, url, domain }) {
+  const phone = stacks[stack]({ url, user: 'alice', password: 'wrong', domain });
+  await phone.start();
+  const outcome = await phone.register().then(() => 'registered', () => 'refused');
+  await phone.stop();
+  expect('registration with a wrong password', outcome, 'refused');
+}
