@@ -280,6 +280,8 @@ async fn serve(
     let terms = &task.terms;
     let mut idle_from = Instant::now();
     let mut begun: Option<Instant> = None;
+    // Since when nothing was written of what waits, and how far it was then.
+    let mut stalled: Option<(Instant, usize)> = None;
     let mut sleep = pin!(tokio::time::sleep_until(idle_from + terms.idle));
     loop {
         let mut signal = pin!(task.signals.notified());
@@ -287,8 +289,17 @@ async fn serve(
             if signal.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Wake::Signal);
             }
-            if let Poll::Ready(Err(error)) = writer.poll(layered, cx) {
-                return Poll::Ready(Wake::Read(Read::End(Some(error))));
+            match writer.poll(layered, cx) {
+                Poll::Ready(Ok(())) => stalled = None,
+                Poll::Ready(Err(error)) => return Poll::Ready(Wake::Read(Read::End(Some(error)))),
+                Poll::Pending if stalled.is_some_and(|(_, written)| written == writer.written) => {}
+                Poll::Pending => {
+                    let now = Instant::now();
+                    stalled = Some((now, writer.written));
+                    if now + terms.stall < sleep.deadline() {
+                        sleep.as_mut().reset(now + terms.stall);
+                    }
+                }
             }
             if let Poll::Ready(read) = layered.poll_read(cx) {
                 return Poll::Ready(Wake::Read(read));
@@ -333,14 +344,20 @@ async fn serve(
                 let now = Instant::now();
                 let idle_end = idle_from + terms.idle;
                 let message_end = begun.map(|begun| begun + terms.message);
+                let stall_end = stalled.map(|(from, _)| from + terms.stall);
                 if message_end.is_some_and(|end| end <= now) {
                     return Ok(Some(TransportError::Incomplete));
+                }
+                if stall_end.is_some_and(|end| end <= now) {
+                    return Ok(Some(TransportError::Stalled));
                 }
                 if idle_end <= now {
                     close(task, layered, &mut writer).await;
                     return Ok(Some(TransportError::Idle));
                 }
-                sleep.as_mut().reset(message_end.map_or(idle_end, |end| end.min(idle_end)));
+                let next =
+                    [message_end, stall_end].into_iter().flatten().fold(idle_end, Instant::min);
+                sleep.as_mut().reset(next);
                 continue;
             }
         }
@@ -400,11 +417,13 @@ struct Writer<'a> {
     /// The message that is being written, and what is left of it.
     current: Option<(Outgoing, Bytes)>,
     flushed: bool,
+    /// Bytes that the layer took so far, to tell whether it takes any.
+    written: usize,
 }
 
 impl<'a> Writer<'a> {
     const fn new(pipe: &'a Pipe) -> Self {
-        Self { pipe, current: None, flushed: true }
+        Self { pipe, current: None, flushed: true, written: 0 }
     }
 
     /// Ready when all is written.
@@ -421,7 +440,10 @@ impl<'a> Writer<'a> {
                 });
             }
             let Some((outgoing, rest)) = &mut self.current else { break };
-            std::task::ready!(layered.poll_send(cx, rest))?;
+            let left = rest.len();
+            let sent = layered.poll_send(cx, rest);
+            self.written = self.written.wrapping_add(left.saturating_sub(rest.len()));
+            std::task::ready!(sent)?;
             self.flushed = false;
             self.pipe.written(outgoing);
             self.current = None;
