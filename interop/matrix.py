@@ -12,6 +12,7 @@ from peers import (
 BOTH = ("udp", "tcp")
 # The same over IPv6.
 BOTH_6 = ("udp IPv6", "tcp IPv6")
+WEBSOCKET = ("ws", "wss")
 # What is run over IPv6 too: each place in a message where an address stands is in one of them.
 OVER_IPV6 = {
     "plain call", "called side hangs up", "CANCEL", "302", "401", "hold and resume", "501, 405, 420, 481, 416", "BYE from us",
@@ -66,15 +67,21 @@ class Bench:
                     raise Failed(f"our {process.name} panicked")
 
     def sipp(self, scenario, remote=None, **options):
-        return self.started(Sipp(self.folder, scenario, self.transport, self.host, remote, **options))
+        return self.started(Sipp(self.folder, scenario, self.sipp_transport(), self.host, remote, **options))
 
     def sipp_uri(self, sipp):
-        return f"sip:service@{self.host}:{sipp.port}" + self.suffix()
+        return f"sip:service@{self.host}:{sipp.port}" + ("" if self.sipp_transport() == "udp" else self.suffix())
+
+    def sipp_transport(self):
+        """SIPp stands behind Kamailio where we are on WebSocket, which it does not know."""
+        return "udp" if self.transport in WEBSOCKET else self.transport
 
     def suffix(self):
         return "" if self.transport == "udp" else f";transport={self.transport}"
 
     def listen(self):
+        if self.transport in WEBSOCKET:
+            return []  # as a browser, which takes no connections
         return ["--listen", f"{self.transport}:{self.host}:0"]
 
     def shown(self, name):
@@ -103,7 +110,8 @@ class Bench:
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""
-        return self.started(Kamailio(self.folder, self.host, *defines, pki=self.pki))
+        websocket = ["WS"] if self.transport in WEBSOCKET else []
+        return self.started(Kamailio(self.folder, self.host, *defines, *websocket, pki=self.pki))
 
 
 def cells(reference):
@@ -505,6 +513,17 @@ def calls_through(*defines_and_bench):
     kamailio.routed("BYE")
 
 
+def is_hung_up_through(bench):
+    """SIPp behind the proxy hangs up: its BYE comes to our `call` along the route set, over WebSocket by our own connection."""
+    kamailio = bench.kamailio()
+    sipp = bench.sipp("uas_bye")
+    bind(bench, kamailio, bench.sipp_uri(sipp))
+    bench.call("sip:bob@127.0.0.1", "--from", "sip:alice@127.0.0.1", "--proxy", f"{kamailio.uri};lr{bench.suffix()}", *ALICE,
+               "--duration", "20000").ok()
+    sipp.ok()
+    kamailio.routed("BYE")
+
+
 def bind_plain(bench, kamailio, uri, defines):
     """SIPp knows only MD5; with another algorithm our own `register` makes the binding."""
     if not defines:
@@ -563,6 +582,7 @@ def calls_us_for_another(bench):
     kamailio.routed("BYE")
 
 
+OVER_WEBSOCKET = {"digest MD5", "wrong password", "407 MD5, Record-Route", "BYE from the far side"}
 OVER_TLS = {"digest MD5", "wrong password", "BYE from the called side", "CANCEL"}
 
 
@@ -577,6 +597,7 @@ def kamailio_cells():
         ("registers us", "423 then longer", registers_too_briefly),
         ("registers us", "wrong password", registers_wrongly),
         ("we call through it", "407 MD5, Record-Route", calls_through),
+        ("we call through it", "BYE from the far side", is_hung_up_through),
         ("we call through it", "407 SHA-256, Record-Route", functools.partial(calls_through, "SHA256")),
         ("calls us for another", "401", calls_us_for_another),
         ("we are called through it", "Record-Route", called_through),
@@ -587,7 +608,8 @@ def kamailio_cells():
     for direction, scenario, body in table:
         # SIPp, which stands at one end of the others, is built without TLS.
         secure = ("tls",) if scenario in OVER_TLS else ()
-        for transport in (*transports_of(scenario), *secure):
+        websocket = WEBSOCKET if scenario in OVER_WEBSOCKET else ()
+        for transport in (*transports_of(scenario), *secure, *websocket):
             yield Cell("Kamailio", direction, transport, scenario, body)
 
 

@@ -363,8 +363,9 @@ PACKAGES = {
 def install_missing():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
-    if not pathlib.Path("/usr/lib/x86_64-linux-gnu/kamailio/modules/tls.so").exists():
-        missing.append("kamailio-tls-modules")
+    for module, package in (("tls", "kamailio-tls-modules"), ("websocket", "kamailio-websocket-modules")):
+        if not pathlib.Path(f"/usr/lib/x86_64-linux-gnu/kamailio/modules/{module}.so").exists():
+            missing.append(package)
     if missing:
         subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(
