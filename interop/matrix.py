@@ -6,7 +6,8 @@ import time
 
 import names
 from peers import (
-    LOOPBACK, Baresip, Failed, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, free_port, wait_bound,
+    LOOPBACK, Baresip, Collector, Failed, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, captured, free_port,
+    wait_bound,
 )
 
 BOTH = ("udp", "tcp")
@@ -611,6 +612,25 @@ def kamailio_cells():
         websocket = WEBSOCKET if scenario in OVER_WEBSOCKET else ()
         for transport in (*transports_of(scenario), *secure, *websocket):
             yield Cell("Kamailio", direction, transport, scenario, body)
+    for transport in (*BOTH, "tls"):
+        yield Cell("Kamailio, tshark", "see what passes", transport, "HEP and pcapng", sees_what_passes)
+
+
+def sees_what_passes(bench):
+    """Kamailio is told over HEP, and tshark reads in the capture, what passed at the called side of a call."""
+    collector, capture = bench.started(Collector(bench.folder)), bench.folder / "uas.pcapng"
+    uas = bench.uas("--ring", "100", "--hep", collector.address, "--pcap", capture)
+    bench.call(uas.uri, "--duration", "300").ok()
+    collector.expect(r"told of BYE (?:.*\n)+?.*told of 200")
+    uas.stop()
+    told, read = collector.told(), captured(capture)
+    passed = [what for what, *_ in read]
+    if passed != ["INVITE", "180", "200", "ACK", "BYE", "200"]:
+        raise Failed(f"tshark read {passed}")
+    if told != read:
+        raise Failed(f"the collector was told {told}, and the capture holds {read}")
+    if len({call for _, call, _ in read}) != 1 or {source for what, _, source in read if what in ("180", "200")} != {uas.address}:
+        raise Failed(f"not one call, or not from {uas.address}: {read}")
 
 
 def kamailio_reference():

@@ -290,6 +290,38 @@ class Kamailio(Process):
         self.expect(rf"routed in dialog: {method}", seconds)
 
 
+class Collector(Process):
+    """Kamailio as a collector of HEP."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        runtime = folder / "collector"
+        runtime.mkdir()
+        command = ["kamailio", "-f", HERE / "kamailio" / "collector.cfg", "-DD", "-E", "-m", 32, "-M", 8]
+        command += ["-l", f"udp:{self.address}", "-A", f'DB="text://{runtime}"']
+        command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime]
+        super().__init__("collector", command, folder)
+        wait_bound(self, self.port, "udp", "127.0.0.1")
+
+    def told(self):
+        """What it was told of: (method or status, Call-ID, source)."""
+        return re.findall(r"told of (\S+) (\S+) from (\S+)$", self.text(), re.M)
+
+
+def captured(file):
+    """What tshark reads in a capture: (method or status, Call-ID, source)."""
+    fields = ["sip.Method", "sip.Status-Code", "sip.Call-ID", "ip.src", "udp.srcport", "tcp.srcport"]
+    command = ["tshark", "-n", "-r", file, "-Y", "sip", "-T", "fields", "-E", "separator=|"]
+    for field in fields:
+        command += ["-e", field]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"tshark cannot read {file}: {done.stderr.strip()[-150:]}")
+    rows = [line.split("|") for line in done.stdout.splitlines()]
+    return [(method + status, call, f"{ip}:{udp}{tcp}") for method, status, call, ip, udp, tcp in rows]
+
+
 class Ours(Process):
     """An example program of this project."""
 
@@ -355,7 +387,7 @@ def wait_bound(process, port, transport, host, seconds=10):
 
 
 PACKAGES = {
-    "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "node": "nodejs", "npm": "npm",
+    "tshark": "tshark", "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "node": "nodejs", "npm": "npm",
     "chromium": "chromium",
 }
 
