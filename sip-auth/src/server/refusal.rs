@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use sip_message::{Challenge, HeaderName, StatusCode};
 
-/// Why a request is not served: [`Authority::answer`] says what is owed to it.
+/// Why a request is not served: [`Authority::answer`](crate::Authority::answer) says what is owed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

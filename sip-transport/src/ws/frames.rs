@@ -75,11 +75,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
             // The answer to a ping goes out with the next look.
-            Message::Ping(_) | Message::Pong(_) => return Poll::Ready(Read::Pong),
+            Message::Ping(_) => return Poll::Ready(Read::Part),
+            Message::Pong(_) => return Poll::Ready(Read::Pong),
             // So does the answer to this, and that look finds the end.
             Message::Close(_) | Message::Frame(_) => {
                 self.closed = true;
-                return Poll::Ready(Read::Pong);
+                return Poll::Ready(Read::Part);
             }
         };
         // RFC 7118 §6: "The indication and use of the CRLF NAT keep-alive mechanism defined for SIP

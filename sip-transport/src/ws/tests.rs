@@ -239,9 +239,8 @@ async fn our_client_and_our_server_agree() {
     }
     // A double CRLF is a ping, of which only the pong is told.
     send(&mut client, &Bytes::from_static(b"\r\n\r\n")).await.unwrap();
-    assert!(matches!(receive(&mut server).await, Read::Pong));
     assert!(within_a_moment(receive(&mut server)).await.is_none());
-    assert!(matches!(receive(&mut client).await, Read::Part | Read::Pong));
+    assert!(matches!(receive(&mut client).await, Read::Pong));
 }
 
 #[test]
@@ -406,7 +405,7 @@ async fn text_and_binary_and_fragments_are_messages() {
     assert!(within_a_moment(receive(&mut frames)).await.is_none());
     assert!(frames.is_amid_message());
     client.write_all(&frame(0x89, b"ping within")).await.unwrap();
-    assert!(matches!(receive(&mut frames).await, Read::Pong));
+    assert!(within_a_moment(receive(&mut frames)).await.is_none());
     client.write_all(&frame(0x00, b"men")).await.unwrap();
     assert!(within_a_moment(receive(&mut frames)).await.is_none());
     assert!(frames.is_amid_message());
@@ -514,7 +513,6 @@ async fn a_message_of_the_size_allowed_is_taken() {
 async fn a_close_is_answered_and_ours_says_that_we_go() {
     let (mut client, mut frames) = opened().await;
     client.write_all(&frame(CLOSE, &1000_u16.to_be_bytes())).await.unwrap();
-    assert!(matches!(receive(&mut frames).await, Read::Pong));
     assert!(matches!(receive(&mut frames).await, Read::End(None)));
     let mut answer = [0; 4];
     client.read_exact(&mut answer).await.unwrap();
