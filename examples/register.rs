@@ -57,15 +57,10 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(options))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("register: {}", examples::chain(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    examples::run("register", async {
+        let good = run(options).await?;
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }
 
 async fn run(options: Options) -> Result<bool, Box<dyn Error>> {

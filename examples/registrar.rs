@@ -288,15 +288,7 @@ impl Application for Printer {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(serve(options))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("registrar: {}", examples::chain(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    examples::run("registrar", serve(Options::parse()))
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {

@@ -81,16 +81,7 @@ struct Counts {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    // One thread is enough for thousands of calls a second.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(serve(options))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("uas: {}", examples::chain(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    examples::run("uas", serve(Options::parse()))
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
