@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
-use sip_message::{Response, Via};
+use sip_message::{Request, Response, Via};
 use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
 use sip_transport::{Flow, TransportError};
 
@@ -101,6 +101,14 @@ pub struct Agent {
     /// The requests of which that is being looked up.
     held: Slab<Held>,
     events: VecDeque<AgentEvent>,
+}
+
+/// A request that came in, with what its response belongs to.
+pub(crate) struct Received {
+    server: ServerKey,
+    request: Request,
+    /// What it came over.
+    flow: Flow,
 }
 
 /// What a client transaction is for.
@@ -348,7 +356,7 @@ impl TransactionUser for Agent {
     fn handle(&mut self, now: Instant, event: Event, tx: &mut Transactions) {
         match event {
             Event::Request { key, request, flow } => {
-                self.request_received(now, tx, key, request, flow);
+                self.request_received(now, tx, Received { server: key, request, flow });
             }
             // RFC 3261 §8.2.2.3: "Note that Require and Proxy-Require MUST NOT be used in a SIP
             // CANCEL request, or in an ACK request sent for a non-2xx

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use sip_auth::{Arrival, Authenticated, Checked, Claim, Credentials, Proof, Refusal, UsedNonces};
 use sip_message::{HeaderName, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, TimerKey, Transactions};
-use sip_transport::Flow;
 
 use super::authentication::Found;
 use super::key::RawKey;
 use super::table::TimerKind;
-use super::{Agent, Served, ServerUse};
+use super::{Agent, Received, Served, ServerUse};
 use crate::{AgentEvent, LookedUp, Lookup, PendingLookup, ServerAuthentication};
 
 /// The settings at work.
@@ -27,9 +26,7 @@ pub(super) struct Guard {
 
 /// A request that waits until somebody knows whose it is.
 pub(super) struct Held {
-    server: ServerKey,
-    request: Request,
-    flow: Flow,
+    received: Received,
     stage: Stage,
     timer: TimerKey,
 }
@@ -125,16 +122,15 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
-    ) -> Option<Request> {
-        let Some(guard) = &mut self.guard else { return Some(request) };
+        received: Received,
+    ) -> Option<Received> {
+        let Some(guard) = &mut self.guard else { return Some(received) };
+        let request = &received.request;
         if request.headers().to_tag().is_some() && !guard.authentication.within_dialogs {
-            return Some(request);
+            return Some(received);
         }
-        let verdict = guard.judge(&request, now);
-        self.obey(now, tx, server, request, flow, verdict)
+        let verdict = guard.judge(request, now);
+        self.obey(now, tx, received, verdict)
     }
 
     /// What [`AgentEvent::Lookup`] asked for is there: the request goes on, or is refused. Nothing happens if
@@ -148,9 +144,7 @@ impl Agent {
     ) {
         let usage = self.servers.get(&key).map(|served| served.usage);
         let Some(ServerUse::Held(raw)) = usage else { return };
-        let Some(Held { server, request, flow, stage, .. }) = self.release_held(tx, raw) else {
-            return;
-        };
+        let Some(Held { received, stage, .. }) = self.release_held(tx, raw) else { return };
         let verdict = match (&mut self.guard, stage, found.0) {
             (None, ..) => Verdict::Admitted(None),
             (Some(guard), Stage::Finding(claim), Found::User(user)) => {
@@ -159,10 +153,12 @@ impl Agent {
             }
             (Some(_), Stage::Recording(proof), Found::Use(judged)) => proof.settle(judged).into(),
             // The answer to another question.
-            (Some(_), ..) => return self.refuse_for_now(now, tx, server, &request),
+            (Some(_), ..) => {
+                return self.refuse_for_now(now, tx, received.server, &received.request);
+            }
         };
-        if let Some(request) = self.obey(now, tx, server, request, flow, verdict) {
-            self.admitted(now, tx, server, request, flow);
+        if let Some(received) = self.obey(now, tx, received, verdict) {
+            self.admitted(now, tx, received);
         }
     }
 
@@ -170,24 +166,22 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
+        received: Received,
         verdict: Verdict,
-    ) -> Option<Request> {
+    ) -> Option<Received> {
         match verdict {
             Verdict::Admitted(whose) => {
                 if let Some(authenticated) = whose {
-                    self.note_sender(now, tx, server, &request, *authenticated);
+                    self.note_sender(now, tx, &received, *authenticated);
                 }
-                Some(request)
+                Some(received)
             }
             Verdict::Refused(refusal) => {
-                self.challenge(now, tx, server, &request, refusal);
+                self.challenge(now, tx, &received, refusal);
                 None
             }
             Verdict::Waits(stage, pending) => {
-                self.hold(now, tx, server, request, flow, stage, pending);
+                self.hold(now, tx, received, stage, pending);
                 None
             }
         }
@@ -197,8 +191,7 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: &Request,
+        Received { server, request, .. }: &Received,
         authenticated: Authenticated,
     ) {
         let Some(guard) = &self.guard else { return };
@@ -210,19 +203,18 @@ impl Agent {
             guard.authentication.authority.next_nonce(&authenticated, &arrival, random)
         });
         let admitted = Admitted { authenticated, next: next.flatten() };
-        self.served(server).sender = Some(Box::new(admitted));
+        self.served(*server).sender = Some(Box::new(admitted));
     }
 
     fn challenge(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: &Request,
+        Received { server, request, .. }: &Received,
         refusal: Refusal,
     ) {
         // Some that answer for their clients, Kamailio for one, send the request again with the same CSeq.
-        if let Some(merged) = self.served(server).merged.take() {
+        if let Some(merged) = self.served(*server).merged.take() {
             self.merged.leave(merged);
         }
         // RFC 7616 §3.4: "If the response is
@@ -238,34 +230,32 @@ impl Agent {
         let answer = guard.authentication.authority.answer(&refusal, &arrival, random);
         let tag = match request.headers().to_tag() {
             Some(_) => String::new(),
-            None => tx.local_tag(server),
+            None => tx.local_tag(*server),
         };
         let mut builder = self.response(request, answer.status, &tag);
         for (name, value) in answer.fields() {
             builder = builder.raw(name, value.as_bytes());
         }
-        self.respond(now, tx, server, request, builder);
+        self.respond(now, tx, *server, request, builder);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is another part of what is kept")]
     fn hold(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
+        received: Received,
         stage: Stage,
         pending: PendingLookup,
     ) {
         let limits = self.guard.as_ref().map(|guard| &guard.authentication);
         let Some(limits) = limits.filter(|limits| self.held.len() < limits.lookups) else {
-            return self.refuse_for_now(now, tx, server, &request);
+            return self.refuse_for_now(now, tx, received.server, &received.request);
         };
+        let server = received.server;
         let limit = limits.lookup_limit;
         let raw = self.held.insert_with(|raw| {
             let timer = tx.arm(now, limit, TimerKind::Held.token(raw));
-            Held { server, request, flow, stage, timer }
+            Held { received, stage, timer }
         });
         // A full table of 2^32 is beyond any limit above.
         let Some(raw) = raw else { return };
@@ -276,22 +266,22 @@ impl Agent {
     fn release_held(&mut self, tx: &mut Transactions, raw: RawKey) -> Option<Held> {
         let held = self.held.remove(raw)?;
         tx.disarm(held.timer);
-        self.server_answered(held.server);
+        self.server_answered(held.received.server);
         Some(held)
     }
 
     /// The lookup takes too long.
     pub(super) fn held_timer(&mut self, now: Instant, tx: &mut Transactions, raw: RawKey) {
-        if let Some(held) = self.release_held(tx, raw) {
-            self.refuse_for_now(now, tx, held.server, &held.request);
+        if let Some(Held { received, .. }) = self.release_held(tx, raw) {
+            self.refuse_for_now(now, tx, received.server, &received.request);
         }
     }
 
     /// An INVITE that waits for a lookup was cancelled.
     pub(super) fn held_cancelled(&mut self, now: Instant, tx: &mut Transactions, raw: RawKey) {
-        if let Some(held) = self.release_held(tx, raw) {
+        if let Some(Held { received, .. }) = self.release_held(tx, raw) {
             let status = StatusCode::REQUEST_TERMINATED;
-            self.answer(now, tx, held.server, &held.request, status);
+            self.answer(now, tx, received.server, &received.request, status);
         }
     }
 
@@ -302,7 +292,7 @@ impl Agent {
 
     /// Answers 503 to every request that waits for a lookup: nobody does lookups any more.
     pub fn end_lookups(&mut self, now: Instant, tx: &mut Transactions) {
-        let waiting: Vec<ServerKey> = self.held.values().map(|held| held.server).collect();
+        let waiting: Vec<ServerKey> = self.held.values().map(|held| held.received.server).collect();
         for server in waiting {
             let usage = self.servers.get(&server).map(|served| served.usage);
             if let Some(ServerUse::Held(raw)) = usage {

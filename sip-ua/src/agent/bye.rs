@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_dialog::DialogKey;
-use sip_message::{Method, Request, Response, StatusCode};
-use sip_transaction::{ClientKey, ServerKey, Transactions};
+use sip_message::{Method, Response, StatusCode};
+use sip_transaction::{ClientKey, Transactions};
 
 use super::call::Phase;
 use super::requests::MAX_CHALLENGES;
-use super::{Agent, ClientUse};
+use super::{Agent, ClientUse, Received};
 use crate::{CallKey, EndReason};
 
 impl Agent {
@@ -91,13 +91,12 @@ impl Agent {
         tx: &mut Transactions,
         key: CallKey,
         dialog: DialogKey,
-        server: ServerKey,
-        request: &Request,
+        Received { server, request, .. }: &Received,
     ) {
         // RFC 3261 §15.1.2: "Whether or not it ends its participation on the session,
         // the UAS core MUST generate a 2xx response to the BYE, and MUST pass
         // that to the server transaction for transmission."
-        self.answer(now, tx, server, request, StatusCode::OK);
+        self.answer(now, tx, *server, request, StatusCode::OK);
         let Some(call) = self.calls.get(key) else { return };
         if call.dialog != Some(dialog) {
             // One of several callees, before or after we chose another.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use sip_dialog::{Dialog, Repeat2xx, RepeatStep, Role, Session};
 use sip_message::{Expires, HeaderName, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
-use sip_transport::{Flow, TransportError};
+use sip_transport::TransportError;
 
 use super::call::{Accepted, Call, Invited, Phase};
 use super::compose::{contact, listener_of};
 use super::outgoing::cseq;
 use super::table::TimerKind;
-use super::{Agent, ServerUse};
+use super::{Agent, Received, ServerUse};
 use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders};
 
 /// RFC 3261 §13.3.1.1: "To
@@ -30,9 +30,7 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
+        Received { server, request, flow }: Received,
     ) {
         // RFC 3261 §21.5.4: "The server is temporarily unable to process the request due to a
         // temporary overloading or maintenance of the server.  The server MAY

@@ -6,11 +6,10 @@ use std::time::Instant;
 use sip_dialog::{DialogKey, Found, Rejection};
 use sip_message::{Accept, HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
-use sip_transport::Flow;
 
 use super::call::Phase;
 use super::compose::is_own;
-use super::{Agent, Served, ServerUse};
+use super::{Agent, Received, Served, ServerUse};
 
 /// Why a request is refused by RFC 3261 §8.2, and what the response must hold besides.
 enum Unfit {
@@ -36,10 +35,10 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
+        received: Received,
     ) {
+        let Received { server, request, .. } = &received;
+        let server = *server;
         // RFC 3261 §8.2: "UASs SHOULD process the requests in the order of the steps that
         // follow in this section"
         // RFC 3261 §8.2.1: "Once a request is authenticated (or authentication is skipped), the
@@ -52,52 +51,47 @@ impl Agent {
         // RFC 3261 §8.2: "If a request is accepted,
         // all state changes associated with it MUST be performed.  If it is
         // rejected, all state changes MUST NOT be performed."
-        if let Err(unfit) = self.check_method(&request).and_then(|()| check_scheme(&request)) {
-            return self.refuse_unfit(now, tx, server, &request, unfit);
+        if let Err(unfit) = self.check_method(request).and_then(|()| check_scheme(request)) {
+            return self.refuse_unfit(now, tx, server, request, unfit);
         }
-        match self.merged.enter(&request) {
+        match self.merged.enter(request) {
             Ok(None) => {}
             Ok(Some(merged)) => self.served(server).merged = Some(merged),
-            Err(rejection) => return self.refuse(now, tx, server, &request, rejection),
+            Err(rejection) => return self.refuse(now, tx, server, request, rejection),
         }
         // RFC 3261 §8.2 has this first. A request that a fork sent here twice is refused as such before: its
         // credentials were used by the first of the two. And who is told 405 or 416 learns nothing.
-        if let Some(request) = self.admit(now, tx, server, request, flow) {
-            self.admitted(now, tx, server, request, flow);
+        if let Some(received) = self.admit(now, tx, received) {
+            self.admitted(now, tx, received);
         }
     }
 
     /// A request whose sender may ask for something.
-    pub(super) fn admitted(
-        &mut self,
-        now: Instant,
-        tx: &mut Transactions,
-        server: ServerKey,
-        request: Request,
-        flow: Flow,
-    ) {
-        let checked = self.check_extensions(&request).and_then(|()| self.check_body(&request));
-        if let Err(unfit) = checked.and_then(|()| check_accept(&request)) {
-            return self.refuse_unfit(now, tx, server, &request, unfit);
+    pub(super) fn admitted(&mut self, now: Instant, tx: &mut Transactions, received: Received) {
+        let Received { server, request, .. } = &received;
+        let server = *server;
+        let checked = self.check_extensions(request).and_then(|()| self.check_body(request));
+        if let Err(unfit) = checked.and_then(|()| check_accept(request)) {
+            return self.refuse_unfit(now, tx, server, request, unfit);
         }
-        match self.dialogs.find(&request) {
-            Found::Dialog(dialog) => self.mid_dialog(now, tx, server, dialog, request),
+        match self.dialogs.find(request) {
+            Found::Dialog(dialog) => self.mid_dialog(now, tx, dialog, received),
             Found::NoSuchDialog => {
-                self.refuse(now, tx, server, &request, Rejection::no_such_dialog());
+                self.refuse(now, tx, server, request, Rejection::no_such_dialog());
             }
             Found::Outside => match request.method() {
-                Method::Invite => self.invitation(now, tx, server, request, flow),
+                Method::Invite => self.invitation(now, tx, received),
                 // RFC 3261 §15.1.2: "If the BYE does not
                 // match an existing dialog, the UAS core SHOULD generate a 481
                 // (Call/Transaction Does Not Exist) response and pass that to the
                 // server transaction."
                 Method::Bye => {
-                    self.refuse(now, tx, server, &request, Rejection::no_such_dialog());
+                    self.refuse(now, tx, server, request, Rejection::no_such_dialog());
                 }
                 Method::Options if self.config.answer_options => {
-                    self.answer_options(now, tx, server, &request);
+                    self.answer_options(now, tx, server, request);
                 }
-                _ => self.ask_application(now, tx, server, None, request),
+                _ => self.ask_application(now, tx, None, received),
             },
         }
     }
@@ -107,19 +101,20 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
         key: DialogKey,
-        request: Request,
+        received: Received,
     ) {
+        let Received { server, request, .. } = &received;
+        let server = *server;
         let Some((dialog, call)) = self.dialogs.get_mut(key) else { return };
         let call = *call;
         // RFC 3261 §15.1.2: "A UAS core receiving a BYE request for an existing dialog MUST follow
         // the procedures of Section 12.2.2 to process the request."
-        if let Err(rejection) = dialog.receive(&request) {
-            return self.refuse(now, tx, server, &request, rejection);
+        if let Err(rejection) = dialog.receive(request) {
+            return self.refuse(now, tx, server, request, rejection);
         }
         if *request.method() == Method::Bye {
-            return self.bye_received(now, tx, call, key, server, &request);
+            return self.bye_received(now, tx, call, key, &received);
         }
         // A call that is over here is over for the peer as well, as it will learn by our BYE; and so is the
         // dialog with a callee that another one was preferred to.
@@ -129,14 +124,14 @@ impl Agent {
             Phase::Calling | Phase::Cancelling | Phase::Invited(_) => false,
         });
         if over {
-            return self.refuse(now, tx, server, &request, Rejection::no_such_dialog());
+            return self.refuse(now, tx, server, request, Rejection::no_such_dialog());
         }
         match request.method() {
-            Method::Invite => self.reinvited(now, tx, call, server, request),
+            Method::Invite => self.reinvited(now, tx, call, received),
             Method::Options if self.config.answer_options => {
-                self.answer_options(now, tx, server, &request);
+                self.answer_options(now, tx, server, request);
             }
-            _ => self.ask_application(now, tx, server, Some(call), request),
+            _ => self.ask_application(now, tx, Some(call), received),
         }
     }
 

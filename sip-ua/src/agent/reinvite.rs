@@ -30,7 +30,7 @@ use super::offer::leaves_answer;
 use super::outgoing::{confirm, cseq, set_cseq};
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
-use super::{Agent, ClientUse, ServerUse};
+use super::{Agent, ClientUse, Received, ServerUse};
 use crate::{AgentError, Body, CallKey, CallUpdate, EndReason, RequestFailure};
 
 /// How many ACKs to 2xx of re-INVITEs are kept for repeats at most. Each is kept for 64*T1.
@@ -434,8 +434,7 @@ impl Agent {
         now: Instant,
         tx: &mut Transactions,
         key: CallKey,
-        server: ServerKey,
-        request: Request,
+        Received { server, request, .. }: Received,
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
         // That the peer sends another one proves that it has our refusal of the last.

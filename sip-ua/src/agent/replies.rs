@@ -10,7 +10,7 @@ use sip_transaction::{ServerKey, TimerKey, Transactions};
 
 use super::key::RawKey;
 use super::table::TimerKind;
-use super::{Agent, ServerUse};
+use super::{Agent, Received, ServerUse};
 use crate::{AgentError, AgentEvent, Body, CallKey, ExtraHeaders};
 
 /// A request that waits for the application's reply.
@@ -27,9 +27,8 @@ impl Agent {
         &mut self,
         now: Instant,
         tx: &mut Transactions,
-        server: ServerKey,
         call: Option<CallKey>,
-        request: Request,
+        Received { server, request, .. }: Received,
     ) {
         let of_call =
             call.and_then(|call| self.calls.get(call)).map_or(0, |call| call.owed_replies);
