@@ -7,6 +7,7 @@
 //!   and judges those that the peer sends.
 //! - [`Dialogs`] is all dialogs of a user agent, found by key or by message.
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
+//! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
 //! - [`Repeat2xx`] says when a 2xx to INVITE is sent again; [`MergedRequests`] finds what a fork sent here twice.
 //!
 //! What a callee does from the INVITE to its own BYE:
@@ -73,6 +74,7 @@ mod dialog;
 mod error;
 mod establish;
 mod merged;
+mod reference;
 mod rejection;
 mod repeat;
 mod routes;
@@ -85,6 +87,7 @@ pub use dialog::{Dialog, DialogId, Role, State};
 pub use error::DialogError;
 pub use establish::{establishing_response, wants_sips_contact};
 pub use merged::{MergedKey, MergedRequests};
+pub use reference::{Replaced, Standing};
 pub use rejection::Rejection;
 pub use repeat::{Repeat2xx, RepeatStep};
 pub use session::{Answer, Busy, Bye, Session, ends_dialog};

@@ -9,6 +9,7 @@ use sip_message::{Request, Response};
 use siphasher::sip::SipHasher13;
 
 use crate::dialog::{Dialog, DialogId, State};
+use crate::reference::Ended;
 
 /// The dialogs of a user agent, each with a value `T` of its own (the call it belongs to, say).
 ///
@@ -29,6 +30,8 @@ pub struct Dialogs<T> {
     free: Vec<u32>,
     /// Slot numbers by the hash of (Call-ID, local tag).
     index: HashTable<u32>,
+    /// The last that were taken out.
+    ended: Ended,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,14 @@ impl<T> Dialogs<T> {
     /// An empty table for at most `limit` dialogs (and never more than 2^32 - 1), its hash keyed with `seed`.
     pub fn new(seed: [u64; 2], limit: usize) -> Dialogs<T> {
         let limit = limit.min(u32::MAX as usize);
-        Dialogs { seed, limit, slots: Vec::new(), free: Vec::new(), index: HashTable::new() }
+        Dialogs {
+            seed,
+            limit,
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            ended: Ended::default(),
+        }
     }
 
     /// Puts a dialog into the table.
@@ -127,6 +137,7 @@ impl<T> Dialogs<T> {
             return None;
         }
         let (dialog, value) = slot.used.take()?;
+        self.ended.note(self.seed, &dialog.id());
         let hash = hash(self.seed, dialog.id().call_id, dialog.id().local_tag);
         if let Ok(entry) = self.index.find_entry(hash, |&number| number == key.slot) {
             entry.remove();
@@ -226,6 +237,11 @@ impl<T> Dialogs<T> {
             let (dialog, value) = slot.used.as_ref()?;
             Some((DialogKey { slot: number as u32, generation: slot.generation }, dialog, value))
         })
+    }
+
+    /// Whether a dialog with these identifiers was taken out, as one of the last 256.
+    pub fn has_ended(&self, id: &DialogId<'_>) -> bool {
+        self.ended.has(self.seed, id)
     }
 
     /// How many dialogs there are.
