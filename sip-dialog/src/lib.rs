@@ -8,6 +8,7 @@
 //! - [`Dialogs`] is all dialogs of a user agent, found by key or by message.
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
+//! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
 //! - [`Repeat2xx`] says when a 2xx to INVITE is sent again; [`MergedRequests`] finds what a fork sent here twice.
 //!
 //! What a callee does from the INVITE to its own BYE:
@@ -71,6 +72,7 @@ extern crate alloc;
 extern crate std;
 
 mod dialog;
+mod effect;
 mod error;
 mod establish;
 mod merged;
@@ -84,6 +86,7 @@ mod table;
 mod test_support;
 
 pub use dialog::{Dialog, DialogId, Role, State};
+pub use effect::Effect;
 pub use error::DialogError;
 pub use establish::{establishing_response, wants_sips_contact};
 pub use merged::{MergedKey, MergedRequests};

@@ -16,6 +16,7 @@
 //! | `admission.rs`     | challenges for what comes in, requests that wait for a lookup, proofs     |
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
+//! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `compose.rs`       | what messages have in common                                             |
 //! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
@@ -38,6 +39,7 @@ mod reinvite;
 mod replies;
 mod requests;
 mod table;
+mod usages;
 mod way_back;
 
 use std::collections::VecDeque;
@@ -55,7 +57,7 @@ pub use authentication::{
 pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
-pub use key::{CallKey, RegistrationKey, RequestKey};
+pub use key::{CallKey, NotifierKey, RegistrationKey, RequestKey, SubscriptionKey};
 
 pub(crate) use self::outgoing::confirm;
 
@@ -67,6 +69,7 @@ use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
 use self::table::{KeyMap, TimerKind};
+use self::usages::Usages;
 use self::way_back::WaysBack;
 use crate::Account;
 use crate::registration::Input as RegistrationInput;
@@ -86,7 +89,7 @@ pub struct Agent {
     calls: Slab<Call>,
     /// How many of them are not over.
     active_calls: usize,
-    dialogs: Dialogs<CallKey>,
+    dialogs: Dialogs<Usages>,
     /// The client transactions that something waits for.
     clients: KeyMap<ClientKey, ClientUse>,
     /// The server transactions that something is noted about, until they are over.

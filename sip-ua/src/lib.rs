@@ -74,8 +74,8 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, LookedUp, Lookup, PendingLookup, RegistrationKey, RequestFailure, RequestKey,
-    ServerAuthentication, SharedNonces, Users,
+    Live, LookedUp, Lookup, NotifierKey, PendingLookup, RegistrationKey, RequestFailure,
+    RequestKey, ServerAuthentication, SharedNonces, SubscriptionKey, Users,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{

@@ -42,6 +42,7 @@ use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
 use super::reinvite::Exchange;
+use super::usages::Usage;
 use super::{Agent, ServerUse};
 use crate::{
     Account, AgentError, AgentEvent, Body, CallKey, CallState, CallUpdate, EarlyId, EndReason,
@@ -270,10 +271,10 @@ impl Agent {
         }
         let Some(call) = self.calls.remove(key) else { return };
         if let Some(dialog) = call.dialog {
-            self.dialogs.remove(dialog);
+            self.leave_dialog(dialog, Usage::Call(key));
         }
         for fork in call.caller.iter().flat_map(|caller| &caller.forks) {
-            self.dialogs.remove(fork.dialog);
+            self.leave_dialog(fork.dialog, Usage::Call(key));
         }
     }
 

@@ -12,6 +12,7 @@ use super::call::{Accepted, Call, Invited, Phase};
 use super::compose::{contact, listener_of};
 use super::outgoing::cseq;
 use super::table::TimerKind;
+use super::usages::Usage;
 use super::{Agent, Received, ServerUse};
 use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders};
 
@@ -66,7 +67,7 @@ impl Agent {
         let mut inserted = None;
         let key = self.calls.insert_with(|raw| {
             let key = CallKey::from(raw);
-            inserted = dialogs.insert(dialog, key).ok();
+            inserted = dialogs.insert(dialog, Usage::Call(key).into()).ok();
             let timer = tx.arm(now, limit.min(PROVISIONAL_EVERY), TimerKind::Invited.token(key));
             let invited = Invited {
                 server,
@@ -331,8 +332,9 @@ impl Agent {
     /// The ACK to a 2xx of ours.
     pub(crate) fn ack_received(&mut self, now: Instant, tx: &mut Transactions, request: Request) {
         let sip_dialog::Found::Dialog(dialog) = self.dialogs.find(&request) else { return };
-        let Some((_, key)) = self.dialogs.get(dialog) else { return };
-        let key = *key;
+        let Some(key) = self.dialogs.get(dialog).and_then(|(_, usages)| usages.call()) else {
+            return;
+        };
         let Some(call) = self.calls.get_mut(key) else { return };
         if !call.session.ack_received(cseq(&request)) {
             return;

@@ -53,6 +53,14 @@ key! {
     RequestKey
 }
 key! {
+    /// One subscription of an [`Agent`](crate::Agent): some state that it is told of.
+    SubscriptionKey
+}
+key! {
+    /// One subscription of a peer, whom an [`Agent`](crate::Agent) tells of some state.
+    NotifierKey
+}
+key! {
     /// One registration that an [`Agent`](crate::Agent) keeps alive.
     RegistrationKey
 }

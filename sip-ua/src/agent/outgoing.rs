@@ -16,6 +16,7 @@ use super::compose::{FirstHop, Initial, listener_towards};
 use super::offer::leaves_answer;
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
+use super::usages::{Usage, leave};
 use super::{Agent, ClientUse};
 use crate::{Account, AgentError, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall};
 
@@ -188,7 +189,8 @@ impl Agent {
         let Ok(dialog) = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)) else {
             return EarlyId::default();
         };
-        let Ok(dialog) = self.dialogs.insert(dialog, key) else { return EarlyId::default() };
+        let usages = Usage::Call(key).into();
+        let Ok(dialog) = self.dialogs.insert(dialog, usages) else { return EarlyId::default() };
         let early = EarlyId(caller.counted);
         caller.counted = caller.counted.saturating_add(1);
         caller.forks.push(Fork { early, dialog, ack: None });
@@ -315,9 +317,10 @@ impl Agent {
             // A callee that has answered is worth more than one that rings.
             let rings = |fork: &Fork| fork.ack.is_none() && chosen != Some(fork.dialog);
             let ringing = caller.forks.iter().position(rings)?;
-            self.dialogs.remove(caller.forks.remove(ringing).dialog);
+            let lost = caller.forks.remove(ringing).dialog;
+            leave(&mut self.dialogs, lost, Usage::Call(key));
         }
-        let dialog = self.dialogs.insert(dialog, key).ok()?;
+        let dialog = self.dialogs.insert(dialog, Usage::Call(key).into()).ok()?;
         let early = EarlyId(caller.counted);
         caller.counted = caller.counted.saturating_add(1);
         caller.forks.push(Fork { early, dialog, ack: None });
@@ -433,7 +436,7 @@ impl Agent {
         // The dialogs that lost to another have had their BYE by now, with the same 64*T1 to complete it.
         for fork in caller.forks {
             if call.dialog != Some(fork.dialog) {
-                self.dialogs.remove(fork.dialog);
+                leave(&mut self.dialogs, fork.dialog, Usage::Call(key));
             }
         }
     }
@@ -447,7 +450,7 @@ impl Agent {
         caller.forks.retain(|fork| {
             let keep = fork.ack.is_some() || chosen == Some(fork.dialog);
             if !keep {
-                dialogs.remove(fork.dialog);
+                leave(dialogs, fork.dialog, Usage::Call(key));
             }
             keep
         });

@@ -106,13 +106,18 @@ impl Agent {
     ) {
         let Received { server, request, .. } = &received;
         let server = *server;
-        let Some((dialog, call)) = self.dialogs.get_mut(key) else { return };
-        let call = *call;
+        let Some((dialog, usages)) = self.dialogs.get_mut(key) else { return };
+        let call = usages.call();
         // RFC 3261 §15.1.2: "A UAS core receiving a BYE request for an existing dialog MUST follow
         // the procedures of Section 12.2.2 to process the request."
         if let Err(rejection) = dialog.receive(request) {
             return self.refuse(now, tx, server, request, rejection);
         }
+        // RFC 5057 §5.3: "A dialog can have at most one invite usage, so any INVITE,
+        // UPDATE, PRACK, ACK, CANCEL, BYE, or INFO requests belong to it."
+        let Some(call) = call else {
+            return self.refuse(now, tx, server, request, Rejection::no_such_dialog());
+        };
         if *request.method() == Method::Bye {
             return self.bye_received(now, tx, call, key, &received);
         }
