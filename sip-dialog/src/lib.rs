@@ -9,6 +9,7 @@
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
+//! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
 //! - [`Repeat2xx`] says when a 2xx to INVITE is sent again; [`MergedRequests`] finds what a fork sent here twice.
 //!
 //! What a callee does from the INVITE to its own BYE:
@@ -81,6 +82,7 @@ mod rejection;
 mod repeat;
 mod routes;
 mod session;
+mod session_timer;
 mod table;
 #[cfg(test)]
 mod test_support;
@@ -94,4 +96,7 @@ pub use reference::{Replaced, Standing};
 pub use rejection::Rejection;
 pub use repeat::{Repeat2xx, RepeatStep};
 pub use session::{Answer, Busy, Bye, Session, ends_dialog};
+pub use session_timer::{
+    SessionTimer, SessionTimerPolicy, Side, TimerAction, TimerFields, TimerInput,
+};
 pub use table::{DialogKey, Dialogs, Found, InsertError};
