@@ -10,6 +10,8 @@
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
+//! - [`OfferAnswer`] is the offer/answer exchange of a dialog: which message may carry what, and what is refused.
+//! - [`ReliableSender`] and [`ReliableReceiver`] are provisional responses that arrive for certain (RFC 3262).
 //! - [`Repeat2xx`] says when a 2xx to INVITE is sent again; [`MergedRequests`] finds what a fork sent here twice.
 //!
 //! What a callee does from the INVITE to its own BYE:
@@ -77,8 +79,10 @@ mod effect;
 mod error;
 mod establish;
 mod merged;
+mod offer_answer;
 mod reference;
 mod rejection;
+mod reliable;
 mod repeat;
 mod routes;
 mod session;
@@ -92,8 +96,10 @@ pub use effect::Effect;
 pub use error::DialogError;
 pub use establish::{establishing_response, wants_sips_contact};
 pub use merged::{MergedKey, MergedRequests};
+pub use offer_answer::{Carrier, Meaning, OfferAnswer, Unsendable};
 pub use reference::{Replaced, Standing};
 pub use rejection::Rejection;
+pub use reliable::{Received, ReliableReceiver, ReliableSender};
 pub use repeat::{Repeat2xx, RepeatStep};
 pub use session::{Answer, Busy, Bye, Session, ends_dialog};
 pub use session_timer::{
