@@ -6,7 +6,7 @@ import time
 
 import names
 from peers import (
-    LOOPBACK, Baresip, Collector, Failed, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, captured, free_port,
+    LOOPBACK, Baresip, Collector, Failed, HepOverTcp, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, captured, free_port,
     wait_bound,
 )
 
@@ -613,13 +613,16 @@ def kamailio_cells():
         for transport in (*transports_of(scenario), *secure, *websocket):
             yield Cell("Kamailio", direction, transport, scenario, body)
     for transport in (*BOTH, "tls"):
-        yield Cell("Kamailio, tshark", "see what passes", transport, "HEP and pcapng", sees_what_passes)
+        yield Cell("Kamailio, tshark", "see what passes", transport, "HEP and pcapng", functools.partial(sees_what_passes, None))
+    over_tcp = functools.partial(sees_what_passes, HepOverTcp)
+    yield Cell("Kamailio, tshark", "see what passes", "udp", "HEP over TCP and pcapng", over_tcp)
 
 
-def sees_what_passes(bench):
+def sees_what_passes(reached, bench):
     """Kamailio is told over HEP, and tshark reads in the capture, what passed at the called side of a call."""
     collector, capture = bench.started(Collector(bench.folder)), bench.folder / "uas.pcapng"
-    uas = bench.uas("--ring", "100", "--hep", collector.address, "--pcap", capture)
+    told_at = bench.started(reached(collector)) if reached else collector
+    uas = bench.uas("--ring", "100", "--hep", told_at.address, "--pcap", capture)
     bench.call(uas.uri, "--duration", "300").ok()
     collector.expect(r"told of BYE (?:.*\n)+?.*told of 200")
     uas.stop()

@@ -1,5 +1,6 @@
 """The programs of the matrix: started with a log each, ended by process id."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -307,6 +308,33 @@ class Collector(Process):
     def told(self):
         """What it was told of: (method or status, Call-ID, source)."""
         return re.findall(r"told of (\S+) (\S+) from (\S+)$", self.text(), re.M)
+
+
+class HepOverTcp(threading.Thread):
+    """Takes HEP over TCP for a collector, and gives it each packet of the stream as a datagram.
+
+    Kamailio 5.6 itself frames such a stream right, and then takes the packet, not what is in it, for SIP.
+    """
+
+    def __init__(self, collector):
+        super().__init__(daemon=True)
+        self.collector = ("127.0.0.1", collector.port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp:127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        with self.listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            with self.listener.accept()[0] as connection, connection.makefile("rb") as stream:
+                while len(head := stream.read(6)) == 6:
+                    datagrams.sendto(head + stream.read(int.from_bytes(head[4:], "big") - 6), self.collector)
+
+    def stop(self):
+        """Ends with the connection; if none came, with one of its own."""
+        if self.is_alive():
+            with contextlib.suppress(OSError):
+                socket.create_connection(self.listener.getsockname()).close()
+        self.join(5)
 
 
 def captured(file):

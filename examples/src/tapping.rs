@@ -1,11 +1,11 @@
 //! `--pcap` and `--hep`: who sees the messages.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use clap::Args;
-use sip_transport::{HepTap, PcapTap, Tap};
+use sip_transport::{HepCollector, HepTap, PcapTap, Tap};
 use sip_ua::UserAgentBuilder;
 
 /// The number by which a collector tells us from others.
@@ -17,9 +17,9 @@ pub struct Tapping {
     /// Write all messages into this capture file (pcapng), for Wireshark or sngrep
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Send all messages to the collector (Homer, HEP version 3 over UDP) at ADDRESS:PORT
-    #[arg(long, value_name = "ADDR")]
-    hep: Option<SocketAddr>,
+    /// Send all messages to the collector (Homer, HEP version 3) at HOST:PORT, or tcp:HOST:PORT
+    #[arg(long, value_name = "ADDR", value_parser = collector)]
+    hep: Option<HepCollector>,
 }
 
 impl Tapping {
@@ -39,4 +39,15 @@ impl Tapping {
         }
         Ok(if taps.is_empty() { builder } else { builder.tap(taps) })
     }
+}
+
+/// Reads where the collector is; a name of a host is looked up here and now.
+fn collector(text: &str) -> Result<HepCollector, String> {
+    let (scheme, place) = match text.split_once(':') {
+        Some((scheme @ ("udp" | "tcp"), place)) => (scheme, place),
+        _ => ("udp", text),
+    };
+    let mut found = place.to_socket_addrs().map_err(|error| error.to_string())?;
+    let at = found.next().ok_or_else(|| format!("{place} has no address"))?;
+    Ok(if scheme == "tcp" { HepCollector::Tcp(at) } else { HepCollector::Udp(at) })
 }

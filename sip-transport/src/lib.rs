@@ -89,7 +89,7 @@ pub use ready::ReadySet;
 pub use sockets::{SocketStats, Sockets};
 pub use stun::{Stun, StunId, is_stun};
 #[cfg(feature = "hep")]
-pub use tap::hep::{HepStats, HepTap};
+pub use tap::hep::{HepCollector, HepCollectorError, HepStats, HepTap};
 #[cfg(feature = "pcap")]
 pub use tap::pcap::PcapTap;
 pub use tap::{Tap, Tapped};
