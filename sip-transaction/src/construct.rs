@@ -23,6 +23,9 @@ pub(crate) fn cancel(invite: &Request) -> Option<Bytes> {
     in_the_steps_of(invite, Method::Cancel, to)
 }
 
+/// The offer of keep-alives, where [`request_via`](sip_transport::request_via) puts it.
+const KEEP: &[u8] = b";keep";
+
 /// A request that goes where the INVITE went, and is known there as belonging to it.
 fn in_the_steps_of(invite: &Request, method: Method, to: &[u8]) -> Option<Bytes> {
     let headers = invite.headers();
@@ -37,7 +40,13 @@ fn in_the_steps_of(invite: &Request, method: Method, to: &[u8]) -> Option<Bytes>
     // Via header field of the original request."
     // RFC 3261 §9.1: "A CANCEL constructed by a client MUST have only a single Via header field value
     // matching the top Via value in the request being cancelled."
-    builder = builder.header(&headers.top_via()?);
+    let via = headers.top_via()?;
+    // RFC 6223 §4.3: "a SIP entity
+    // MUST NOT insert a "keep" parameter in the topmost Via header field of
+    // an ACK request."
+    // What a transaction is matched by stays the same.
+    let via = via.as_bytes().strip_suffix(KEEP).unwrap_or(via.as_bytes());
+    builder = builder.raw(HeaderName::Via, via);
     builder = builder.header(&MaxForwards(70));
     // RFC 3261 §17.1.1.3: "If the INVITE request whose response is being acknowledged had Route header
     // fields, those header fields MUST appear in the ACK."

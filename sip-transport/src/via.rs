@@ -8,7 +8,7 @@ use sip_message::{HeaderError, HeaderName, Host, Request, Response, Transport, V
 use crate::{Destination, Flow, Local, Locals, Target};
 
 /// The Via that a request gets on its way to `target` from the listener `local`: its sent-by, the
-/// branch, and `rport`.
+/// branch, `rport`, and with `keep` the offer of keep-alives (RFC 6223).
 ///
 /// # Errors
 ///
@@ -17,6 +17,7 @@ pub fn request_via(
     local: &Local,
     target: &Target,
     branch: &str,
+    keep: bool,
 ) -> Result<Via<'static>, HeaderError> {
     // RFC 3261 §18.1.1: "Before a request is sent, the client transport MUST insert a value of the
     // "sent-by" field into the Via header field."
@@ -27,7 +28,10 @@ pub fn request_via(
     let via = Via::new(target.transport, &local.sent_by, branch)?.with_rport();
     let group = target.remote.ip();
     if !group.is_multicast() {
-        return Ok(via);
+        // RFC 6223 §4.3: "it MUST insert a "keep" parameter in the topmost Via
+        // header field that it adds to the request, to indicate willingness to
+        // send keep-alives."
+        return if keep { via.with_keep(None) } else { Ok(via) };
     }
     // RFC 3261 §18.1.1: "A client that sends a request to a multicast address MUST add the "maddr"
     // parameter to its Via header field value containing the destination multicast address, and for

@@ -125,7 +125,7 @@ impl Account {
         self
     }
 
-    /// Sets how the flow of a registration is kept alive. Default [`KeepAlive::Agreed`].
+    /// Sets how the flow of a registration is kept alive, and those of calls. Default [`KeepAlive::Agreed`].
     #[must_use]
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
         self.keep_alive = keep_alive;
@@ -146,6 +146,11 @@ impl Account {
 
     pub(crate) fn keep_alive_kind(&self) -> KeepAlive {
         self.keep_alive
+    }
+
+    /// Whether keep-alives are offered to who takes our requests (RFC 6223).
+    pub(crate) fn offers_keep(&self) -> bool {
+        self.keep_alive != KeepAlive::Off
     }
 
     pub(crate) fn longest_keep_alive_interval(&self) -> Option<Duration> {

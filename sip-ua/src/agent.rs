@@ -17,6 +17,7 @@
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
+//! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
 //! | `compose.rs`       | what messages have in common                                             |
 //! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
@@ -30,6 +31,7 @@ mod error;
 mod events;
 mod flows;
 mod incoming;
+mod kept_calls;
 mod key;
 mod offer;
 mod outgoing;
@@ -64,6 +66,7 @@ pub(crate) use self::outgoing::confirm;
 use self::admission::{Admitted, Guard, Held};
 use self::call::Call;
 use self::compose::Capabilities;
+use self::kept_calls::KeptCalls;
 use self::key::{RawKey, Slab};
 use self::registrations::Registering;
 use self::replies::Owed;
@@ -99,6 +102,7 @@ pub struct Agent {
     registrations: Slab<Registering>,
     merged: MergedRequests,
     ways_back: WaysBack,
+    kept_calls: KeptCalls,
     /// Who may ask for something.
     guard: Option<Box<Guard>>,
     /// The requests of which that is being looked up.
@@ -191,6 +195,7 @@ impl Agent {
             registrations: Slab::new(),
             merged: MergedRequests::new(seed),
             ways_back: WaysBack::default(),
+            kept_calls: KeptCalls::default(),
             guard: None,
             held: Slab::new(),
             events: VecDeque::new(),
@@ -331,6 +336,7 @@ impl Agent {
             TimerKind::Held => self.held_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
             TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),
+            TimerKind::CallFlow => self.call_flow_timer(now, tx, key),
         }
     }
 }
@@ -373,6 +379,7 @@ impl TransactionUser for Agent {
                 if response.headers().get_all::<Via<'_>>().nth(1).is_some() => {}
             Event::Response { key, response, flow } => {
                 self.note_way_back(key, flow);
+                self.note_keep(now, tx, key, &response, flow);
                 self.client_event(now, tx, key, Outcome::Response(response, flow));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),

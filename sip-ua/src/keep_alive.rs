@@ -17,14 +17,17 @@ use smallvec::SmallVec;
 use crate::registration::Draw;
 
 /// How the flow of a registration is kept alive, so that NAT boxes and firewalls on the way stay open for
-/// what comes from the registrar's side.
+/// what comes from the registrar's side; and that of a call for as long as it lasts, if the next element
+/// agrees to it in the response to the INVITE (RFC 6223). All but `Off` offer keep-alives, by a `keep` in the
+/// Via of REGISTER and INVITE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeepAlive {
     /// Not at all.
     Off,
     /// As RFC 5626 has it, if the response to the REGISTER says that the other side takes part: by
-    /// `Require: outbound` or a Flow-Timer. On streams line ends that are to be answered within 10 s, on UDP
-    /// STUN Binding requests. A flow that fails is replaced: the registration begins anew.
+    /// `Require: outbound`, a Flow-Timer, or a value for the `keep` of our Via (RFC 6223). On streams line ends
+    /// that are to be answered within 10 s, on UDP STUN Binding requests. A flow that fails is replaced: the
+    /// registration begins anew.
     #[default]
     Agreed,
     /// The same whatever the response says: this next hop is known to answer.
@@ -39,6 +42,19 @@ pub enum KeepAlive {
     /// such as UDP", where a lost binding would never show. With a peer that knows no STUN it is what there
     /// is.
     Blank,
+}
+
+impl KeepAlive {
+    /// What goes over a flow, if anything does.
+    pub(crate) fn method(self, is_stream: bool, agreed: bool) -> Option<Method> {
+        match (self, is_stream) {
+            (Self::Off, _) => None,
+            (Self::Agreed, _) if !agreed => None,
+            (Self::Agreed | Self::Expected, true) => Some(Method::Ping),
+            (Self::Agreed | Self::Expected, false) => Some(Method::Stun),
+            (Self::Blank, _) => Some(Method::Blank),
+        }
+    }
 }
 
 /// RFC 5626 §4.4.1: "If a pong is not received within 10 seconds after sending a ping (or

@@ -689,6 +689,10 @@ pub(crate) struct FlowTerms {
     /// this specification, and that any edge proxies which needed to
     /// participate are also compliant."
     pub(crate) outbound: bool,
+    /// RFC 6223 §4.3: "if the "keep"
+    /// parameter in the topmost Via header field of the response contains a
+    /// "keep" parameter value, it MUST start sending keep-alives"
+    pub(crate) keep: bool,
     /// How often it wants keep-alives.
     pub(crate) timer: Option<Duration>,
 }
@@ -696,12 +700,25 @@ pub(crate) struct FlowTerms {
 impl FlowTerms {
     pub(crate) fn of(response: &Response) -> Self {
         let required = response.get::<Require<'_>>().ok().flatten();
-        let timer = response.get::<FlowTimer>().ok().flatten();
+        let timer = response.get::<FlowTimer>().ok().flatten().map(|timer| timer.0);
+        let keep = keep_of(response);
+        // RFC 6223 §5: "it
+        // MUST use the procedures defined for the Flow-Timer header field
+        // [RFC5626]."
+        // RFC 6223 §5: "If the received "keep" parameter value is zero, the SIP entity can
+        // send keep-alives at its discretion."
+        let most = timer.into_iter().chain(keep.filter(|seconds| *seconds > 0)).min();
         Self {
             outbound: required.is_some_and(|required| required.contains("outbound")),
-            timer: timer.map(|timer| Duration::from_secs(timer.0.into())),
+            keep: keep.is_some(),
+            timer: most.map(|seconds| Duration::from_secs(seconds.into())),
         }
     }
+}
+
+/// How often the next element wants keep-alives, in seconds, if it has taken up our offer (RFC 6223).
+pub(crate) fn keep_of(response: &Response) -> Option<u32> {
+    response.headers().top_via()?.keep()?
 }
 
 /// Whether and when another attempt follows a failure.

@@ -64,6 +64,8 @@ struct Scene {
     random: Random,
     /// Whether the registrar takes part in RFC 5626.
     outbound: bool,
+    /// What the registrar says to an offer of keep-alives in Via (RFC 6223).
+    keep: Option<u32>,
     /// What the registrar knows: where the phone is, and how often it was told.
     binding: Option<(Flow, String)>,
     registers: Vec<(Request, Flow)>,
@@ -94,6 +96,7 @@ impl Scene {
             registrar,
             random: Random::new([seed(), 2]),
             outbound,
+            keep: None,
             binding: None,
             registers: Vec::new(),
             failures: Vec::new(),
@@ -155,7 +158,8 @@ impl Scene {
         match event {
             Event::Request { key, request, flow } => {
                 let mut ok = Response::to_request(&request, StatusCode::OK).to_tag("r");
-                if *request.method() == Method::Register {
+                let is_register = *request.method() == Method::Register;
+                if is_register {
                     let contact = request.headers().raw(HeaderName::Contact).unwrap();
                     let contact = String::from_utf8(contact.to_vec()).unwrap();
                     ok = self.accept_binding(ok, &contact);
@@ -163,7 +167,14 @@ impl Scene {
                     self.binding = Some((flow, uri));
                     self.registers.push((request, flow));
                 }
-                let ok = ok.build().unwrap();
+                let mut ok = ok.build().unwrap();
+                if self.keep.is_some() && is_register {
+                    let via = ok.headers().top_via().unwrap();
+                    assert_eq!(via.keep(), Some(None), "it was not offered");
+                    let via = via.with_keep(self.keep).unwrap();
+                    ok.headers_mut().pop_front(HeaderName::Via);
+                    ok.headers_mut().push_front(&via);
+                }
                 self.network.with(self.registrar, |now, _, tx| tx.respond(now, key, ok));
             }
             Event::Response { response, .. }
@@ -262,6 +273,41 @@ fn a_day_behind_each_box_by_blank_lines_on_udp() {
     for kind in NatKind::ALL {
         all_get_through(Scene::new(nat(kind), Transport::Udp, KeepAlive::Blank, false), false);
     }
+}
+
+/// RFC 6223 §7.2: the registrar knows nothing of outbound, and says in our Via how often it wants keep-alives.
+#[test]
+fn a_day_behind_each_box_by_what_via_agrees_on() {
+    for kind in NatKind::ALL {
+        let mut scene = Scene::new(nat(kind), Transport::Udp, KeepAlive::Agreed, false);
+        scene.keep = Some(25);
+        let scene = all_get_through(scene, false);
+        assert_eq!(scene.failures, []);
+    }
+}
+
+// RFC 6223 §4.2.2: "When a subsequent registration
+// refresh request is sent or forwarded, if a SIP entity is willing to
+// continue sending keep-alives associated with the registration, usage
+// of keep-alives MUST be re-negotiated."
+#[test]
+fn keep_alives_end_with_a_refresh_that_does_not_agree_on_them_again() {
+    let mut scene = Scene::new(nat(NatKind::Symmetric), Transport::Udp, KeepAlive::Agreed, false);
+    scene.keep = Some(10);
+    scene.network.record();
+    let asked = |scene: &Scene| {
+        let passages = scene.network.passages().iter();
+        passages.filter(|one| one.payload.starts_with(&[0, 1])).count()
+    };
+    scene.run(600 * SECOND);
+    let while_agreed = asked(&scene);
+    assert!(while_agreed >= 60, "{while_agreed} in 600 s, one every 8 to 10 s");
+    scene.keep = None;
+    scene.run(3600 * SECOND);
+    assert!(scene.registers.len() >= 2, "refreshed");
+    let at_the_refresh = asked(&scene);
+    scene.run(600 * SECOND);
+    assert_eq!(asked(&scene), at_the_refresh);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(super) struct Client {
     /// nothing will be sent again.
     pub(super) message: Bytes,
     pub(super) is_sent: bool,
+    /// Whether its Via offers keep-alives.
+    pub(super) keep: bool,
     is_acknowledged: bool,
     is_counted_unfinished: bool,
     pub(super) running: Running,
@@ -68,6 +70,24 @@ impl Transactions {
         request: Request,
         hop: NextHop,
     ) -> Result<ClientKey, RequestError> {
+        self.request_with_keep(now, request, hop, false)
+    }
+
+    /// Starts a client transaction as [`request`](Self::request) does. With `keep` its Via offers to send
+    /// keep-alives over the flow that the request goes by (RFC 6223): for a REGISTER, and for a request that
+    /// makes a dialog or refreshes its target. What is answered is the `keep` of the response's Via
+    /// ([`Via::keep`](sip_message::Via::keep)).
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request).
+    pub fn request_with_keep(
+        &mut self,
+        now: Instant,
+        request: Request,
+        hop: NextHop,
+        keep: bool,
+    ) -> Result<ClientKey, RequestError> {
         if matches!(request.method(), Method::Ack | Method::Cancel) {
             return Err(RequestError::Method);
         }
@@ -82,7 +102,7 @@ impl Transactions {
         let method = request.method().clone();
         match hop {
             Hop::Known(target, domain) => {
-                let key = self.insert_client(method, nonce, target, domain);
+                let key = self.insert_client(method, nonce, target, domain, keep);
                 if let Err(error) = self.send_first(now, key, request) {
                     self.remove_client(key);
                     return Err(error.into());
@@ -92,7 +112,7 @@ impl Transactions {
             Hop::Name(locator) => {
                 // Of no meaning until the first target is known.
                 let target = Target::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)));
-                let key = self.insert_client(method, nonce, target, None);
+                let key = self.insert_client(method, nonce, target, None, keep);
                 let lookup = self.look_up(now, Purpose::Request(key, request), locator);
                 if let Some(client) = self.clients.get_mut(key.0) {
                     client.machine = Machine::Waiting(Some(lookup));
@@ -330,6 +350,7 @@ impl Transactions {
         nonce: u64,
         target: Target,
         domain: Option<Arc<str>>,
+        keep: bool,
     ) -> ClientKey {
         self.stats.transactions += 1;
         self.unfinished += 1;
@@ -342,6 +363,7 @@ impl Transactions {
             way: Way::new(domain, Vec::new()),
             message: Bytes::new(),
             is_sent: false,
+            keep,
             is_acknowledged: false,
             is_counted_unfinished: true,
             running: Running::default(),
@@ -359,7 +381,8 @@ impl Transactions {
     ) -> Result<(), TransportError> {
         let Some(client) = self.clients.get(key.0) else { return Ok(()) };
         let branch = Branch { slot: key.0.slot, nonce: client.nonce };
-        let (target, moved) = self.dress(&mut request, client.target, branch)?;
+        let keep = client.keep;
+        let (target, moved) = self.dress(&mut request, client.target, branch, keep)?;
         let Some(client) = self.clients.get_mut(key.0) else { return Ok(()) };
         client.span = transaction_span!("client", request.method(), request.headers());
         client.message = request.to_bytes();
@@ -392,11 +415,11 @@ impl Transactions {
         client.target.transport = Transport::Udp;
         client.target.listener = listener;
         client.target.connection = None;
-        let (target, branch) =
-            (client.target, Branch { slot: key.0.slot, nonce: client.nonce }.encode());
+        let (target, keep) = (client.target, client.keep);
+        let branch = Branch { slot: key.0.slot, nonce: client.nonce }.encode();
         let message = Message::parse(client.message.clone(), &self.config.message);
         let dressed = self.listener(&target).and_then(|local| {
-            let via = request_via(local, &target, branch.as_str());
+            let via = request_via(local, &target, branch.as_str(), keep);
             Ok((local.id, via.map_err(|_| TransportError::NoListener)?))
         });
         match (message, dressed) {
@@ -421,7 +444,10 @@ impl Transactions {
     ) -> Result<(), TransportError> {
         // A slot that is never used: no response finds a transaction by this branch.
         let branch = Branch { slot: u32::MAX, nonce: self.random.next_u64() };
-        let (target, _) = self.dress(&mut request, target, branch)?;
+        // RFC 6223 §4.3: "a SIP entity
+        // MUST NOT insert a "keep" parameter in the topmost Via header field of
+        // an ACK request."
+        let (target, _) = self.dress(&mut request, target, branch, false)?;
         self.stats.requests_sent += 1;
         self.outputs.push_back(Output::Transmit(Transmit {
             destination: Destination::Target(target),
@@ -439,6 +465,7 @@ impl Transactions {
         request: &mut Request,
         mut target: Target,
         branch: Branch,
+        keep: bool,
     ) -> Result<(Target, Option<Option<ListenerId>>), TransportError> {
         let branch = branch.encode();
         let asked_for = target.listener;
@@ -449,7 +476,7 @@ impl Transactions {
         // request.  The protocol name and protocol version in the header field
         // MUST be SIP and 2.0, respectively.  The Via header field value MUST
         // contain a branch parameter."
-        let via = request_via(local, &target, branch.as_str()).map_err(no_listener)?;
+        let via = request_via(local, &target, branch.as_str(), keep).map_err(no_listener)?;
         request.headers_mut().push_front(&via);
         target.listener = Some(local.id);
         if target.transport != Transport::Udp
@@ -463,7 +490,7 @@ impl Transactions {
         let Ok(local) = self.listener(&over_tcp) else { return Ok((target, None)) };
         // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated in
         // the top Via, the value in the top Via MUST be changed."
-        let via = request_via(local, &over_tcp, branch.as_str()).map_err(no_listener)?;
+        let via = request_via(local, &over_tcp, branch.as_str(), keep).map_err(no_listener)?;
         request.headers_mut().pop_front(HeaderName::Via);
         request.headers_mut().push_front(&via);
         Ok((over_tcp.with_listener(local.id), Some(asked_for)))
@@ -623,7 +650,7 @@ impl Transactions {
         let Some(cancel) = construct::cancel(&invite) else { return };
         // RFC 3261 §9.1: "The destination address, port, and transport for the CANCEL MUST be identical to
         // those used to send the original request."
-        let cancel_key = self.insert_client(Method::Cancel, nonce, target, domain);
+        let cancel_key = self.insert_client(Method::Cancel, nonce, target, domain, false);
         if let Some(client) = self.clients.get_mut(cancel_key.0) {
             client.message = cancel;
             client.partner = Some(key);

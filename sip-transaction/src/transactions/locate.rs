@@ -348,7 +348,8 @@ impl Transactions {
         // specified by RFC 2782."
         let nonce = self.random.next_u64();
         let branch = Branch { slot: key.0.slot, nonce };
-        let Ok((target, moved)) = self.dress(&mut request, target, branch) else { return false };
+        let dressed = self.dress(&mut request, target, branch, client.keep);
+        let Ok((target, moved)) = dressed else { return false };
         let Some(client) = self.clients.get_mut(key.0) else { return false };
         trace_in!(client.span, ?failure, remote = %target.remote, "the next target");
         if let Some(way) = &mut client.way {

@@ -292,7 +292,7 @@ fn a_response_with_another_sent_by_is_dropped() {
 fn sent_via(sent_by: &str, transport: Transport, remote: &str) -> String {
     let locals = locals(sent_by);
     let local = locals.first(Transport::Udp).unwrap();
-    let via = request_via(local, &Target::new(transport, addr(remote)), "z9hG4bK1").unwrap();
+    let via = request_via(local, &Target::new(transport, addr(remote)), "z9hG4bK1", false).unwrap();
     String::from_utf8(via.as_bytes().to_vec()).unwrap()
 }
 
@@ -321,9 +321,21 @@ fn a_request_to_a_multicast_group_gets_maddr_and_ttl() {
 }
 
 #[test]
+fn an_offer_of_keep_alives_is_a_keep_without_a_value() {
+    let locals = locals("192.0.2.1");
+    let local = locals.first(Transport::Udp).unwrap();
+    let to = |remote| {
+        let via = request_via(local, &Target::new(Transport::Udp, addr(remote)), "z9hG4bK1", true);
+        String::from_utf8(via.unwrap().as_bytes().to_vec()).unwrap()
+    };
+    assert_eq!(to("192.0.2.9:5060"), "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport;keep");
+    assert!(!to("224.0.1.75:5060").contains("keep"), "nobody in particular could agree");
+}
+
+#[test]
 fn a_branch_that_is_no_token_is_refused() {
     let locals = locals("192.0.2.1");
     let local = locals.first(Transport::Udp).unwrap();
     let target = Target::new(Transport::Udp, addr("192.0.2.9:5060"));
-    assert!(request_via(local, &target, "a;b").is_err());
+    assert!(request_via(local, &target, "a;b", false).is_err());
 }

@@ -72,6 +72,8 @@ pub(crate) struct Call {
     pub(crate) transactions: u16,
     /// How many requests of the peer wait for the application's reply.
     pub(crate) owed_replies: u8,
+    /// Whether keep-alives over its flow are agreed on, whichever side sends them (RFC 6223).
+    pub(crate) keep_agreed: bool,
 }
 
 pub(crate) enum Phase {
@@ -165,6 +167,7 @@ impl Call {
             flow: None,
             transactions: 0,
             owed_replies: 0,
+            keep_agreed: false,
         }
     }
 
@@ -258,6 +261,7 @@ impl Agent {
             tx.disarm(timer);
         }
         self.end_exchange(now, tx, key);
+        self.kept_calls.leave(tx, key);
         let update = CallUpdate::Ended(reason);
         self.events.push_back(AgentEvent::Call { call: key, update });
         self.release(key);

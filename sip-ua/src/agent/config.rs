@@ -63,6 +63,10 @@ pub struct AgentConfig {
     pub reply_guard: Duration,
     /// How often a re-INVITE of ours is tried again after 491. Default 4.
     pub glare_retries: u8,
+    /// How often we want the keep-alives that peers offer us by `keep` in the Via of a REGISTER or an INVITE
+    /// (RFC 6223): at least as often as this, in whole seconds; with zero as they like. They are answered
+    /// in any case, by line ends on streams and by STUN on UDP. Default `None`: we do not ask for them.
+    pub keep: Option<Duration>,
     /// Max-Forwards of requests. Default 70 (RFC 3261 §8.1.1.6).
     pub max_forwards: u8,
 }
@@ -89,6 +93,7 @@ impl Default for AgentConfig {
             answer_guard: Duration::from_secs(20),
             reply_guard: Duration::from_secs(20),
             glare_retries: 4,
+            keep: None,
             max_forwards: 70,
         }
     }
@@ -133,5 +138,6 @@ setters! {
     answer_guard: Duration,
     reply_guard: Duration,
     glare_retries: u8,
+    keep: Option<Duration>,
     max_forwards: u8,
 }

@@ -10,15 +10,61 @@ use sip_transport::{Flow, StunId};
 use super::Agent;
 use super::compose::draw;
 use super::table::TimerKind;
+use crate::RegistrationKey;
 use crate::keep_alive::{Action, Input, Interval, Keeper, Method};
 use crate::registration::{BASE_WAIT, BASE_WAIT_BESIDE_OTHERS, FlowTerms, Input as Registering};
-use crate::{KeepAlive, RegistrationKey};
 
 /// The keep-alives of one flow.
 pub(crate) struct Keeping {
-    flow: Flow,
-    keeper: Keeper,
+    pub(super) flow: Flow,
+    pub(super) keeper: Keeper,
     pub(super) timer: TimerKey,
+}
+
+/// What the keep-alives of a flow have shown of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// That it works: the first was answered.
+    Proven,
+    /// That it has failed.
+    Failed,
+}
+
+impl Keeping {
+    pub(super) fn start(
+        now: Instant,
+        tx: &mut Transactions,
+        flow: Flow,
+        (method, interval): (Method, Interval),
+        token: u64,
+    ) -> Self {
+        let (keeper, after) = Keeper::new(method, interval, &mut |range| draw(tx, range));
+        Self { flow, keeper, timer: tx.arm(now, after, token) }
+    }
+
+    /// Hands an input to the machine and does what it asks for.
+    pub(super) fn drive(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        token: u64,
+        input: Input,
+    ) -> Option<Shown> {
+        let mut shown = None;
+        for action in self.keeper.handle(input, &mut |range| draw(tx, range)) {
+            match action {
+                Action::Ping => tx.ping(self.flow),
+                Action::Ask(id) => tx.ask_binding(self.flow, id),
+                Action::Arm(after) => {
+                    tx.disarm(self.timer);
+                    self.timer = tx.arm(now, after, token);
+                }
+                Action::Proven => shown = Some(Shown::Proven),
+                Action::Fail => shown = Some(Shown::Failed),
+            }
+        }
+        shown
+    }
 }
 
 impl Agent {
@@ -42,16 +88,12 @@ impl Agent {
         };
         registering.flow = Some(flow);
         registering.outbound = terms.outbound && registering.machine.asks_outbound();
-        let agreed = terms.outbound || terms.timer.is_some();
+        // RFC 6223 §4.2.2: "If usage is not successfully
+        // re-negotiated, the SIP entity MUST cease the sending of keep-alives
+        // associated with the registration."
+        let agreed = terms.outbound || terms.keep || terms.timer.is_some();
         let is_stream = flow.connection.is_some();
-        let method = match (registering.keep_alive, is_stream) {
-            (KeepAlive::Off, _) => None,
-            (KeepAlive::Agreed, _) if !agreed => None,
-            (KeepAlive::Agreed | KeepAlive::Expected, true) => Some(Method::Ping),
-            (KeepAlive::Agreed | KeepAlive::Expected, false) => Some(Method::Stun),
-            (KeepAlive::Blank, _) => Some(Method::Blank),
-        };
-        let Some(method) = method else {
+        let Some(method) = registering.keep_alive.method(is_stream, agreed) else {
             registering.machine.flow_proven();
             return self.stop_keeping(tx, key);
         };
@@ -65,12 +107,12 @@ impl Agent {
             }
             return keeping.keeper.set_interval(interval);
         }
-        let (keeper, after) = Keeper::new(method, interval, &mut |range| draw(tx, range));
-        if keeper.is_proven() {
+        let token = TimerKind::KeepAlive.token(key);
+        let keeping = Keeping::start(now, tx, flow, (method, interval), token);
+        if keeping.keeper.is_proven() {
             registering.machine.flow_proven();
         }
-        let timer = tx.arm(now, after, TimerKind::KeepAlive.token(key));
-        if let Some(before) = registering.keeping.replace(Keeping { flow, keeper, timer }) {
+        if let Some(before) = registering.keeping.replace(keeping) {
             tx.disarm(before.timer);
         }
     }
@@ -128,6 +170,7 @@ impl Agent {
         for key in self.kept_over(flow) {
             self.drive_keeper(now, tx, key, input);
         }
+        self.call_flow_heard(now, tx, flow, input);
     }
 
     /// A connection is gone: the registrations that were kept alive over it are made anew. Others wait for
@@ -136,6 +179,7 @@ impl Agent {
         for key in self.kept_over(flow) {
             self.flow_failed(now, tx, key);
         }
+        self.kept_calls.closed(tx, flow);
     }
 
     /// The registrations that are kept alive over that flow.
@@ -155,18 +199,10 @@ impl Agent {
     ) {
         let Some(registering) = self.registrations.get_mut(key) else { return };
         let Some(keeping) = &mut registering.keeping else { return };
-        let flow = keeping.flow;
-        for action in keeping.keeper.handle(input, &mut |range| draw(tx, range)) {
-            match action {
-                Action::Ping => tx.ping(flow),
-                Action::Ask(id) => tx.ask_binding(flow, id),
-                Action::Arm(after) => {
-                    tx.disarm(keeping.timer);
-                    keeping.timer = tx.arm(now, after, TimerKind::KeepAlive.token(key));
-                }
-                Action::Proven => registering.machine.flow_proven(),
-                Action::Fail => return self.flow_failed(now, tx, key),
-            }
+        match keeping.drive(now, tx, TimerKind::KeepAlive.token(key), input) {
+            Some(Shown::Proven) => registering.machine.flow_proven(),
+            Some(Shown::Failed) => self.flow_failed(now, tx, key),
+            None => {}
         }
     }
 

@@ -14,6 +14,7 @@ use super::outgoing::cseq;
 use super::table::TimerKind;
 use super::usages::Usage;
 use super::{Agent, Received, ServerUse};
+use crate::registration::keep_of;
 use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders};
 
 /// RFC 3261 §13.3.1.1: "To
@@ -161,8 +162,10 @@ impl Agent {
         // ACK arrives."
         let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
         let timer = tx.arm(now, first, TimerKind::Accepted.token(key));
+        let is_kept = keep_of(&response).is_some();
         let accepted = Accepted { server, response, repeat, timer, hang_up: None };
         if let Some(call) = self.calls.get_mut(key) {
+            call.keep_agreed |= is_kept;
             call.session.final_sent(StatusCode::OK);
             let before = core::mem::replace(&mut call.phase, Phase::Accepted(Box::new(accepted)));
             if let Phase::Invited(invited) = before {
@@ -264,7 +267,11 @@ impl Agent {
                 builder = builder.raw(HeaderName::Supported, supported.as_bytes());
             }
         }
-        Self::finish_response(builder, body, headers)
+        let mut response = Self::finish_response(builder, body, headers)?;
+        if !call.keep_agreed {
+            self.agree_to_keep(&mut response);
+        }
+        Ok(response)
     }
 
     /// Our tag in the dialog of the call.

@@ -112,6 +112,12 @@ enum Content<T> {
 
 const NONE: u32 = u32::MAX;
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
         Self { entries: Vec::new(), vacant: NONE, len: 0 }

@@ -53,7 +53,8 @@ impl Agent {
         };
         let invite = self.initial_request(tx, &initial)?;
         let listener = listener_towards(tx, &hop.uri).map(|local| local.id);
-        let client = tx.request(now, invite.clone(), hop.next_hop())?;
+        let keep = account.offers_keep();
+        let client = tx.request_with_keep(now, invite.clone(), hop.next_hop(), keep)?;
 
         let session = Session::new(Role::Uac, cseq(&invite));
         let mut call = Call::new(Phase::Calling, session, Some(Arc::clone(account)));
@@ -383,9 +384,9 @@ impl Agent {
         set_cseq(&mut caller.invite, number);
         let draw = || tx.random().next_u64();
         auth.authorize(&mut caller.invite, account.all_credentials(), draw);
-        let Ok(client) = tx.request(now, caller.invite.clone(), caller.hop.clone()) else {
-            return false;
-        };
+        let (invite, hop) = (caller.invite.clone(), caller.hop.clone());
+        let sent = tx.request_with_keep(now, invite, hop, account.offers_keep());
+        let Ok(client) = sent else { return false };
         caller.client = client;
         caller.challenges += 1;
         call.session.invite_resent(number);

@@ -266,7 +266,8 @@ impl Agent {
                 NextHop::Uri(registering.hop.as_ref().unwrap_or(registrar).clone())
             }
         };
-        let client = match tx.request(now, request, hop) {
+        let keep = registering.keep_alive != KeepAlive::Off;
+        let client = match tx.request_with_keep(now, request, hop, keep) {
             Ok(client) => client,
             Err(RequestError::Transport(error)) => return Err(error),
             Err(RequestError::Full) => return Err(TransportError::QueueFull),

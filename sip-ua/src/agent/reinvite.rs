@@ -31,6 +31,7 @@ use super::outgoing::{confirm, cseq, set_cseq};
 use super::requests::MAX_CHALLENGES;
 use super::table::TimerKind;
 use super::{Agent, ClientUse, Received, ServerUse};
+use crate::registration::keep_of;
 use crate::{AgentError, Body, CallKey, CallUpdate, EndReason, RequestFailure};
 
 /// How many ACKs to 2xx of re-INVITEs are kept for repeats at most. Each is kept for 64*T1.
@@ -165,7 +166,13 @@ impl Agent {
             auth.authorize(&mut ours.request, account.all_credentials(), draw);
         }
         let hop = self.ways_back.hop(call.flow, dialog.next_hop());
-        let client = tx.request(now, ours.request.clone(), hop)?;
+        // RFC 6223 §4.3: "Once a SIP entity has negotiated the sending of keep-alives
+        // associated with a dialog towards an adjacent SIP entity, it MUST NOT
+        // insert a "keep" parameter in any subsequent SIP requests associated
+        // with that dialog towards that adjacent SIP entity."
+        let offers = call.account.as_ref().is_some_and(|account| account.offers_keep());
+        let keep = offers && !self.kept_calls.has(key);
+        let client = tx.request_with_keep(now, ours.request.clone(), hop, keep)?;
         ours.client = Some(client);
         // The check above has asked the same question.
         let _ = call.session.invite_sent(cseq(&ours.request));
@@ -490,6 +497,7 @@ impl Agent {
         // When the transaction is gone the peer has lost interest; the timer below finds out.
         let _ = tx.respond(now, server, response.clone());
         let Some(call) = self.calls.get_mut(key) else { return Err(AgentError::Gone) };
+        call.keep_agreed |= keep_of(&response).is_some();
         call.session.final_sent(status);
         let Some(theirs) = call.exchange.as_mut().and_then(|exchange| exchange.theirs.as_mut())
         else {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip_message::{Request, StatusCode};
+use sip_message::{Method, Request, StatusCode};
 use sip_transaction::{ServerKey, TimerKey, Transactions};
 
 use super::key::RawKey;
@@ -79,7 +79,10 @@ impl Agent {
         let owed = self.owed.get(raw).ok_or(AgentError::Gone)?;
         let tag = tx.local_tag(key);
         let builder = self.response(&owed.request, status, &tag);
-        let response = self.proven(key, Self::finish_response(builder, body, headers)?);
+        let mut response = self.proven(key, Self::finish_response(builder, body, headers)?);
+        if *owed.request.method() == Method::Register {
+            self.agree_to_keep(&mut response);
+        }
         self.settle(tx, raw);
         tx.respond(now, key, response).map_err(|_| AgentError::Gone)
     }

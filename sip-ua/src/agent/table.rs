@@ -57,10 +57,12 @@ pub(crate) enum TimerKind {
     Held,
     /// The flow of a registration needs a keep-alive, or has not answered one.
     KeepAlive,
+    /// The same of the flow of calls.
+    CallFlow,
 }
 
 impl TimerKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -71,6 +73,7 @@ impl TimerKind {
         Self::Registration,
         Self::Held,
         Self::KeepAlive,
+        Self::CallFlow,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

@@ -661,7 +661,22 @@ fn what_the_registrar_says_of_the_flow() {
     assert_eq!(terms(""), FlowTerms::default());
     assert_eq!(
         terms("Require: path, Outbound\nFlow-Timer: 120"),
-        FlowTerms { outbound: true, timer: seconds(120) }
+        FlowTerms { outbound: true, keep: false, timer: seconds(120) }
     );
     assert_eq!(terms("Supported: outbound\nFlow-Timer: x"), FlowTerms::default());
+    // RFC 6223: a value of `keep` in the Via that was ours agrees to keep-alives, and says how often.
+    let keep = |via: &str, more: &str| {
+        let text = response("200 OK", more).to_bytes();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let Some((status, rest)) = text.split_once("\r\n") else { panic!("{text}") };
+        let text = format!("{status}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1{via}\r\n{rest}");
+        let message = Message::parse(text.into(), &Limits::default()).unwrap();
+        FlowTerms::of(&message.into_response().unwrap())
+    };
+    let agreed = |timer| FlowTerms { outbound: false, keep: true, timer };
+    assert_eq!(keep(";keep", ""), FlowTerms::default(), "our own offer");
+    assert_eq!(keep(";keep=x", ""), FlowTerms::default());
+    assert_eq!(keep(";keep=30", ""), agreed(seconds(30)));
+    assert_eq!(keep(";keep=0", ""), agreed(None), "at our discretion");
+    assert_eq!(keep(";keep=30", "Flow-Timer: 20"), agreed(seconds(20)));
 }
