@@ -11,6 +11,7 @@
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
+//! | `replaces.rs`      | calls that take the place of another, or join it                           |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
 //! | `authentication.rs` | whom the agent serves: settings, and where users are looked up            |
 //! | `admission.rs`     | challenges for what comes in, requests that wait for a lookup, proofs     |
@@ -38,6 +39,7 @@ mod outgoing;
 mod refusals;
 mod registrations;
 mod reinvite;
+mod replaces;
 mod replies;
 mod requests;
 mod table;
@@ -60,6 +62,7 @@ pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
 pub use key::{CallKey, NotifierKey, RegistrationKey, RequestKey, SubscriptionKey};
+pub use replaces::Related;
 
 pub(crate) use self::outgoing::confirm;
 

@@ -74,7 +74,7 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, LookedUp, Lookup, NotifierKey, PendingLookup, RegistrationKey, RequestFailure,
+    Live, LookedUp, Lookup, NotifierKey, PendingLookup, RegistrationKey, Related, RequestFailure,
     RequestKey, ServerAuthentication, SharedNonces, SubscriptionKey, Users,
 };
 #[cfg(feature = "tokio")]

@@ -42,6 +42,7 @@ use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
 use super::reinvite::Exchange;
+use super::replaces::Pointer;
 use super::usages::Usage;
 use super::{Agent, ServerUse};
 use crate::{
@@ -93,6 +94,8 @@ pub(crate) struct Invited {
     pub(crate) provisional: Option<(StatusCode, Option<Body>)>,
     pub(crate) expires_at: Instant,
     pub(crate) timer: TimerKey,
+    /// The other call that it points at.
+    pub(crate) pointer: Option<Pointer>,
 }
 
 /// A 2xx of ours that has no ACK.
@@ -125,6 +128,8 @@ pub(crate) struct Caller {
     pub(crate) answered: bool,
     /// Nobody picked up within the limit, so that the agent cancels and not the application.
     pub(crate) rang_out: bool,
+    /// Another call takes the place of this one, so that it is cancelled.
+    pub(crate) replaced: bool,
 }
 
 /// One callee of a forked INVITE.

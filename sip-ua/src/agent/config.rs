@@ -21,8 +21,9 @@ pub struct AgentConfig {
     /// Allow. A method that is known to SIP but not here is answered 405, an unknown one 501. Default
     /// MESSAGE and INFO.
     pub methods: Vec<Method>,
-    /// The option tags that the application handles, listed in Supported; a request that requires another
-    /// is answered 420. The agent itself needs none. Default none.
+    /// The option tags that are listed in Supported; a request that requires another is answered 420. The
+    /// agent itself knows `replaces`, which it handles, and `join`, which it does the checks for; without
+    /// the tag the header field is ignored. All others are the application's. Default `replaces`.
     pub supported: Vec<String>,
     /// The types of body that the application reads, listed in Accept: `type/subtype`, `type/*` or
     /// `*/*`. A body of another type is answered 415. Default `application/sdp`, `text/plain`,
@@ -76,7 +77,7 @@ impl Default for AgentConfig {
         Self {
             user_agent: Some(concat!("sip-ua/", env!("CARGO_PKG_VERSION")).to_owned()),
             methods: vec![Method::Message, Method::Info],
-            supported: Vec::new(),
+            supported: vec!["replaces".to_owned()],
             accept: ["application/sdp", "text/plain", "application/dtmf-relay", "application/dtmf"]
                 .map(str::to_owned)
                 .to_vec(),

@@ -139,6 +139,8 @@ pub enum EndReason {
     Cancelled,
     /// The caller gave up before we answered: CANCEL.
     CancelledByPeer,
+    /// Another call that came in took the place of this one (RFC 3891): we sent BYE or CANCEL.
+    Replaced,
     /// The callee, or someone before it, refused.
     Rejected(Arc<Response>),
     /// The callee is elsewhere: 3xx. The addresses to try, the most wanted first; it may be empty.
@@ -174,6 +176,7 @@ impl fmt::Display for EndReason {
             Self::Remote => "the peer hung up",
             Self::Cancelled => "cancelled",
             Self::CancelledByPeer => "cancelled by the caller",
+            Self::Replaced => "replaced by another call",
             Self::Rejected(response) => {
                 let status = response.status();
                 return write!(f, "rejected with {} {}", status.as_u16(), status.reason());

@@ -41,6 +41,10 @@ impl Agent {
         if self.calls.len() >= self.config.max_calls {
             return self.refuse_for_now(now, tx, server, &request);
         }
+        let pointer = match self.pointer_of(&request) {
+            Ok(pointer) => pointer,
+            Err(rejection) => return self.refuse(now, tx, server, &request, rejection),
+        };
         // RFC 3261 §8.2.6.2: "The
         // same tag MUST be used for all responses to that request, both final
         // and provisional (again excepting the 100 (Trying))."
@@ -76,6 +80,7 @@ impl Agent {
                 provisional: None,
                 expires_at: now + limit,
                 timer,
+                pointer,
             };
             let mut call = Call::new(Phase::Invited(Box::new(invited)), session, account);
             call.dialog = inserted;
@@ -144,9 +149,11 @@ impl Agent {
         headers: &ExtraHeaders,
     ) -> Result<(), AgentError> {
         let key = call;
+        self.may_accept(now, tx, key)?;
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
         let (server, request) = (invited.server, Arc::clone(&invited.request));
+        let pointer = invited.pointer;
         let response = self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
         let response = self.proven(server, response);
         if tx.respond(now, server, response.clone()).is_err() {
@@ -176,6 +183,7 @@ impl Agent {
             }
         }
         self.server_answered(server);
+        self.replace(now, tx, pointer);
         Ok(())
     }
 

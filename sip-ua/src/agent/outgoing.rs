@@ -71,6 +71,7 @@ impl Agent {
             owed: None,
             answered: false,
             rang_out: false,
+            replaced: false,
         }));
         let Some(key) = self.calls.insert_with(|_| call) else {
             return Err(AgentError::Full { what: "calls" });
@@ -459,12 +460,11 @@ impl Agent {
 
     /// Why a call that is being cancelled ends.
     fn given_up(&self, key: CallKey) -> EndReason {
-        let rang_out = self
-            .calls
-            .get(key)
-            .and_then(|call| call.caller.as_ref())
-            .is_some_and(|caller| caller.rang_out);
-        if rang_out { EndReason::TimedOut } else { EndReason::Cancelled }
+        match self.calls.get(key).and_then(|call| call.caller.as_ref()) {
+            Some(caller) if caller.replaced => EndReason::Replaced,
+            Some(caller) if caller.rang_out => EndReason::TimedOut,
+            _ => EndReason::Cancelled,
+        }
     }
 
     /// Takes in the challenges of a 401 or 407 in a call. True if the request is worth another try.

@@ -74,6 +74,9 @@ impl Agent {
         if let Err(unfit) = checked.and_then(|()| check_accept(request)) {
             return self.refuse_unfit(now, tx, server, request, unfit);
         }
+        if let Err(rejection) = self.check_pointers(request) {
+            return self.refuse(now, tx, server, request, rejection);
+        }
         match self.dialogs.find(request) {
             Found::Dialog(dialog) => self.mid_dialog(now, tx, dialog, received),
             Found::NoSuchDialog => {

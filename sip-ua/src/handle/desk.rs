@@ -251,7 +251,9 @@ impl Desk {
             (Ok(place), Some(line)) => {
                 let mailbox = CallBox::new(call);
                 self.calls.insert(call, Arc::clone(&mailbox));
-                place.send(Incoming::Invitation(Invitation::new(mailbox, request, line)));
+                let related = turn.agent.related(call);
+                let invitation = Invitation::new(mailbox, request, related, line);
+                place.send(Incoming::Invitation(invitation));
             }
             (Err(TrySendError::Full(())), _) => {
                 let headers = turn.retry_after();

@@ -8,7 +8,7 @@ use sip_message::{From, HeaderError, Request, StatusCode, Uri};
 use super::call::{CallBox, fields, sdp};
 use super::command::{Command, Line, Release, Wait};
 use super::{Call, CallControl, CallError};
-use crate::{Body, EndReason};
+use crate::{Body, CallKey, EndReason, Related};
 
 /// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
 /// cannot be written twice.
@@ -24,11 +24,17 @@ pub struct Invitation {
     /// Taken when the invitation has its answer.
     control: Option<CallControl>,
     request: Arc<Request>,
+    related: Option<Related>,
 }
 
 impl Invitation {
-    pub(super) fn new(call: Arc<CallBox>, request: Arc<Request>, line: Arc<Line>) -> Self {
-        Self { control: Some(CallControl::new(call, line)), request }
+    pub(super) fn new(
+        call: Arc<CallBox>,
+        request: Arc<Request>,
+        related: Option<Related>,
+        line: Arc<Line>,
+    ) -> Self {
+        Self { control: Some(CallControl::new(call, line)), request, related }
     }
 
     /// The INVITE.
@@ -43,6 +49,27 @@ impl Invitation {
     /// [`HeaderError`] if From cannot be read as an address (its tag can).
     pub fn from(&self) -> Result<Option<From<'_>>, HeaderError> {
         self.request.get::<From<'_>>()
+    }
+
+    /// The call of ours that this one is to take the place of (RFC 3891): accepting this one ends that one, with
+    /// [`EndReason::Replaced`]. Of the caller it is known that it knows the dialog, and
+    /// [who it is](crate::UserAgentBuilder::authentication) where that is asked: if it takes more to be
+    /// allowed to do this, refuse by 403.
+    pub fn replaces(&self) -> Option<CallKey> {
+        match self.related {
+            Some(Related::Replaces(call)) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// The call of ours that this one is to be joined with (RFC 3911), where `join` is among the supported
+    /// extensions ([`AgentConfig::supported`](crate::AgentConfig::supported)). The mixing is the
+    /// application's; one that cannot refuses by 488.
+    pub fn joins(&self) -> Option<CallKey> {
+        match self.related {
+            Some(Related::Joins(call)) => Some(call),
+            _ => None,
+        }
     }
 
     /// The session description that the caller offers; empty if it asks for ours.
