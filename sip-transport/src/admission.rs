@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_message::Transport;
 
@@ -85,19 +85,36 @@ impl Admission {
         transport: Transport,
         local: SocketAddr,
         remote: SocketAddr,
-    ) -> Result<(), Refused> {
+    ) -> Result<Entry, Refused> {
         if let Some(gate) = &mut self.gate {
             match gate.admit(transport, local, remote) {
-                Entry::Trusted => return Ok(()),
+                Entry::Trusted => return Ok(Entry::Trusted),
                 Entry::Rationed => {}
                 Entry::Refused => return Err(Refused::Gate),
             }
         }
         if self.rations.rate == 0 {
-            return Ok(());
+            return Ok(Entry::Rationed);
         }
         let now = milliseconds(self.began, now());
-        if self.rations.take(now, remote.ip()) { Ok(()) } else { Err(Refused::Ration) }
+        let is_within = self.rations.take(now, remote.ip());
+        if is_within { Ok(Entry::Rationed) } else { Err(Refused::Ration) }
+    }
+
+    /// Takes one unit for a message on a connection that was admitted. It is there and comes in; how long
+    /// nothing more is to be read, if the source is over its ration by now.
+    pub(crate) fn take(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        source: IpAddr,
+    ) -> Option<Duration> {
+        if self.rations.rate == 0 {
+            return None;
+        }
+        let now = milliseconds(self.began, now());
+        let over = self.rations.overtake(now, source)?;
+        let rate = u64::from(self.rations.rate);
+        Some(Duration::from_millis(u64::from(over).saturating_mul(1000).div_ceil(rate)))
     }
 
     /// What came from there was bad.
@@ -117,25 +134,25 @@ impl fmt::Debug for Admission {
 /// Milliseconds between the two, which wrap after 49 days as the arithmetic on them does.
 #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
 fn milliseconds(from: Instant, to: Instant) -> u32 {
-    to.saturating_duration_since(from).as_millis() as u32
+    let time = to.saturating_duration_since(from);
+    (time.as_secs() as u32).wrapping_mul(1000).wrapping_add(time.subsec_millis())
 }
 
 /// How much each source has used up lately.
 ///
 /// A source is an IPv4 address, or the /64 network of an IPv6 address, for who has one address of it has
-/// them all. Each has two buckets, found by two keyed hashes in tables of a fixed size; it is over its
-/// ration when both are full. So nobody can fill a table, nothing is ever cleaned up, and to share
+/// them all. Each has two buckets, found by two parts of a keyed hash in tables of a fixed size; it is over
+/// its ration when both are full. So nobody can fill a table, nothing is ever cleaned up, and to share
 /// both buckets with somebody who floods has a chance of one in 16 million.
 struct Rations {
     /// Units a second; also what a bucket holds.
     rate: u32,
     bad_weight: u32,
-    rows: [Row; 2],
-}
-
-struct Row {
     key: RandomState,
-    buckets: Box<[Bucket]>,
+    rows: [Box<[Bucket]>; 2],
+    /// The source asked about last, with its hash: what comes from one source often comes in a row, and the
+    /// hash is most of what a question costs.
+    last: (u64, u64),
 }
 
 /// Fills by what is taken, leaks at the rate.
@@ -151,11 +168,10 @@ const BUCKETS: usize = 4096;
 
 impl Rations {
     fn new(rate: u32, bad_weight: u32) -> Self {
-        let row = || Row {
-            key: RandomState::new(),
-            buckets: vec![Bucket::default(); BUCKETS].into_boxed_slice(),
-        };
-        Self { rate, bad_weight, rows: [row(), row()] }
+        let row = || vec![Bucket::default(); BUCKETS].into_boxed_slice();
+        let key = RandomState::new();
+        let last = (0, key.hash_one(0_u64));
+        Self { rate, bad_weight, key, rows: [row(), row()], last }
     }
 
     /// Takes one unit, if the source is within its ration.
@@ -171,6 +187,17 @@ impl Rations {
         within
     }
 
+    /// Takes one unit in any case; by how many the source is over its ration then.
+    fn overtake(&mut self, now: u32, source: IpAddr) -> Option<u32> {
+        let rate = self.rate;
+        let mut least = u32::MAX;
+        for bucket in self.buckets(now, source).into_iter().flatten() {
+            bucket.level = bucket.level.saturating_add(1);
+            least = least.min(bucket.level);
+        }
+        least.checked_sub(rate).filter(|over| *over > 0)
+    }
+
     /// Takes what a bad message costs. The debt is one such message at most: who stops is within the
     /// ration again a moment later.
     fn charge(&mut self, now: u32, source: IpAddr) {
@@ -183,10 +210,14 @@ impl Rations {
     /// The buckets of a source, as full as they are now.
     fn buckets(&mut self, now: u32, source: IpAddr) -> [Option<&mut Bucket>; 2] {
         let source = network(source);
-        let rate = u64::from(self.rate);
+        if self.last.0 != source {
+            self.last = (source, self.key.hash_one(source));
+        }
+        let (mut hash, rate) = (self.last.1, u64::from(self.rate));
         self.rows.each_mut().map(|row| {
-            let place = row.key.hash_one(source) % BUCKETS as u64;
-            let bucket = row.buckets.get_mut(usize::try_from(place).unwrap_or(0))?;
+            let place = hash % BUCKETS as u64;
+            hash = hash.rotate_right(u64::BITS / 2);
+            let bucket = row.get_mut(usize::try_from(place).unwrap_or(0))?;
             bucket.leak(now, rate);
             Some(bucket)
         })
@@ -196,6 +227,9 @@ impl Rations {
 impl Bucket {
     fn leak(&mut self, now: u32, rate: u64) {
         let elapsed = now.wrapping_sub(self.at);
+        if elapsed == 0 {
+            return;
+        }
         let leaked = u64::from(elapsed).saturating_mul(rate) / 1000;
         if leaked >= u64::from(self.level) {
             *self = Self { level: 0, at: now };

@@ -98,14 +98,18 @@ config! {
     /// not read, so that the far ends slow down.
     inbound_queue: usize = 1024;
 
+    /// Messages from the streams of one IP address that wait to be taken in; 32. Beyond it its connections
+    /// are not read, and take turns, so that nobody waits behind more than this of anybody else's.
+    inbound_per_peer: usize = 32;
+
     /// Bytes that wait to be sent by one UDP socket while the system's buffer is full; 1 MiB, where
     /// each datagram counts 64 bytes more than it has. Beyond it a message fails with `QueueFull`.
     udp_queue_bytes: usize = 1024 * 1024;
 
     /// Units a second, and at once, that a source may use up (an IPv4 address, or the /64 network of an
-    /// IPv6 address); 50,000, which is far more than an honest one needs. A datagram and an incoming
-    /// connection cost one, a bad message `bad_message_weight`. Beyond it datagrams are dropped
-    /// unread and connections closed at once. 0 sets no limit; a [`Gate`](crate::Gate) exempts
+    /// IPv6 address); 50,000, which is far more than an honest one needs. A datagram, an incoming
+    /// connection and a message on it cost one, a bad message `bad_message_weight`. Beyond it datagrams are
+    /// dropped unread, new connections closed at once, and open ones not read for a moment. 0 sets no limit; a [`Gate`](crate::Gate) exempts
     /// those who are trusted.
     source_rate: u32 = 50_000;
 

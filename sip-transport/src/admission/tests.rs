@@ -95,8 +95,9 @@ fn the_gate_is_asked_first() {
         admission.admit(|| now, Transport::Udp, "192.0.2.2:5060".parse().unwrap(), remote)
     };
     assert_eq!(admit(2), Err(Refused::Gate));
-    assert_eq!([admit(3), admit(3), admit(3)], [Ok(()), Ok(()), Err(Refused::Ration)]);
-    assert_eq!([admit(1), admit(1), admit(1), admit(1)], [Ok(()); 4]);
+    let rationed = Ok(Entry::Rationed);
+    assert_eq!([admit(3), admit(3), admit(3)], [rationed, rationed, Err(Refused::Ration)]);
+    assert_eq!([admit(1), admit(1), admit(1), admit(1)], [Ok(Entry::Trusted); 4]);
 }
 
 #[test]
@@ -106,7 +107,28 @@ fn without_a_rate_nothing_is_rationed() {
     let remote = "192.0.2.1:5060".parse().unwrap();
     for _ in 0..10_000 {
         let no_clock = || panic!("no clock is needed");
-        assert_eq!(admission.admit(no_clock, Transport::Udp, local, remote), Ok(()));
+        let entry = admission.admit(no_clock, Transport::Udp, local, remote);
+        assert_eq!(entry, Ok(Entry::Rationed));
+        let no_clock = || panic!("no clock is needed");
+        assert_eq!(admission.take(no_clock, ip("192.0.2.1")), None);
         admission.blame(admission.began, ip("192.0.2.1"));
     }
+}
+
+#[test]
+fn a_message_on_a_connection_comes_in_and_then_there_is_a_pause() {
+    let mut admission = Admission::new(1000, 50, Instant::now());
+    let now = admission.began;
+    let source = ip("192.0.2.1");
+    for _ in 0..1000 {
+        assert_eq!(admission.take(|| now, source), None);
+    }
+    assert_eq!(admission.take(|| now, source), Some(Duration::from_millis(1)));
+    assert_eq!(admission.take(|| now, source), Some(Duration::from_millis(2)));
+    // What was bad costs more: so long is the pause.
+    admission.blame(now, source);
+    assert_eq!(admission.take(|| now, source), Some(Duration::from_millis(51)));
+    assert_eq!(admission.take(|| now, ip("192.0.2.2")), None, "another has its own ration");
+    let later = now + Duration::from_millis(52);
+    assert_eq!(admission.take(|| later, source), None);
 }

@@ -3,15 +3,16 @@
 //!
 //! The shard writes; this task never does, so that nothing need be locked:
 //!
-//! - the task reports messages and events through one bounded channel that all connections share;
-//!   when it is full the task waits and so does not read, and TCP slows the far end down;
+//! - the task reports messages and events through one bounded channel that all connections share, of which
+//!   those of one far end have a share; when that is used up, or the channel full, the task waits and so does
+//!   not read, and TCP slows the far end down;
 //! - the shard tells the task what it wants by [`Signals`].
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,11 +22,19 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep};
 
 use crate::tls::Peer;
-use crate::{ConnectionId, TransportError};
+use crate::{Config, ConnectionId, TransportError};
+
+/// A report on its way to the shard, with the place in the share of its far end that it takes up till it is
+/// there.
+#[derive(Debug)]
+pub(super) struct Reported {
+    pub(super) report: Report,
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 /// What the task tells the shard.
 #[derive(Debug)]
@@ -54,6 +63,8 @@ pub(super) enum Report {
 pub(super) struct Signals {
     flags: AtomicU8,
     notify: Notify,
+    /// Milliseconds to wait before more is read.
+    pause: AtomicU32,
 }
 
 const WATCH_WRITABLE: u8 = 1;
@@ -85,6 +96,12 @@ impl Signals {
     /// There is something to write for a task that writes itself.
     pub(super) fn to_write(&self) {
         self.raise(ACTIVE);
+    }
+
+    /// The far end has used up its ration: nothing more is read of it for so long.
+    pub(super) fn pause(&self, time: Duration) {
+        let time = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        self.pause.store(time, Ordering::Relaxed);
     }
 
     /// A signal.
@@ -120,12 +137,29 @@ impl Signals {
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) limits: Limits,
+    /// What an address may have in the channel at once.
+    pub(super) places: usize,
     pub(super) idle: Duration,
     pub(super) message: Duration,
     pub(super) stall: Duration,
     pub(super) connect: Duration,
     pub(super) handshake: Duration,
     pub(super) linger: Duration,
+}
+
+impl Terms {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            limits: config.message_limits.clone(),
+            places: config.inbound_per_peer,
+            idle: config.idle_timeout,
+            message: config.message_timeout,
+            stall: config.stall_timeout,
+            connect: config.connect_timeout,
+            handshake: config.handshake_timeout,
+            linger: config.linger,
+        }
+    }
 }
 
 /// How the connection comes to be.
@@ -140,7 +174,9 @@ pub(super) enum Origin {
 pub(super) struct Task {
     pub(super) id: ConnectionId,
     pub(super) signals: Arc<Signals>,
-    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) reports: mpsc::Sender<Reported>,
+    /// What its far end may have in the channel at once, over all its connections.
+    pub(super) share: Arc<Semaphore>,
     pub(super) terms: Arc<Terms>,
 }
 
@@ -179,8 +215,25 @@ impl Task {
         let _ = self.report(Report::Ended { id: self.id, error }).await;
     }
 
+    /// Reports what happened to the connection.
     pub(super) async fn report(&self, report: Report) -> Result<(), ShardGone> {
-        self.reports.send(report).await.map_err(|_| ShardGone)
+        self.reports.send(Reported { report, _place: None }).await.map_err(|_| ShardGone)
+    }
+
+    /// Reports what the far end sent, when it is its turn: others with the same address may be before it.
+    pub(super) async fn heard(&self, report: Report) -> Result<(), ShardGone> {
+        let place = Arc::clone(&self.share).acquire_owned().await.map_err(|_| ShardGone)?;
+        let reported = Reported { report, _place: Some(place) };
+        self.reports.send(reported).await.map_err(|_| ShardGone)?;
+        if self.share.available_permits() < self.terms.places / 2 {
+            // Those of one address take turns when it comes to waiting.
+            tokio::task::yield_now().await;
+        }
+        match self.signals.pause.swap(0, Ordering::Relaxed) {
+            0 => {}
+            pause => tokio::time::sleep(Duration::from_millis(pause.into())).await,
+        }
+        Ok(())
     }
 
     /// Connects, within the time for it.
@@ -366,7 +419,7 @@ impl Task {
                 }
                 Ok(Frame::Message { len }) => {
                     let payload = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-                    self.report(Report::Message { id: self.id, payload }).await?;
+                    self.heard(Report::Message { id: self.id, payload }).await?;
                     len
                 }
                 Err(error) => break Err(error),
@@ -378,10 +431,10 @@ impl Task {
         };
         // One report for all of a read: who sends nothing but line ends shall not fill the channel.
         if pings > 0 {
-            self.report(Report::Ping { id: self.id, count: pings }).await?;
+            self.heard(Report::Ping { id: self.id, count: pings }).await?;
         }
         if ponged {
-            self.report(Report::Pong { id: self.id }).await?;
+            self.heard(Report::Pong { id: self.id }).await?;
         }
         Ok(framed)
     }
@@ -394,7 +447,7 @@ impl Task {
         error: FrameError,
     ) -> Result<Option<TransportError>, ShardGone> {
         let payload = shown_of_malformed(buffer, &error);
-        self.report(Report::Malformed { id: self.id, payload, error }).await?;
+        self.heard(Report::Malformed { id: self.id, payload, error }).await?;
         let told_to_close = async {
             while !self.signals.has(CLOSE) {
                 self.signals.notify.notified().await;

@@ -322,12 +322,12 @@ async fn serve(
             Wake::Read(read) => match read {
                 Read::Part => {}
                 Read::Message(payload) => {
-                    task.report(Report::Message { id: task.id, payload }).await?;
+                    task.heard(Report::Message { id: task.id, payload }).await?;
                 }
-                Read::Ping => task.report(Report::Ping { id: task.id, count: 1 }).await?,
-                Read::Pong => task.report(Report::Pong { id: task.id }).await?,
+                Read::Ping => task.heard(Report::Ping { id: task.id, count: 1 }).await?,
+                Read::Pong => task.heard(Report::Pong { id: task.id }).await?,
                 Read::Malformed { payload, error } => {
-                    task.report(Report::Malformed { id: task.id, payload, error }).await?;
+                    task.heard(Report::Malformed { id: task.id, payload, error }).await?;
                     refuse(task, layered, &mut writer).await;
                     return Ok(Some(TransportError::Malformed));
                 }

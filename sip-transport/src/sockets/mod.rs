@@ -29,11 +29,11 @@ use tokio::time::Sleep;
 
 use crate::admission::{Admission, Refused};
 use crate::{
-    Config, ConnectionId, Destination, Flow, Gate, Input, ListenAddr, ListenerId, Locals,
+    Config, ConnectionId, Destination, Entry, Flow, Gate, Input, ListenAddr, ListenerId, Locals,
     MAX_DATAGRAM, ReadySet, Target, Transmit, TransportError,
 };
 use bind::bind_all;
-use connection::{Origin, Report, Signals, Task, Terms};
+use connection::{Origin, Report, Reported, Signals, Task, Terms};
 use layered::{Layer, Pipe};
 #[cfg(feature = "ws")]
 pub(crate) use layered::{Layered, Read};
@@ -70,9 +70,9 @@ pub struct Sockets {
     config: Config,
     terms: Arc<Terms>,
     table: Table,
-    reports: mpsc::Receiver<Report>,
-    reports_sender: mpsc::Sender<Report>,
-    taken: Vec<Report>,
+    reports: mpsc::Receiver<Reported>,
+    reports_sender: mpsc::Sender<Reported>,
+    taken: Vec<Reported>,
     /// Inputs that arose while sending.
     arisen: Vec<Input>,
     buffer: Box<[u8]>,
@@ -89,6 +89,8 @@ pub struct SocketStats {
     /// Datagrams and connections of sources that were over their ration
     /// ([`Config::source_rate`]).
     pub refused_over_rate: u64,
+    /// Pauses in the reading of connections whose source was over its ration.
+    pub paused_over_rate: u64,
     /// Datagrams dropped because they were larger than a message may be.
     pub dropped_too_large: u64,
     /// Incoming connections closed at once, because as many are open as may be, in all or with that
@@ -127,15 +129,7 @@ impl Sockets {
             sources: ReadySet::new(listeners.len() + 1),
             listeners,
             locals,
-            terms: Arc::new(Terms {
-                limits: config.message_limits.clone(),
-                idle: config.idle_timeout,
-                message: config.message_timeout,
-                stall: config.stall_timeout,
-                connect: config.connect_timeout,
-                handshake: config.handshake_timeout,
-                linger: config.linger,
-            }),
+            terms: Arc::new(Terms::of(&config)),
             table: Table::default(),
             reports,
             reports_sender,
@@ -369,6 +363,7 @@ impl Sockets {
             id,
             signals: Arc::clone(&signals),
             reports: self.reports_sender.clone(),
+            share: self.table.share(remote.ip(), self.config.inbound_per_peer),
             terms: Arc::clone(&self.terms),
         };
         let (domain, is_ours) = match &origin {
@@ -464,9 +459,10 @@ impl Sockets {
     fn accepted(&mut self, listener: ListenerId, stream: TcpStream, remote: SocketAddr) {
         let Some(local) = self.locals.get(listener) else { return };
         let transport = local.transport;
-        if let Err(refused) = self.admission.admit(now, transport, local.addr, remote) {
-            return self.stats.refused(refused);
-        }
+        let entry = match self.admission.admit(now, transport, local.addr, remote) {
+            Ok(entry) => entry,
+            Err(refused) => return self.stats.refused(refused),
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%remote, %error, "connection gone before it was accepted");
             return;
@@ -477,6 +473,9 @@ impl Sockets {
             return;
         }
         let id = self.start(transport, listener, remote, Origin::Accepted(stream));
+        if let Some(connection) = self.table.get_mut(id) {
+            connection.is_rationed = entry == Entry::Rationed;
+        }
         if transport != Transport::Tcp
             && let Some(oldest) = self.table.shakes_hands(id, self.config.handshakes)
         {
@@ -492,8 +491,8 @@ impl Sockets {
         let polled =
             self.sources.poll(reports, |cx| self.reports.poll_recv_many(cx, &mut taken, REPORTS));
         let progress = polled.is_ready();
-        for report in taken.drain(..) {
-            self.take_report(report, inputs);
+        for reported in taken.drain(..) {
+            self.take_report(reported.report, inputs);
         }
         self.taken = taken;
         progress
@@ -509,6 +508,12 @@ impl Sockets {
             }
             Report::Message { id, payload } => {
                 if let Some(connection) = self.table.received(id, &payload) {
+                    if connection.is_rationed
+                        && let Some(pause) = self.admission.take(now, connection.flow.remote.ip())
+                    {
+                        self.stats.paused_over_rate += 1;
+                        connection.signals.pause(pause);
+                    }
                     inputs.push(Input::Message { flow: connection.flow, payload });
                 }
             }

@@ -1,6 +1,7 @@
 //! The connection table: every TCP connection by number and by far end, with what waits to be
 //! written to it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_message::Transport;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -112,6 +114,8 @@ pub(super) struct Connection {
     used: Instant,
     /// A message came over it, or it is ours.
     is_known: bool,
+    /// What comes over it counts on the ration of its source: it was accepted, and nobody vouches for it.
+    pub(super) is_rationed: bool,
 }
 
 /// Tokens of requests and unsure responses kept for a connection. With more than these on their way
@@ -134,6 +138,7 @@ impl Connection {
             flow,
             is_open: matches!(outlet, Outlet::Tcp(_)),
             is_known: is_ours,
+            is_rationed: false,
             used: Instant::now(),
             outlet,
             half_open: None,
@@ -331,13 +336,21 @@ impl Drop for Connection {
 /// has two domains on one address proves them on two connections.
 type Remote = (Transport, SocketAddr, Option<Arc<str>>);
 
+/// One address at the far end.
+#[derive(Debug)]
+struct Peer {
+    connections: usize,
+    /// The places of all its connections in the queue of what comes in.
+    share: Arc<Semaphore>,
+}
+
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     by_id: HashMap<ConnectionId, Connection>,
     // The far end chooses these: std's keyed hash.
     by_remote: HashMap<Remote, ConnectionId>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: HashMap<IpAddr, Peer>,
     /// The accepted connections whose handshakes are under way, the oldest first.
     half_open: BTreeMap<u64, ConnectionId>,
     last_half_open: u64,
@@ -371,7 +384,15 @@ impl Table {
 
     /// How many connections there are with this peer.
     pub(super) fn of_peer(&self, peer: IpAddr) -> usize {
-        self.by_peer.get(&peer).copied().unwrap_or(0)
+        self.by_peer.get(&peer).map_or(0, |peer| peer.connections)
+    }
+
+    /// The share of what comes in that a peer has, of whom a connection is to be inserted.
+    pub(super) fn share(&mut self, peer: IpAddr, places: usize) -> Arc<Semaphore> {
+        let share = || Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
+        let peer =
+            self.by_peer.entry(peer).or_insert_with(|| Peer { connections: 0, share: share() });
+        Arc::clone(&peer.share)
     }
 
     /// One that another may take the place of: the oldest of those that never carried a message, else
@@ -448,7 +469,9 @@ impl Table {
     pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection) {
         self.now.get_or_insert(connection.used);
         self.strangers.push_back((id, connection.used));
-        *self.by_peer.entry(connection.flow.remote.ip()).or_default() += 1;
+        if let Some(peer) = self.by_peer.get_mut(&connection.flow.remote.ip()) {
+            peer.connections += 1;
+        }
         self.by_remote.insert(connection.remote(), id);
         self.by_id.insert(id, connection);
     }
@@ -494,10 +517,10 @@ impl Table {
             self.half_open.remove(&place);
         }
         let peer = connection.flow.remote.ip();
-        if let Some(count) = self.by_peer.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_peer.remove(&peer);
+        if let Entry::Occupied(mut entry) = self.by_peer.entry(peer) {
+            entry.get_mut().connections -= 1;
+            if entry.get().connections == 0 {
+                entry.remove();
             }
         }
         Some(connection)

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use std::num::NonZeroU32;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::super::connection::{Signals, Terms};
+use super::super::connection::{Reported, Signals, Terms};
 use super::super::octets::Octets;
 use super::*;
 use crate::ConnectionId;
@@ -15,7 +15,7 @@ use crate::ConnectionId;
 struct Rig {
     pipe: Arc<Pipe>,
     signals: Arc<Signals>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<Reported>,
     far: DuplexStream,
     ended: tokio::task::JoinHandle<Option<TransportError>>,
 }
@@ -27,18 +27,14 @@ fn rig(room: usize) -> Rig {
     let (reports_sender, reports) = mpsc::channel(8);
     let signals = Arc::new(Signals::default());
     let config = Config::default();
-    let terms = Terms {
-        limits: config.message_limits.clone(),
-        idle: config.idle_timeout,
-        message: config.message_timeout,
-        connect: config.connect_timeout,
-        handshake: config.handshake_timeout,
-        stall: config.stall_timeout,
-        linger: config.linger,
-    };
     let id = ConnectionId::new(NonZeroU32::MIN);
-    let task =
-        Task { id, signals: Arc::clone(&signals), reports: reports_sender, terms: Arc::new(terms) };
+    let task = Task {
+        id,
+        signals: Arc::clone(&signals),
+        reports: reports_sender,
+        share: Arc::new(Semaphore::new(config.inbound_per_peer)),
+        terms: Arc::new(Terms::of(&config)),
+    };
     let pipe = Arc::new(Pipe::default());
     let shared = Arc::clone(&pipe);
     let ended = tokio::spawn(async move {
@@ -57,7 +53,7 @@ impl Rig {
     }
 
     async fn message(&mut self) -> Bytes {
-        match self.reports.recv().await {
+        match self.reports.recv().await.map(|reported| reported.report) {
             Some(Report::Message { payload, .. }) => payload,
             other => panic!("{other:?}"),
         }
@@ -84,7 +80,7 @@ async fn messages_go_both_ways_in_order_however_they_are_cut() {
         rig.signals.to_write();
         let mut seen = Vec::new();
         while seen.len() < 3 {
-            seen.push(match rig.reports.recv().await.unwrap() {
+            seen.push(match rig.reports.recv().await.unwrap().report {
                 Report::Message { payload, .. } => payload,
                 Report::Ping { .. } => Bytes::from_static(b"ping"),
                 // The first half of a ping that was cut in two.
@@ -165,7 +161,8 @@ async fn idle_and_incomplete_are_told_apart() {
 async fn what_cannot_be_framed_leaves_time_for_one_answer() {
     let mut rig = rig(1024);
     rig.far.write_all(b"OPTIONS sip:a SIP/2.0\r\nContent-Length: -1\r\n\r\n").await.unwrap();
-    let Some(Report::Malformed { .. }) = rig.reports.recv().await else { panic!() };
+    let reported = rig.reports.recv().await.unwrap();
+    assert!(matches!(reported.report, Report::Malformed { .. }));
     rig.send(MESSAGE, 1).unwrap();
     rig.signals.close();
     let mut all = Vec::new();
