@@ -135,8 +135,17 @@ pub enum NextHop {
     /// [`Output::Resolve`]. If a domain has several targets, the request goes to the next when one
     /// answers 503, cannot be reached or stays silent (RFC 3263 §4.3); only what the last one says is told.
     Uri(Uri<'static>),
-    /// Back over a flow: its connection while it is open, else a new one to the same far end.
+    /// Back over a flow: its connection while it is open, else a new one to the same far end. Over TLS
+    /// nobody knows then whom that is to be: see [`FlowFor`](Self::FlowFor).
     Flow(Flow),
+    /// The same for what this URI asks for: over TLS the far end of a new connection has to prove the
+    /// URI's domain.
+    FlowFor {
+        /// The flow.
+        flow: Flow,
+        /// What led there at first.
+        uri: Uri<'static>,
+    },
 }
 
 /// What the machine wants done outside.

@@ -22,9 +22,23 @@ pub struct Local {
 }
 
 impl Local {
-    /// A listener whose Via and Contact say the address itself.
+    /// A listener whose Via and Contact say the address itself, without the link of a link-local one,
+    /// which is our own number for it.
     pub fn new(id: ListenerId, transport: Transport, addr: SocketAddr) -> Self {
-        Self { id, transport, addr, sent_by: addr.to_string().into_boxed_str(), listens: true }
+        let named = SocketAddr::new(addr.ip(), addr.port());
+        Self { id, transport, addr, sent_by: named.to_string().into_boxed_str(), listens: true }
+    }
+
+    /// An address as it is reached from this listener: a link-local one that does not say on which link is
+    /// on the listener's own.
+    pub fn scoped(&self, mut remote: SocketAddr) -> SocketAddr {
+        if let (SocketAddr::V6(to), SocketAddr::V6(from)) = (&mut remote, self.addr)
+            && to.ip().is_unicast_link_local()
+            && to.scope_id() == 0
+        {
+            to.set_scope_id(from.scope_id());
+        }
+        remote
     }
 
     /// The same, from which connections are only opened.

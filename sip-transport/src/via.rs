@@ -88,7 +88,7 @@ fn stamped(via: &Via<'_>, source: SocketAddr) -> Option<Via<'static>> {
 pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Target>) {
     // RFC 3261 §18.2.2: "The server transport uses the value of the top Via header field in order to
     // determine where to send a response. It MUST follow the following process:"
-    let ip = via.received().unwrap_or_else(|| flow.remote.ip());
+    let ip = via.received().unwrap_or_else(|| flow.remote.ip()).to_canonical();
     // RFC 3261 §18.1.1: "If the port is absent, the default value depends on the transport. It is
     // 5060 for UDP, TCP and SCTP, 5061 for TLS."
     let port = via.port().unwrap_or_else(|| flow.transport.default_port());
@@ -105,10 +105,10 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
         // RFC 3261 §18.2.2: "If that connection is no longer open, the server SHOULD open a
         // connection to the IP address in the "received" parameter, if present, using the port in
         // the "sent-by" value, or the default port for that transport, if no port is specified."
-        let target = Target::new(flow.transport, SocketAddr::new(ip, port));
+        let target = Target::new(flow.transport, on_the_link(SocketAddr::new(ip, port), flow));
         return (Destination::Flow(*flow), Some(target.with_listener(flow.listener)));
     }
-    let to = |ip, port| Target::new(flow.transport, SocketAddr::new(ip, port));
+    let to = |ip, port| Target::new(flow.transport, on_the_link(SocketAddr::new(ip, port), flow));
     let target = if let Some(maddr) = via.maddr().and_then(host_ip) {
         // RFC 3261 §18.2.2: "Otherwise, if the Via header field value contains a "maddr" parameter,
         // the response MUST be forwarded to the address listed there, using the port indicated in
@@ -132,12 +132,26 @@ pub fn response_target(via: &Via<'_>, flow: &Flow) -> (Destination, Option<Targe
         // That is the source address then: from any other it would have been tagged.
         to(ip, port)
     };
-    if target.remote == flow.remote {
+    // A socket that takes IPv4 as well may name an IPv4 address as an IPv6 one.
+    let is_source = target.remote.ip().to_canonical() == flow.remote.ip().to_canonical()
+        && target.remote.port() == flow.remote.port();
+    if is_source {
         return (Destination::Flow(*flow), None);
     }
     // RFC 3581 §4: "The response MUST be sent from the same address and port that the corresponding
     // request was received on."
     (Destination::Target(target.with_listener(flow.listener)), None)
+}
+
+/// An address on the link from which the flow comes: link-local addresses mean something on one link only,
+/// and no header field says which (RFC 4007 §6).
+fn on_the_link(mut to: SocketAddr, flow: &Flow) -> SocketAddr {
+    if let (SocketAddr::V6(to), SocketAddr::V6(from)) = (&mut to, flow.remote)
+        && to.ip().is_unicast_link_local()
+    {
+        to.set_scope_id(from.scope_id());
+    }
+    to
 }
 
 /// Whether a response answers a request of ours; if not, it is dropped.

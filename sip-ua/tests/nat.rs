@@ -158,6 +158,9 @@ impl Scene {
         match event {
             Event::Request { key, request, flow } => {
                 let mut ok = Response::to_request(&request, StatusCode::OK).to_tag("r");
+                if *request.method() == Method::Invite {
+                    ok = ok.raw(HeaderName::Contact, b"<sip:bob@192.0.2.1;transport=tcp>");
+                }
                 let is_register = *request.method() == Method::Register;
                 if is_register {
                     let contact = request.headers().raw(HeaderName::Contact).unwrap();
@@ -376,12 +379,25 @@ fn a_call_asks_for_the_peers_requests_over_its_own_flow() {
     let account = Account::new("sip:alice@example.com".parse().unwrap())
         .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
     let call = OutgoingCall::to("sip:bob@192.0.2.1;transport=tcp".parse().unwrap());
-    scene.with_phone(|now, agent, tx| agent.call(now, tx, &Arc::new(account), call).unwrap());
+    let call =
+        scene.with_phone(|now, agent, tx| agent.call(now, tx, &Arc::new(account), call).unwrap());
     scene.network.record();
     scene.run(SECOND);
-    let invite = scene.network.passages().iter().find(|one| one.payload.starts_with(b"INVITE"));
-    let text = String::from_utf8(invite.unwrap().payload.to_vec()).unwrap();
-    assert!(text.contains("Contact: <sip:alice@10.0.0.2:5060;transport=tcp;ob>\r\n"), "{text}");
+    let contact = "Contact: <sip:alice@10.0.0.2:5060;transport=tcp;ob>\r\n";
+    let last_invite = |scene: &Scene| {
+        let mut passages = scene.network.passages().iter().rev();
+        let invite = passages.find(|one| one.payload.starts_with(b"INVITE")).unwrap();
+        String::from_utf8(invite.payload.to_vec()).unwrap()
+    };
+    let text = last_invite(&scene);
+    assert!(text.contains(contact), "{text}");
+
+    // RFC 5626 §4.3: a re-INVITE, which refreshes the target, says the same.
+    let sdp = sip_ua::Body::sdp("v=0\r\n");
+    scene.with_phone(|now, agent, tx| agent.reinvite(now, tx, call, Some(&sdp)).unwrap());
+    scene.run(SECOND);
+    let text = last_invite(&scene);
+    assert!(text.contains("CSeq: 2 INVITE") && text.contains(contact), "{text}");
 }
 
 /// Two flows of one instance by two edges are two registrations, and each looks after itself.

@@ -479,6 +479,7 @@ impl Transactions {
         let via = request_via(local, &target, branch.as_str(), keep).map_err(no_listener)?;
         request.headers_mut().push_front(&via);
         target.listener = Some(local.id);
+        target.remote = local.scoped(target.remote);
         if target.transport != Transport::Udp
             || target.remote.ip().is_multicast()
             || !requires_congestion_control(request.wire_len(), self.config.path_mtu)

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sip_message::{
-    HeaderName, Message, Method, Request, Response, RetryAfter, StatusCode, Transport,
+    HeaderName, Message, Method, Request, Response, RetryAfter, StatusCode, Transport, Uri,
 };
 use sip_transport::locate::{
     Answer, Failure, LocateError, Located, Locator, LookupError, Next, QuestionNumber, domain,
@@ -34,6 +34,11 @@ pub(super) enum Hop {
 /// Whether the far end is told, or has to prove, for which domain it is asked.
 const fn names_the_domain(transport: Transport) -> bool {
     transport.is_secure() || matches!(transport, Transport::Ws)
+}
+
+/// The domain of the URI, where the far end is to hear of it.
+fn domain_for(transport: Transport, uri: &Uri<'_>) -> Option<Arc<str>> {
+    names_the_domain(transport).then(|| domain(uri)).flatten().map(Arc::from)
 }
 
 /// A message whose targets are being located.
@@ -90,6 +95,9 @@ impl Transactions {
         let uri = match hop {
             NextHop::Target(target) => return Ok(Hop::Known(target, None)),
             NextHop::Flow(flow) => return Ok(Hop::Known(Target::from(flow), None)),
+            NextHop::FlowFor { flow, uri } => {
+                return Ok(Hop::Known(flow.into(), domain_for(flow.transport, &uri)));
+            }
             NextHop::Uri(uri) => uri,
         };
         let refused = |error| match error {
@@ -97,8 +105,7 @@ impl Transactions {
             _ => RequestError::NextHop,
         };
         if let Some(target) = numeric_target(&uri, &self.preferences.transports).map_err(refused)? {
-            let names = names_the_domain(target.transport);
-            let domain = names.then(|| domain(&uri)).flatten().map(Arc::from);
+            let domain = domain_for(target.transport, &uri);
             return Ok(Hop::Known(target, domain));
         }
         let seed = construct::lot(self.config.seed, request.headers());

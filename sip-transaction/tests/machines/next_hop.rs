@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sip_message::{Request, Transport};
-use sip_transaction::{ClientKey, Config, Event, NextHop, Output, RequestError};
+use sip_transaction::{ClientKey, Config, Endpoint, Event, NextHop, Output, RequestError};
 use sip_transport::locate::{Answer, LookupError, Naptr, Question, QuestionNumber, Srv};
-use sip_transport::{Destination, Input, ListenerId, Local, Locals, Target, TransportError};
+use sip_transport::{Destination, Flow, Input, ListenerId, Local, Locals, Target, TransportError};
 
 use crate::script::{Recorder, Run, US, answer, flow, header, input, outgoing, peer, request};
 
@@ -291,6 +291,61 @@ fn a_flow_is_gone_back_over() {
     let Destination::Target(target) = run.sent[0].destination else { panic!() };
     assert_eq!(target.connection, flow.connection);
     assert_eq!(target.listener, Some(flow.listener));
+}
+
+/// Should its connection be closed by now, who takes the new one proves the domain that was asked for first.
+#[test]
+fn a_flow_of_tls_is_gone_back_over_for_a_domain() {
+    let mut run = Run::new("udp");
+    let addr: SocketAddr = US.parse().unwrap();
+    run.endpoint = Endpoint::new(
+        Config::default(),
+        Locals::new([Local::new(ListenerId::new(0), Transport::Tls, addr)]),
+        run.start,
+        Recorder::default(),
+    )
+    .unwrap();
+    let flow =
+        Flow { transport: Transport::Tls, listener: ListenerId::new(0), ..flow(Transport::Tcp) };
+    let uri = "sip:example.com;transport=tls".parse().unwrap();
+    run.requests(outgoing("OPTIONS"), NextHop::FlowFor { flow, uri }).unwrap();
+    assert_eq!(run.drain(), ["send OPTIONS"]);
+    let Destination::Target(target) = run.sent[0].destination else { panic!() };
+    assert_eq!((target.connection, target.remote), (flow.connection, flow.remote));
+    assert_eq!(run.sent[0].domain.as_deref(), Some("example.com"));
+}
+
+#[test]
+fn an_ipv4_address_in_the_clothes_of_an_ipv6_one_is_reached_by_ipv4() {
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@[::ffff:192.0.2.2]")).unwrap();
+    assert_eq!(run.drain(), ["send OPTIONS"]);
+    assert_eq!(run.sent[0].destination.remote(), peer());
+
+    let mut run = Run::new("udp");
+    run.requests(outgoing("OPTIONS"), uri("sip:example.com")).unwrap();
+    run.drain();
+    assert_eq!(run.resolves_host(&["::ffff:192.0.2.2".parse().unwrap()]), ["send OPTIONS"]);
+    assert_eq!(run.sent[0].destination.remote(), peer());
+}
+
+/// RFC 4007 §6: a link-local address means something on one link only, and a URI cannot say on which.
+#[test]
+fn a_link_local_address_is_reached_on_the_link_of_the_listener() {
+    let mut run = Run::new("udp");
+    let of = |addr: &str| Local::new(ListenerId::new(0), Transport::Udp, addr.parse().unwrap());
+    run.endpoint = Endpoint::new(
+        Config::default(),
+        Locals::new([of("[fe80::1%7]:5060")]),
+        run.start,
+        Recorder::default(),
+    )
+    .unwrap();
+    run.requests(outgoing("OPTIONS"), uri("sip:bob@[fe80::2]")).unwrap();
+    let Some(Output::Transmit(sent)) = run.endpoint.poll_output() else { panic!() };
+    assert_eq!(sent.destination.remote(), "[fe80::2%7]:5060".parse().unwrap());
+    let via = header(&sent.payload, "Via")[0];
+    assert!(via.starts_with("SIP/2.0/UDP [fe80::1]:5060;"), "our number of the link: {via}");
 }
 
 #[test]

@@ -203,7 +203,9 @@ impl Locator {
             }
             Step::Hosts { hosts, .. } => {
                 let addresses = match answer {
-                    Ok(Answer::Host(addresses)) => addresses,
+                    Ok(Answer::Host(addresses)) => {
+                        addresses.iter().map(IpAddr::to_canonical).collect()
+                    }
                     _ => Vec::new(),
                 };
                 if let Some(host) = hosts.get_mut(usize::from(index))
@@ -465,7 +467,8 @@ impl<'a> Wanted<'a> {
         // contains a port, it uses that port.  If no port is specified, it uses the default port for the
         // particular transport protocol."
         let port = self.port.unwrap_or(transport.default_port());
-        let mut target = Target::new(transport, SocketAddr::new(ip, port));
+        // An IPv4 address in the clothes of an IPv6 one is reached by IPv4: our sockets for IPv6 carry no other.
+        let mut target = Target::new(transport, SocketAddr::new(ip.to_canonical(), port));
         if ip.is_multicast() {
             target.ttl = self.ttl;
         }

@@ -339,3 +339,66 @@ fn a_branch_that_is_no_token_is_refused() {
     let target = Target::new(Transport::Udp, addr("192.0.2.9:5060"));
     assert!(request_via(local, &target, "a;b", false).is_err());
 }
+
+// ---- IPv6 ----
+
+/// Where a response goes over UDP to a request with this Via, that came from `source`.
+fn over_udp_from(via: &str, source: &str) -> (Destination, Option<Target>) {
+    let flow = Flow {
+        transport: Transport::Udp,
+        listener: LISTENER,
+        connection: None,
+        remote: addr(source),
+    };
+    let mut request = request(&format!("Via: {via}"));
+    stamp(&mut request, flow.remote);
+    response_target(&request.headers().top_via().unwrap(), &flow)
+}
+
+#[test]
+fn a_response_to_a_link_local_address_goes_back_on_its_link() {
+    for via in [
+        "SIP/2.0/UDP [fe80::2]:5060;branch=z9hG4bK1",
+        "SIP/2.0/UDP [fe80::2]:5060;branch=z9hG4bK1;rport",
+        "SIP/2.0/UDP host.example.com:5060;branch=z9hG4bK1",
+    ] {
+        let (to, _) = over_udp_from(via, "[fe80::2%7]:5060");
+        assert!(matches!(to, Destination::Flow(_)), "{via}");
+        assert_eq!(to.remote(), addr("[fe80::2%7]:5060"), "{via}");
+    }
+    // To another port, and by a stream that is gone: on that link as well.
+    let (to, _) = over_udp_from("SIP/2.0/UDP [fe80::2]:5080;branch=z9hG4bK1", "[fe80::2%7]:5060");
+    assert_eq!(to.remote(), addr("[fe80::2%7]:5080"));
+    let connection = ConnectionId::new(NonZeroU32::MIN);
+    let remote = addr("[fe80::2%7]:49152");
+    let flow = Flow {
+        transport: Transport::Tcp,
+        listener: LISTENER,
+        connection: Some(connection),
+        remote,
+    };
+    let mut request = request("Via: SIP/2.0/TCP [fe80::2]:5060;branch=z9hG4bK1");
+    stamp(&mut request, remote);
+    let (_, fallback) = response_target(&request.headers().top_via().unwrap(), &flow);
+    assert_eq!(fallback.unwrap().remote, addr("[fe80::2%7]:5060"));
+    // What is not of the link has no scope.
+    let (to, _) = over_udp_from(
+        "SIP/2.0/UDP a.example.com;maddr=[2001:db8::9];branch=z9hG4bK1",
+        "[fe80::2%7]:5060",
+    );
+    assert_eq!(to.remote(), addr("[2001:db8::9]:5060"));
+}
+
+/// A socket that takes IPv4 and IPv6 says so of a peer; ours take one of the two.
+#[test]
+fn a_response_to_an_ipv4_mapped_source_goes_back_over_its_flow() {
+    for via in [
+        "SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK1",
+        "SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK1;rport",
+        "SIP/2.0/UDP [::ffff:192.0.2.4]:5060;branch=z9hG4bK1",
+    ] {
+        let (to, _) = over_udp_from(via, "[::ffff:192.0.2.4]:5060");
+        assert!(matches!(to, Destination::Flow(_)), "{via}: {to:?}");
+        assert_eq!(to.remote(), addr("[::ffff:192.0.2.4]:5060"), "{via}");
+    }
+}

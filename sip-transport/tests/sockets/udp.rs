@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sip_message::{Limits, Transport};
+use sip_message::{Limits, Message, Transport};
 use sip_transport::{Config, Destination, Target, TransportError};
 use tokio::net::UdpSocket;
 
@@ -37,6 +37,52 @@ async fn udp_over_ipv4() {
 #[tokio::test]
 async fn udp_over_ipv6() {
     udp_echo("udp:[::1]:0", "[::1]:0").await;
+}
+
+/// The first link-local address of this machine, with the number of its link.
+fn link_local() -> Option<String> {
+    let known = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+    known.lines().find_map(|line| {
+        let [address, link, _, scope] = line.split_whitespace().take(4).collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        let address = u128::from_str_radix(address, 16).ok().filter(|_| scope == "20")?;
+        let link = u32::from_str_radix(link, 16).ok()?;
+        Some(format!("[{}%{link}]:0", std::net::Ipv6Addr::from(address)))
+    })
+}
+
+/// RFC 4007 §6: the flow says on which link the peer is, and the answer goes there.
+#[tokio::test]
+async fn a_peer_with_a_link_local_address_is_answered_on_its_link() {
+    let Some(address) = link_local() else {
+        eprintln!("not tested: this machine has no link-local address");
+        return;
+    };
+    let mut node = Node::bind(&[&format!("udp:{address}")], Config::default());
+    let to = node.addr(Transport::Udp);
+    let peer = UdpSocket::bind(&address).await.unwrap();
+    let from = peer.local_addr().unwrap();
+    peer.send_to(&options(1), to).await.unwrap();
+    let (flow, _) = node.message().await;
+    assert_eq!(flow.remote, from);
+    let SocketAddr::V6(named) = flow.remote else { panic!("{flow:?}") };
+    assert_ne!(named.scope_id(), 0);
+    // By what the Via says, which knows no links.
+    let text = format!(
+        "OPTIONS sip:b@example.com SIP/2.0\r\nVia: SIP/2.0/UDP [{}]:{};branch=z9hG4bK1\r\n\r\n",
+        named.ip(),
+        named.port()
+    );
+    let request = Message::parse(text.into(), &Limits::default()).unwrap();
+    let via = request.headers().top_via().unwrap();
+    let (destination, _) = sip_transport::response_target(&via, &flow);
+    node.send(destination, RESPONSE, 0);
+    let mut buffer = [0; 2000];
+    assert_eq!(peer.recv_from(&mut buffer).await.unwrap(), (RESPONSE.len(), to));
+    let sent_by = &node.sockets.locals().first(Transport::Udp).unwrap().sent_by;
+    assert!(!sent_by.contains('%'), "{sent_by}");
 }
 
 // RFC 3261 §18.1.1: "However, implementations MUST be able to handle messages up to the maximum

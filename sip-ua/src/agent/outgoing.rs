@@ -537,7 +537,7 @@ pub(crate) fn transport_of(hop: &NextHop) -> Transport {
         NextHop::Uri(uri) if uri.is_secure() => Transport::Tls,
         NextHop::Uri(uri) => uri.transport().unwrap_or(Transport::Udp),
         NextHop::Target(target) => target.transport,
-        NextHop::Flow(flow) => flow.transport,
+        NextHop::Flow(flow) | NextHop::FlowFor { flow, .. } => flow.transport,
         // A kind of hop that a later version has and this agent does not make.
         _ => Transport::Udp,
     }

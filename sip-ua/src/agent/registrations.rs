@@ -256,15 +256,14 @@ impl Agent {
         request: Request,
     ) -> Result<(), TransportError> {
         let Some(registering) = self.registrations.get(key) else { return Ok(()) };
+        let uri = registering.hop.as_ref().unwrap_or(registering.machine.registrar()).clone();
         let hop = match registering.flow {
             // RFC 5626 §4.2.2: "Registrations that merely
             // refresh an existing binding are sent over the same flow as the
             // original registration where the binding was added."
-            Some(flow) if registering.outbound => NextHop::Flow(flow),
-            _ => {
-                let registrar = registering.machine.registrar();
-                NextHop::Uri(registering.hop.as_ref().unwrap_or(registrar).clone())
-            }
+            // Should the connection just have closed, who takes the next one still has to be the registrar.
+            Some(flow) if registering.outbound => NextHop::FlowFor { flow, uri },
+            _ => NextHop::Uri(uri),
         };
         let keep = registering.keep_alive != KeepAlive::Off;
         let client = match tx.request_with_keep(now, request, hop, keep) {

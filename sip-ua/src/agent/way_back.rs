@@ -39,7 +39,9 @@ impl WaysBack {
     pub(crate) fn hop(&self, flow: Option<ConnectionId>, uri: &Uri<'static>) -> NextHop {
         let flow = flow.and_then(|connection| self.open.get(&connection));
         match flow {
-            Some(flow) if leads_over(uri, flow) => NextHop::Flow(*flow),
+            Some(flow) if leads_over(uri, flow) => {
+                NextHop::FlowFor { flow: *flow, uri: uri.clone() }
+            }
             _ => NextHop::Uri(uri.clone()),
         }
     }

@@ -1,9 +1,14 @@
 //! Registrations, wired to transactions and timers (RFC 3261 §10.2). The machine has tests of its own.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Instant;
 
-use sip_message::{Method, Request};
-use sip_ua::{Account, AgentConfig, AgentError, Credentials, RegistrationKey};
+use sip_message::{Message, Method, Request, Transport};
+use sip_transaction::{Config, Endpoint, Output};
+use sip_transport::locate::Zone;
+use sip_transport::{ConnectionId, Destination, Flow, Input, ListenerId, Local, Locals};
+use sip_ua::{Account, Agent, AgentConfig, AgentError, Credentials, RegistrationKey};
 
 use crate::harness::*;
 
@@ -116,4 +121,76 @@ fn a_registrar_that_cannot_be_reached_is_tried_again_later() {
     lone.tell(|agent, now, tx| agent.unregister(now, tx, key)).unwrap();
     lone.expect(&["Unregistered { confirmed: true }"]);
     lone.nothing_left();
+}
+
+/// RFC 5626 §11.5: "If an endpoint
+/// receives a 430 response, it should treat it as a 400 (Bad Request)
+/// per normal procedures"
+#[test]
+fn flow_failed_is_a_refusal_as_any() {
+    let mut lone = Lone::new();
+    lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob())).unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 430, "e", &[]);
+    lone.expect_sent(&["ACK"]);
+    lone.expect(&["ended: rejected with 430 Flow Failed"]);
+
+    // A registration finds its server anew, after a wait.
+    let (_, register) = register(&mut lone);
+    let outbound = [("Contact", "<sip:alice@192.0.2.1:5060>;expires=600")];
+    lone.answer(&register, 200, "r", &outbound);
+    lone.take();
+    lone.run(secs(550));
+    let (_, Message::Request(refresh)) = lone.sent().remove(0) else { panic!() };
+    lone.answer(&refresh, 430, "r", &[]);
+    let failed = words(&lone.take()[0]);
+    assert!(failed.starts_with("Failed { reason: Status(StatusCode(430)"), "{failed}");
+    assert!(failed.contains("retry_in: Some("), "{failed}");
+    lone.sent();
+    lone.run(secs(61));
+    assert!(lone.has_sent(), "tried again");
+}
+
+/// RFC 5626 §4.2.2: the connection of the flow may just have closed. Then a new one is dialled, and who takes it
+/// has to prove the domain that was asked for.
+#[test]
+fn a_refresh_over_a_flow_of_tls_names_the_domain_to_be_proven() {
+    let local = Local::new(ListenerId::new(0), Transport::Tls, "192.0.2.1:5061".parse().unwrap());
+    let now = Instant::now();
+    let agent = Agent::new(AgentConfig::default(), [1, 2]);
+    let config = Config::default().seed([1, 2]);
+    let mut end = Endpoint::new(config, Locals::new([local]), now, agent).unwrap();
+    let account = Account::new("sip:alice@example.com".parse().unwrap())
+        .registrar("sip:example.com;transport=tls".parse().unwrap())
+        .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
+    let key = end.with(now, |agent, tx| agent.register(now, tx, &Arc::new(account))).unwrap();
+    let zone = Zone::default().host("example.com", "192.0.2.9".parse().unwrap());
+    let sent = |end: &mut Endpoint<Agent>| loop {
+        match end.poll_output().expect("something to do") {
+            Output::Resolve { id, number, question } => {
+                let result = zone.answer(&question);
+                end.handle_input(now, Input::Resolved { id, number, result });
+            }
+            Output::Transmit(transmit) => return transmit,
+            _ => {}
+        }
+    };
+    let first = sent(&mut end);
+    assert_eq!(first.domain.as_deref(), Some("example.com"));
+    let Message::Request(register) = parse(&first.payload) else { panic!() };
+    let flow = Flow {
+        transport: Transport::Tls,
+        listener: ListenerId::new(0),
+        connection: Some(ConnectionId::new(NonZeroU32::MIN)),
+        remote: "192.0.2.9:5061".parse().unwrap(),
+    };
+    let contact = header(register.headers(), "Contact").unwrap().to_owned();
+    let headers = [("Contact", contact.as_str()), ("Require", "outbound")];
+    let payload = response(&register, 200, "r", &headers);
+    end.handle_input(now, Input::Message { flow, payload });
+    end.with(now, |agent, tx| agent.refresh(now, tx, key)).unwrap();
+    let refresh = sent(&mut end);
+    let Destination::Target(target) = refresh.destination else { panic!("{refresh:?}") };
+    assert_eq!((target.connection, target.remote), (flow.connection, flow.remote));
+    assert_eq!(refresh.domain.as_deref(), Some("example.com"));
 }
