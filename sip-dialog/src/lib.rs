@@ -8,6 +8,7 @@
 //! - [`Dialogs`] is all dialogs of a user agent, found by key or by message.
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
+//! - [`Subscriber`] and [`Notifier`] are the two ends of a subscription (RFC 6665), [`Rates`] how often one is told.
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
 //! - [`OfferAnswer`] is the offer/answer exchange of a dialog: which message may carry what, and what is refused.
@@ -79,7 +80,9 @@ mod effect;
 mod error;
 mod establish;
 mod merged;
+mod notifier;
 mod offer_answer;
+mod rate;
 mod reference;
 mod rejection;
 mod reliable;
@@ -87,6 +90,7 @@ mod repeat;
 mod routes;
 mod session;
 mod session_timer;
+mod subscriber;
 mod table;
 #[cfg(test)]
 mod test_support;
@@ -96,7 +100,12 @@ pub use effect::Effect;
 pub use error::DialogError;
 pub use establish::{establishing_response, wants_sips_contact};
 pub use merged::{MergedKey, MergedRequests};
+pub use notifier::{
+    Notification, Notifier, NotifierAction, NotifierConfig, NotifierEnd, NotifierInput,
+    RefusedSubscribe, TooBrief, told_event,
+};
 pub use offer_answer::{Carrier, Meaning, OfferAnswer, Unsendable};
+pub use rate::{NoRate, Rate, Rates};
 pub use reference::{Replaced, Standing};
 pub use rejection::Rejection;
 pub use reliable::{Received, ReliableReceiver, ReliableSender};
@@ -104,5 +113,9 @@ pub use repeat::{Repeat2xx, RepeatStep};
 pub use session::{Answer, Busy, Bye, Session, ends_dialog};
 pub use session_timer::{
     SessionTimer, SessionTimerPolicy, Side, TimerAction, TimerFields, TimerInput,
+};
+pub use subscriber::{
+    Resubscribe, Subscriber, SubscriberAction, SubscriberConfig, SubscriberInput, SubscriptionEnd,
+    SubscriptionEvent, TerminationReason, notification,
 };
 pub use table::{DialogKey, Dialogs, Found, InsertError};
