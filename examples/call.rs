@@ -242,14 +242,14 @@ async fn place_one(caller: &Caller, number: u64, target: Uri<'static>) -> Result
                     hold_and_resume(caller, number, &call, Duration::from_millis(ms)).await?;
                 }
             }
-            Some(CallEvent::Reinvited(reinvitation)) => {
-                let answer = caller.media.answer(reinvitation.offer());
+            Some(CallEvent::Modification(modification)) => {
+                let answer = caller.media.answer(modification.offer());
                 let says = answer.as_ref().map_or("refused", |sdp| sdp::direction(sdp).as_str());
                 caller.event(number, format_args!("re-INVITE: {says}"));
                 // An error means that the call is over: the next event says so.
                 let _ = match answer {
-                    Some(answer) => reinvitation.accept(answer).await,
-                    None => reinvitation.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
+                    Some(answer) => modification.accept(answer).await,
+                    None => modification.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
                 };
             }
             Some(CallEvent::Request(request)) => {

@@ -133,11 +133,11 @@ async fn be_bob(bob: &UserAgent) -> Outcome<()> {
     while let Some(event) = call.next().await {
         match event {
             CallEvent::Confirmed { .. } => confirmed = true,
-            CallEvent::Reinvited(reinvitation) => {
+            CallEvent::Modification(modification) => {
                 let answer =
-                    media.answer(reinvitation.offer()).ok_or("there is no audio in the offer")?;
+                    media.answer(modification.offer()).ok_or("there is no audio in the offer")?;
                 directions.push(sdp::direction(&answer));
-                reinvitation.accept(answer).await?;
+                modification.accept(answer).await?;
             }
             CallEvent::Request(request) => {
                 expect(*request.method() == Method::Message, "what comes is a MESSAGE")?;

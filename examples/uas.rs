@@ -248,15 +248,15 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call) {
                     .bye_after
                     .map(|ms| Box::pin(tokio::time::sleep(Duration::from_millis(ms))));
             }
-            Some(CallEvent::Reinvited(reinvitation)) => {
+            Some(CallEvent::Modification(modification)) => {
                 desk.counts.reinvites.fetch_add(1, Ordering::Relaxed);
-                let answer = desk.media.answer(reinvitation.offer());
+                let answer = desk.media.answer(modification.offer());
                 let says = answer.as_ref().map_or("refused", |sdp| sdp::direction(sdp).as_str());
                 desk.console.event(format_args!("call {number}: re-INVITE: {says}"));
                 // An error means that the call is over: the next event says so.
                 let _ = match answer {
-                    Some(answer) => reinvitation.accept(answer).await,
-                    None => reinvitation.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
+                    Some(answer) => modification.accept(answer).await,
+                    None => modification.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
                 };
             }
             Some(CallEvent::Request(request)) => {

@@ -7,7 +7,7 @@
 //! | `outgoing.rs`      | placing a call: early dialogs, forks, ACK and re-ACK, CANCEL               |
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
-//! | `reinvite.rs`      | changing a session, both ways, and glare                                  |
+//! | `modify.rs`        | changing a session, both ways, and glare                                  |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
@@ -34,11 +34,11 @@ mod flows;
 mod incoming;
 mod kept_calls;
 mod key;
+mod modify;
 mod offer;
 mod outgoing;
 mod refusals;
 mod registrations;
-mod reinvite;
 mod replaces;
 mod replies;
 mod requests;
@@ -125,7 +125,7 @@ pub(crate) struct Received {
 #[derive(Clone, Copy)]
 enum ClientUse {
     Invite(CallKey),
-    Reinvite(CallKey),
+    Modification(CallKey),
     Bye { call: CallKey, dialog: DialogKey, challenges: u8 },
     Request(RequestKey),
     Register(RegistrationKey),
@@ -145,7 +145,7 @@ enum ServerUse {
     /// For the answer to a call.
     Invite(CallKey),
     /// For the answer to a re-INVITE, or the ACK to its refusal.
-    Reinvite(CallKey),
+    Modification(CallKey),
     /// For the application's reply.
     Owed(RawKey),
     /// For a lookup of its sender.
@@ -272,16 +272,16 @@ impl Agent {
                 }
                 Outcome::Terminated => self.invite_terminated(now, tx, client, call),
             },
-            ClientUse::Reinvite(call) => {
+            ClientUse::Modification(call) => {
                 let response = match outcome {
                     Outcome::Response(response, _) => Ok(response),
                     Outcome::Timeout => Err(RequestFailure::TimedOut),
                     Outcome::TransportError(error) => Err(RequestFailure::TransportError(error)),
                     Outcome::Terminated => {
-                        return self.reinvite_terminated(now, tx, client, call);
+                        return self.modification_terminated(now, tx, client, call);
                     }
                 };
-                self.reinvite_response(now, tx, client, call, response);
+                self.modification_response(now, tx, client, call, response);
             }
             ClientUse::Bye { call, dialog, challenges } => {
                 let response = match &outcome {
@@ -319,7 +319,7 @@ impl Agent {
         }
         match served.usage {
             ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
-            ServerUse::Reinvite(call) => self.reinvite_refusal_over(call, server),
+            ServerUse::Modification(call) => self.refusal_over(call, server),
             ServerUse::Owed(owed) => self.settle(tx, owed),
             ServerUse::Held(held) => self.held_lost(tx, held),
             ServerUse::Answered => {}
@@ -332,8 +332,8 @@ impl Agent {
             TimerKind::Invited => self.invited_timer(now, tx, key.into()),
             TimerKind::Accepted => self.accepted_timer(now, tx, key.into()),
             TimerKind::Calling => self.ringing_limit(now, tx, key.into()),
-            TimerKind::OurReinvite => self.our_reinvite_timer(now, tx, key.into()),
-            TimerKind::TheirReinvite => self.their_reinvite_timer(now, tx, key.into()),
+            TimerKind::OurModification => self.our_modification_timer(now, tx, key.into()),
+            TimerKind::TheirModification => self.their_modification_timer(now, tx, key.into()),
             TimerKind::Answer => self.answer_timer(now, tx, key.into()),
             TimerKind::Owed => self.owed_timer(now, tx, key),
             TimerKind::Held => self.held_timer(now, tx, key),
@@ -400,8 +400,9 @@ impl TransactionUser for Agent {
             Event::Terminated { key: Key::Server(key) } => self.server_terminated(now, tx, key),
             Event::Timer { token } => self.timer(now, tx, token),
             Event::Confirmed { key } => {
-                if let Some(ServerUse::Reinvite(call)) = self.servers.get(&key).map(|s| s.usage) {
-                    self.reinvite_refusal_over(call, key);
+                if let Some(ServerUse::Modification(call)) = self.servers.get(&key).map(|s| s.usage)
+                {
+                    self.refusal_over(call, key);
                 }
             }
             // The refusals that it speaks of are behind us, and its end is told by `Terminated`.

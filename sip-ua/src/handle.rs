@@ -25,7 +25,7 @@ mod request;
 mod user_agent;
 
 pub use builder::UserAgentBuilder;
-pub use call::{Call, CallBuilder, CallControl, CallEvent, Reinvitation};
+pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
 pub use invitation::Invitation;
 pub use registration::Registration;

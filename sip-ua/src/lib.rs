@@ -44,7 +44,7 @@
 //! | --- | --- |
 //! | [`Call`] | it is hung up: CANCEL before the answer, BYE after it |
 //! | [`Invitation`] | the call is refused by 480 |
-//! | [`Reinvitation`] | the change is refused by 488, the call goes on |
+//! | [`Modification`] | the change is refused by 488, the call goes on |
 //! | [`IncomingRequest`] | it is refused by 480 |
 //! | [`Registration`] | the binding is removed |
 //! | [`CallControl`] | nothing |
@@ -80,7 +80,7 @@ pub use agent::{
 #[cfg(feature = "tokio")]
 pub use handle::{
     Call, CallBuilder, CallControl, CallError, CallEvent, Incoming, IncomingRequest, Invitation,
-    LiveCounts, RegisterError, Registration, Reinvitation, RequestBuilder, RequestError,
+    LiveCounts, Modification, RegisterError, Registration, RequestBuilder, RequestError,
     StartError, Stopped, UserAgent, UserAgentBuilder,
 };
 pub use keep_alive::KeepAlive;

@@ -66,11 +66,11 @@ impl Scene {
                     self.tell(node, |now, agent, tx| agent.accept(now, tx, call, Some(&sdp), &[]))
                         .unwrap();
                 }
-                AgentEvent::Call { call, update: CallUpdate::Reinvited { .. } } => {
+                AgentEvent::Call { call, update: CallUpdate::Modification { .. } } => {
                     let sdp = Body::sdp("v=0\r\n");
                     let status = sip_message::StatusCode::OK;
                     self.tell(node, |now, agent, tx| {
-                        agent.answer_reinvite(now, tx, call, status, Some(&sdp))
+                        agent.answer_modification(now, tx, call, status, Some(&sdp))
                     })
                     .unwrap();
                 }

@@ -54,7 +54,7 @@ pub struct AgentConfig {
     pub ringing_limit: Duration,
     /// How long the application may take to answer a re-INVITE before it is refused by 500, and how long a
     /// re-INVITE of ours may hang in provisional responses before it is cancelled. Default 20 s.
-    pub reinvite_guard: Duration,
+    pub modification_guard: Duration,
     /// How long the application may take to answer the offer in the 2xx to an INVITE or re-INVITE of ours
     /// that had none ([`Agent::acknowledge`](crate::Agent::acknowledge)), before the call is ended by an ACK
     /// without an answer and a BYE; at most 60*T1, before the callee gives up. Default 20 s.
@@ -90,7 +90,7 @@ impl Default for AgentConfig {
             retry_after: 5,
             answer_options: true,
             ringing_limit: Duration::from_secs(180),
-            reinvite_guard: Duration::from_secs(20),
+            modification_guard: Duration::from_secs(20),
             answer_guard: Duration::from_secs(20),
             reply_guard: Duration::from_secs(20),
             glare_retries: 4,
@@ -135,7 +135,7 @@ setters! {
     retry_after: u32,
     answer_options: bool,
     ringing_limit: Duration,
-    reinvite_guard: Duration,
+    modification_guard: Duration,
     answer_guard: Duration,
     reply_guard: Duration,
     glare_retries: u8,

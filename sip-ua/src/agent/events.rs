@@ -97,16 +97,16 @@ pub enum CallUpdate {
         ack: Option<Request>,
     },
     /// The peer wants to change the session. Answer with
-    /// [`Agent::answer_reinvite`](crate::Agent::answer_reinvite); without it the agent refuses by 500 after
-    /// [`AgentConfig::reinvite_guard`](crate::AgentConfig::reinvite_guard).
-    Reinvited {
-        /// The re-INVITE.
+    /// [`Agent::answer_modification`](crate::Agent::answer_modification); without it the agent refuses by 500 after
+    /// [`AgentConfig::modification_guard`](crate::AgentConfig::modification_guard).
+    Modification {
+        /// The request that asks for it: a re-INVITE.
         request: Arc<Request>,
     },
     /// The peer withdrew its re-INVITE before it was answered: there is nothing to answer any more.
-    ReinviteWithdrawn,
+    ModificationWithdrawn,
     /// The peer accepted our re-INVITE.
-    ReinviteAnswered {
+    Modified {
         /// The 2xx.
         response: Response,
         /// Its body is an offer, for our re-INVITE had none: the ACK waits for the application's answer by
@@ -114,7 +114,7 @@ pub enum CallUpdate {
         answer_owed: bool,
     },
     /// Our re-INVITE failed. The session is as it was before.
-    ReinviteFailed {
+    ModificationFailed {
         /// Why.
         failure: RequestFailure,
     },

@@ -388,7 +388,7 @@ impl Agent {
                 self.refuse_invite(now, tx, key, server, &request, StatusCode::REQUEST_TERMINATED);
                 self.end_call(now, tx, key, EndReason::CancelledByPeer);
             }
-            Some(ServerUse::Reinvite(key)) => self.reinvite_cancelled(now, tx, key),
+            Some(ServerUse::Modification(key)) => self.modification_cancelled(now, tx, key),
             Some(ServerUse::Held(raw)) => self.held_cancelled(now, tx, raw),
             // RFC 3261 §9.2: "A CANCEL
             // request has no impact on the processing of

@@ -74,7 +74,7 @@ impl Agent {
         response: &Response,
         flow: Flow,
     ) {
-        let Some(ClientUse::Invite(key) | ClientUse::Reinvite(key)) = self.clients.get(&client)
+        let Some(ClientUse::Invite(key) | ClientUse::Modification(key)) = self.clients.get(&client)
         else {
             return;
         };

@@ -27,7 +27,7 @@ const LONGEST_GUARD: u32 = 60;
 impl Agent {
     /// Sends the ACK that waits for the application: the answer to the offer in the 2xx to an INVITE or
     /// re-INVITE of ours that had none ([`CallUpdate::Answered`](crate::CallUpdate::Answered) and
-    /// [`CallUpdate::ReinviteAnswered`](crate::CallUpdate::ReinviteAnswered) say whether it is owed). Who does
+    /// [`CallUpdate::Modified`](crate::CallUpdate::Modified) say whether it is owed). Who does
     /// not like the offer answers it all the same, and then hangs up.
     ///
     /// # Errors

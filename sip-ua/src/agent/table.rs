@@ -44,9 +44,9 @@ pub(crate) enum TimerKind {
     /// A call of ours rings, or is cancelled.
     Calling,
     /// Our re-INVITE hangs in provisional responses, or waits after a 491.
-    OurReinvite,
+    OurModification,
     /// The peer's re-INVITE is not answered, or our 2xx to it has no ACK.
-    TheirReinvite,
+    TheirModification,
     /// The application owes a reply.
     Owed,
     /// The application owes the answer to an offer in a 2xx.
@@ -66,8 +66,8 @@ impl TimerKind {
         Self::Invited,
         Self::Accepted,
         Self::Calling,
-        Self::OurReinvite,
-        Self::TheirReinvite,
+        Self::OurModification,
+        Self::TheirModification,
         Self::Owed,
         Self::Answer,
         Self::Registration,

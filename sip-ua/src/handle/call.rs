@@ -46,9 +46,9 @@ pub enum CallEvent {
         ack: Option<Request>,
     },
     /// The peer wants to change the session: hold, resume, another codec.
-    Reinvited(Reinvitation),
+    Modification(Modification),
     /// The peer took its re-INVITE back before it was answered.
-    ReinviteWithdrawn,
+    ModificationWithdrawn,
     /// The peer sent a request within the call: MESSAGE, INFO and the like.
     Request(IncomingRequest),
     /// The call is over. This is the last event, and it always comes.
@@ -80,7 +80,7 @@ impl CallBox {
 ///
 /// [`next`](Self::next) tells what happens. Whether or not anyone asks, the protocol goes on: what must be
 /// acknowledged, repeated or given up is. Only what asks for a decision waits for one
-/// ([`CallEvent::Reinvited`], [`CallEvent::Request`]), and is refused when none comes. At most 64 events
+/// ([`CallEvent::Modification`], [`CallEvent::Request`]), and is refused when none comes. At most 64 events
 /// wait; those on top are dropped ([`missed`](CallControl::missed)) or, if they are requests, refused. `Answered`,
 /// `Confirmed` and `Ended` are never dropped.
 ///
@@ -290,14 +290,14 @@ impl CallControl {
                     CallEvent::Answered { response, answer_owed }
                 }
                 CallUpdate::Confirmed { ack } => CallEvent::Confirmed { ack },
-                CallUpdate::Reinvited { request } => {
-                    CallEvent::Reinvited(Reinvitation::new(self.clone(), request))
+                CallUpdate::Modification { request } => {
+                    CallEvent::Modification(Modification::new(self.clone(), request))
                 }
-                CallUpdate::ReinviteWithdrawn => CallEvent::ReinviteWithdrawn,
+                CallUpdate::ModificationWithdrawn => CallEvent::ModificationWithdrawn,
                 CallUpdate::Ended(reason) => CallEvent::Ended(reason),
                 // The desk hands these to the task that waits for them, and posts neither.
-                CallUpdate::ReinviteAnswered { .. } | CallUpdate::ReinviteFailed { .. } => {
-                    CallEvent::ReinviteWithdrawn
+                CallUpdate::Modified { .. } | CallUpdate::ModificationFailed { .. } => {
+                    CallEvent::ModificationWithdrawn
                 }
             },
             CallLetter::Request { key, request } => {
@@ -307,24 +307,30 @@ impl CallControl {
     }
 }
 
-/// The peer's wish to change the session, waiting for an answer.
+/// The peer's wish to modify the session (RFC 3261 §14), waiting for an answer.
 ///
 /// **Dropping it refuses** by 488: the session stays as it was. An answer that comes later than
-/// [`AgentConfig::reinvite_guard`](crate::AgentConfig::reinvite_guard) is too late and has no effect.
+/// [`AgentConfig::modification_guard`](crate::AgentConfig::modification_guard) is too late and has no effect.
 #[derive(Debug)]
-pub struct Reinvitation {
+pub struct Modification {
     control: Option<CallControl>,
     request: Arc<Request>,
 }
 
-impl Reinvitation {
+impl Modification {
     fn new(control: CallControl, request: Arc<Request>) -> Self {
         Self { control: Some(control), request }
     }
 
-    /// The re-INVITE.
+    /// The request that asks for it.
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// How the peer asks: by a re-INVITE, an UPDATE or a PRACK. The answer to the last two must not wait for a
+    /// person (RFC 3311 §5.2).
+    pub fn method(&self) -> &Method {
+        self.request.method()
     }
 
     /// The session description that the peer offers; empty if it asks for ours.
@@ -363,14 +369,14 @@ impl Reinvitation {
     fn answer(&self, status: StatusCode, body: Option<Body>) -> Result<Option<Wait>, CallError> {
         let Some(control) = &self.control else { return Ok(None) };
         let call = control.call.key;
-        control.order(Command::AnswerReinvite { call, status, body })
+        control.order(Command::AnswerModification { call, status, body })
     }
 }
 
-impl Drop for Reinvitation {
+impl Drop for Modification {
     fn drop(&mut self) {
         if let Some(control) = self.control.take() {
-            control.release(Release::Reinvitation(control.call.key));
+            control.release(Release::Modification(control.call.key));
         }
     }
 }

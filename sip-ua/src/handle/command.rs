@@ -66,7 +66,7 @@ pub(super) enum Command {
         body: Option<Body>,
         answer: Answer,
     },
-    AnswerReinvite {
+    AnswerModification {
         call: CallKey,
         status: StatusCode,
         body: Option<Body>,
@@ -124,7 +124,7 @@ pub(super) enum Release {
     /// A call was dropped: hang up, and nobody listens any more.
     Call(CallKey),
     /// A re-INVITE was dropped unanswered.
-    Reinvitation(CallKey),
+    Modification(CallKey),
     /// A request was dropped unanswered.
     Request(ServerKey),
     /// Un-register; the handle stays and waits for the end.

@@ -30,8 +30,8 @@ pub(super) struct Desk {
     /// thousand calls open chooses which of them end, so the map's usual hash stays.
     calls: HashMap<CallKey, Arc<CallBox>>,
     registrations: HashMap<RegistrationKey, Arc<RegistrationBox>>,
-    /// Who waits for the outcome of a re-INVITE.
-    reinvites: HashMap<CallKey, Answer>,
+    /// Who waits for the outcome of a change of the session.
+    modifications: HashMap<CallKey, Answer>,
     /// Who waits for the response to a request.
     requests: HashMap<RequestKey, Answer>,
     /// Requests that were handed out and not answered.
@@ -106,7 +106,7 @@ impl Desk {
             incoming,
             calls: HashMap::new(),
             registrations: HashMap::new(),
-            reinvites: HashMap::new(),
+            modifications: HashMap::new(),
             requests: HashMap::new(),
             owed: HashSet::new(),
             closing: false,
@@ -154,13 +154,13 @@ impl Desk {
             Command::Reinvite { call, body, answer } => {
                 match agent.reinvite(now, tx, call, body.as_ref()) {
                     Ok(()) => {
-                        self.reinvites.insert(call, answer);
+                        self.modifications.insert(call, answer);
                     }
                     Err(error) => refuse(answer, error),
                 }
             }
-            Command::AnswerReinvite { call, status, body } => {
-                log_refused(agent.answer_reinvite(now, tx, call, status, body.as_ref()));
+            Command::AnswerModification { call, status, body } => {
+                log_refused(agent.answer_modification(now, tx, call, status, body.as_ref()));
             }
             Command::Send { call, request, answer } => {
                 let body = request.body.as_ref();
@@ -266,14 +266,14 @@ impl Desk {
 
     fn update(&mut self, turn: &mut Turn<'_>, call: CallKey, update: CallUpdate) {
         match update {
-            CallUpdate::ReinviteAnswered { response, .. } => {
-                if let Some(answer) = self.reinvites.remove(&call) {
+            CallUpdate::Modified { response, .. } => {
+                if let Some(answer) = self.modifications.remove(&call) {
                     let _ = answer.send(Ok(response));
                 }
                 return;
             }
-            CallUpdate::ReinviteFailed { failure } => {
-                if let Some(answer) = self.reinvites.remove(&call) {
+            CallUpdate::ModificationFailed { failure } => {
+                if let Some(answer) = self.modifications.remove(&call) {
                     let _ = answer.send(Err(SendFailure::Failed(failure)));
                 }
                 return;
@@ -282,7 +282,7 @@ impl Desk {
                 if let Some(known) = self.calls.remove(&call) {
                     known.mail.end(reason);
                 }
-                if let Some(answer) = self.reinvites.remove(&call) {
+                if let Some(answer) = self.modifications.remove(&call) {
                     let _ = answer.send(Err(SendFailure::Failed(RequestFailure::CallEnded)));
                 }
                 return;
@@ -291,8 +291,8 @@ impl Desk {
             | CallUpdate::Progress { .. }
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
-            | CallUpdate::Reinvited { .. }
-            | CallUpdate::ReinviteWithdrawn => {}
+            | CallUpdate::Modification { .. }
+            | CallUpdate::ModificationWithdrawn => {}
         }
         // Without a handle the call is being hung up: then nobody wants to know.
         let Some(known) = self.calls.get(&call) else { return };
@@ -300,9 +300,9 @@ impl Desk {
             CallUpdate::Answered { .. } | CallUpdate::Confirmed { .. } => {
                 known.mail.push(CallLetter::Update(update));
             }
-            CallUpdate::Reinvited { .. } => {
+            CallUpdate::Modification { .. } => {
                 if known.mail.offer(CallLetter::Update(update)).is_err() {
-                    turn.refuse_reinvite(call, StatusCode::SERVER_INTERNAL_ERROR);
+                    turn.refuse_modification(call, StatusCode::SERVER_INTERNAL_ERROR);
                 }
             }
             update => {
@@ -365,8 +365,8 @@ impl Desk {
                     }
                     turn.hang_up(call);
                 }
-                Release::Reinvitation(call) => {
-                    turn.refuse_reinvite(call, StatusCode::NOT_ACCEPTABLE_HERE);
+                Release::Modification(call) => {
+                    turn.refuse_modification(call, StatusCode::NOT_ACCEPTABLE_HERE);
                 }
                 Release::Request(key) => {
                     self.owed.remove(&key);
@@ -429,8 +429,14 @@ impl Turn<'_> {
         log_refused(self.agent.hang_up(self.now, self.transactions, call));
     }
 
-    fn refuse_reinvite(&mut self, call: CallKey, status: StatusCode) {
-        log_refused(self.agent.answer_reinvite(self.now, self.transactions, call, status, None));
+    fn refuse_modification(&mut self, call: CallKey, status: StatusCode) {
+        log_refused(self.agent.answer_modification(
+            self.now,
+            self.transactions,
+            call,
+            status,
+            None,
+        ));
     }
 
     fn reply(&mut self, key: ServerKey, status: StatusCode, headers: &[(String, String)]) {

@@ -25,7 +25,7 @@ fn both_ways(change: usize) {
     pair.run(ms(50));
     pair.expect(other, &["reinvited"]);
     pair.tell(other, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, calls[other], StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, calls[other], StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(ms(50));
@@ -38,7 +38,7 @@ fn both_ways(change: usize) {
     pair.run(ms(50));
     pair.expect(change, &["reinvited"]);
     pair.tell(change, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, calls[change], StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, calls[change], StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(ms(50));
@@ -69,7 +69,7 @@ fn a_refused_change_leaves_the_session() {
         pair.run(ms(50));
         pair.expect(BOB, &["reinvited"]);
         let status = StatusCode::NOT_ACCEPTABLE_HERE;
-        pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, status, None))
+        pair.tell(BOB, |agent, now, tx| agent.answer_modification(now, tx, theirs, status, None))
             .unwrap();
         pair.run(ms(50));
         pair.expect(ALICE, &["reinvite failed: refused with 488"]);
@@ -90,7 +90,8 @@ fn our_own_change_may_follow_the_ack_to_our_refusal() {
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
     pair.run(ms(50));
     let status = StatusCode::NOT_ACCEPTABLE_HERE;
-    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, status, None)).unwrap();
+    pair.tell(BOB, |agent, now, tx| agent.answer_modification(now, tx, theirs, status, None))
+        .unwrap();
     // The first ACK is lost: Completed, not Confirmed.
     pair.run(ms(400));
     let busy = pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, None)).unwrap_err();
@@ -100,7 +101,7 @@ fn our_own_change_may_follow_the_ack_to_our_refusal() {
     pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&sdp()))).unwrap();
     pair.run(ms(50));
     pair.tell(ALICE, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, ours, StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, ours, StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(ms(50));
@@ -118,7 +119,8 @@ fn without_an_ack_to_our_refusal_our_own_change_waits_for_timer_h() {
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
     pair.run(ms(50));
     let status = StatusCode::NOT_ACCEPTABLE_HERE;
-    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, status, None)).unwrap();
+    pair.tell(BOB, |agent, now, tx| agent.answer_modification(now, tx, theirs, status, None))
+        .unwrap();
     pair.run(secs(31));
     assert!(pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, None)).is_err());
     pair.run(secs(2));
@@ -154,13 +156,13 @@ fn re_invites_that_collide_are_tried_again() {
     pair.expect(ALICE, &["reinvited"]);
     pair.expect(BOB, &[]);
     pair.tell(ALICE, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, ours, StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, ours, StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(secs(3));
     pair.expect(BOB, &["reinvite answered", "reinvited"]);
     pair.tell(BOB, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, theirs, StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(ms(50));
@@ -212,8 +214,10 @@ fn a_change_without_ack_ends_the_call() {
     pair.lose(ALICE, "ACK", usize::MAX);
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap();
     pair.run(ms(50));
-    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, StatusCode::OK, None))
-        .unwrap();
+    pair.tell(BOB, |agent, now, tx| {
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, None)
+    })
+    .unwrap();
     pair.run(secs(33));
     pair.expect(BOB, &["reinvited", "ended: the caller did not acknowledge"]);
     pair.expect(ALICE, &["reinvite answered", "ended: the peer hung up"]);
@@ -227,8 +231,10 @@ fn a_lost_ack_to_a_change_is_sent_again() {
     pair.lose(ALICE, "ACK", 1);
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap();
     pair.run(ms(50));
-    pair.tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, StatusCode::OK, None))
-        .unwrap();
+    pair.tell(BOB, |agent, now, tx| {
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, None)
+    })
+    .unwrap();
     pair.run(secs(3));
     assert_eq!(
         pair.flow(),
@@ -250,8 +256,9 @@ fn a_change_that_the_application_does_not_answer_is_refused() {
     let events = pair.take(ALICE);
     assert_eq!(events.len(), 1);
     assert!(words(&events[0]).starts_with("reinvite failed: refused with "), "{events:?}");
-    let late = pair
-        .tell(BOB, |agent, now, tx| agent.answer_reinvite(now, tx, theirs, StatusCode::OK, None));
+    let late = pair.tell(BOB, |agent, now, tx| {
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, None)
+    });
     assert!(late.is_err());
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
     pair.nothing_left();
@@ -259,7 +266,7 @@ fn a_change_that_the_application_does_not_answer_is_refused() {
 
 #[test]
 fn a_change_that_hangs_is_withdrawn() {
-    let alice = AgentConfig::default().reinvite_guard(secs(5));
+    let alice = AgentConfig::default().modification_guard(secs(5));
     let mut pair = Pair::with(alice, AgentConfig::default());
     let (ours, _) = pair.established();
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap();
@@ -343,7 +350,8 @@ fn a_change_moves_the_target() {
     let moved = in_dialog("INVITE", 2, &tag, "")
         .replace("Contact: <sip:bob@192.0.2.2>", "Contact: <sip:bob@192.0.2.55>");
     lone.receive_text(&moved, "");
-    lone.tell(|agent, now, tx| agent.answer_reinvite(now, tx, call, StatusCode::OK, None)).unwrap();
+    lone.tell(|agent, now, tx| agent.answer_modification(now, tx, call, StatusCode::OK, None))
+        .unwrap();
     lone.sent_response(200);
     lone.receive_text(&in_dialog("ACK", 2, &tag, ""), "");
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();

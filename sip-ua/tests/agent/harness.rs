@@ -81,13 +81,16 @@ pub fn words(event: &AgentEvent) -> String {
             CallUpdate::Answered { answer_owed: true, .. } => "answered by an offer".into(),
             CallUpdate::Confirmed { ack: None } => "confirmed".into(),
             CallUpdate::Confirmed { ack: Some(_) } => "confirmed with body".into(),
-            CallUpdate::Reinvited { .. } => "reinvited".into(),
-            CallUpdate::ReinviteWithdrawn => "reinvite withdrawn".into(),
-            CallUpdate::ReinviteAnswered { answer_owed: false, .. } => "reinvite answered".into(),
-            CallUpdate::ReinviteAnswered { answer_owed: true, .. } => {
+            CallUpdate::Modification { request } => match request.method() {
+                Method::Invite => "reinvited".into(),
+                method => format!("{method} with an offer"),
+            },
+            CallUpdate::ModificationWithdrawn => "reinvite withdrawn".into(),
+            CallUpdate::Modified { answer_owed: false, .. } => "reinvite answered".into(),
+            CallUpdate::Modified { answer_owed: true, .. } => {
                 "reinvite answered by an offer".into()
             }
-            CallUpdate::ReinviteFailed { failure } => format!("reinvite failed: {failure}"),
+            CallUpdate::ModificationFailed { failure } => format!("reinvite failed: {failure}"),
             CallUpdate::Ended(EndReason::Redirected(contacts)) => {
                 let contacts: Vec<&str> = contacts.iter().map(|uri| uri.as_str()).collect();
                 format!("ended: redirected to {}", contacts.join(" "))

@@ -334,7 +334,7 @@ fn the_peers_change_has_to_wait_for_our_answer() {
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap();
     pair.run(ms(50));
     pair.tell(BOB, |agent, now, tx| {
-        agent.answer_reinvite(now, tx, theirs, StatusCode::OK, Some(&sdp()))
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, Some(&sdp()))
     })
     .unwrap();
     pair.run(ms(50));

@@ -53,9 +53,9 @@ pub(crate) async fn converse(alice: UserAgent, bob: UserAgent) -> [UserAgent; 2]
 async fn change(one: &mut Call, other: &mut Call, sdp: &'static str) {
     let (response, ()) = tokio::join!(reinvite(one, sdp), async {
         match other.next().await {
-            Some(CallEvent::Reinvited(reinvitation)) => {
-                assert_eq!(reinvitation.offer(), sdp.as_bytes());
-                reinvitation.accept("a=recvonly\r\n").await.unwrap();
+            Some(CallEvent::Modification(modification)) => {
+                assert_eq!(modification.offer(), sdp.as_bytes());
+                modification.accept("a=recvonly\r\n").await.unwrap();
             }
             other => panic!("{other:?}"),
         }
@@ -216,9 +216,9 @@ async fn the_callee_offers_and_the_caller_answers() {
 
         let (offer, ()) = tokio::join!(calling.reinvite(""), async {
             match called.next().await {
-                Some(CallEvent::Reinvited(reinvitation)) => {
-                    assert_eq!(reinvitation.offer(), b"");
-                    reinvitation.accept(SDP).await.unwrap();
+                Some(CallEvent::Modification(modification)) => {
+                    assert_eq!(modification.offer(), b"");
+                    modification.accept(SDP).await.unwrap();
                 }
                 other => panic!("{other:?}"),
             }

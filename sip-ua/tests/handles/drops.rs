@@ -47,13 +47,13 @@ async fn a_dropped_invitation_refuses() {
 }
 
 #[tokio::test]
-async fn a_dropped_reinvitation_refuses_and_the_call_goes_on() {
+async fn a_dropped_modification_refuses_and_the_call_goes_on() {
     within(async {
         let (alice, bob) = pair().await;
         let (mut calling, mut called) = established(&alice, &bob).await;
         let (refused, ()) = tokio::join!(called.reinvite(SDP), async {
             match calling.next().await {
-                Some(CallEvent::Reinvited(reinvitation)) => drop(reinvitation),
+                Some(CallEvent::Modification(modification)) => drop(modification),
                 other => panic!("{other:?}"),
             }
         });

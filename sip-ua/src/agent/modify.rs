@@ -9,11 +9,11 @@
 //!
 //! | state             | what ends it when nobody does anything                                     |
 //! | ----------------- | --------------------------------------------------------------------------- |
-//! | ours: Pending     | Timer B; after a provisional response `TimerKind::OurReinvite` cancels        |
+//! | ours: Pending     | Timer B; after a provisional response `TimerKind::OurModification` cancels        |
 //! | ours: owes answer | `TimerKind::Answer`, see `offer.rs`                                          |
-//! | ours: Waiting     | `TimerKind::OurReinvite`: the back-off; the number of tries is limited        |
-//! | theirs: Unanswered| `TimerKind::TheirReinvite`: the guard of the configuration, then 500          |
-//! | theirs: Accepted  | `TimerKind::TheirReinvite`: 64*T1 without ACK, then BYE                       |
+//! | ours: Waiting     | `TimerKind::OurModification`: the back-off; the number of tries is limited        |
+//! | theirs: Unanswered| `TimerKind::TheirModification`: the guard of the configuration, then 500          |
+//! | theirs: Accepted  | `TimerKind::TheirModification`: 64*T1 without ACK, then BYE                       |
 //! | theirs: Refused   | Timer H of the server transaction                                            |
 
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Exchange {
 
 impl Agent {
     /// Asks the peer to change the session: hold, resume, another offer. The outcome comes as
-    /// [`CallUpdate::ReinviteAnswered`] or [`CallUpdate::ReinviteFailed`]. When it collides with a re-INVITE of
+    /// [`CallUpdate::Modified`] or [`CallUpdate::ModificationFailed`]. When it collides with a re-INVITE of
     /// the peer it is tried again after a while by itself.
     ///
     /// Without a session description it asks for the peer's offer, and the application then owes the answer:
@@ -143,13 +143,13 @@ impl Agent {
         };
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         call.exchange.get_or_insert_default().ours = Some(ours);
-        self.send_reinvite(now, tx, key).inspect_err(|_| {
+        self.send_modification(now, tx, key).inspect_err(|_| {
             self.take_ours(key);
         })
     }
 
     /// Sends the re-INVITE that is kept, for the first time or again.
-    fn send_reinvite(
+    fn send_modification(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -177,12 +177,12 @@ impl Agent {
         // The check above has asked the same question.
         let _ = call.session.invite_sent(cseq(&ours.request));
         call.transactions += 1;
-        self.clients.insert(client, ClientUse::Reinvite(key));
+        self.clients.insert(client, ClientUse::Modification(key));
         Ok(())
     }
 
     /// A response to a re-INVITE of ours; `None` if there will be none.
-    pub(crate) fn reinvite_response(
+    pub(crate) fn modification_response(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -192,22 +192,22 @@ impl Agent {
     ) {
         match response {
             Ok(response) if response.status().is_provisional() => {
-                let guard = self.config.reinvite_guard;
+                let guard = self.config.modification_guard;
                 if let Some(ours) = self.ours_of(key, client)
                     && ours.timer.is_none()
                 {
-                    ours.timer = Some(tx.arm(now, guard, TimerKind::OurReinvite.token(key)));
+                    ours.timer = Some(tx.arm(now, guard, TimerKind::OurModification.token(key)));
                 }
             }
             Ok(response) if response.status().is_success() => {
                 self.reinvite_accepted(now, tx, client, key, response);
             }
             Ok(response) => {
-                self.reinvite_refused(now, tx, key, client, Ok(response));
+                self.modification_refused(now, tx, key, client, Ok(response));
                 self.client_done(client, key);
             }
             Err(failure) => {
-                self.reinvite_refused(now, tx, key, client, Err(failure));
+                self.modification_refused(now, tx, key, client, Err(failure));
                 self.client_done(client, key);
             }
         }
@@ -277,10 +277,10 @@ impl Agent {
             exchange.acknowledged(ack);
             call.session.ack_sent(number);
         }
-        self.update(key, CallUpdate::ReinviteAnswered { response, answer_owed });
+        self.update(key, CallUpdate::Modified { response, answer_owed });
     }
 
-    fn reinvite_refused(
+    fn modification_refused(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -313,7 +313,7 @@ impl Agent {
             if let Some(ours) = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut()) {
                 ours.challenges += 1;
             }
-            if self.reinvite_again(now, tx, key).is_ok() {
+            if self.modify_again(now, tx, key).is_ok() {
                 return;
             }
         }
@@ -325,7 +325,7 @@ impl Agent {
             Answer::Glare { .. } if glares >= self.config.glare_retries => {
                 self.take_ours(key);
                 let failure = RequestFailure::Glare;
-                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.update(key, CallUpdate::ModificationFailed { failure });
             }
             // RFC 3261 §14.1: "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a
             // timer with a value T chosen as follows"
@@ -335,23 +335,23 @@ impl Agent {
                     call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut())
                 {
                     ours.glares += 1;
-                    ours.timer = Some(tx.arm(now, wait, TimerKind::OurReinvite.token(key)));
+                    ours.timer = Some(tx.arm(now, wait, TimerKind::OurModification.token(key)));
                 }
             }
             Answer::Terminated => {
                 self.take_ours(key);
-                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.update(key, CallUpdate::ModificationFailed { failure });
                 self.bye_and_end(now, tx, key, EndReason::PeerLost);
             }
             Answer::Refused | Answer::Accepted | Answer::Ignored | _ => {
                 self.take_ours(key);
-                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.update(key, CallUpdate::ModificationFailed { failure });
             }
         }
     }
 
     /// Sends it under the next CSeq number.
-    fn reinvite_again(
+    fn modify_again(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -367,11 +367,16 @@ impl Agent {
         let number =
             dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         set_cseq(&mut ours.request, number);
-        self.send_reinvite(now, tx, key)
+        self.send_modification(now, tx, key)
     }
 
     /// The back-off after a 491 is over, or our re-INVITE hung in provisional responses for too long.
-    pub(crate) fn our_reinvite_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+    pub(crate) fn our_modification_timer(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let Some(ours) = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut()) else {
             return;
@@ -387,7 +392,7 @@ impl Agent {
         }
         // RFC 3261 §14.1: "When the timer fires, the UAC SHOULD attempt the re-INVITE once more,
         // if it still desires for that session modification to take place."
-        match self.reinvite_again(now, tx, key) {
+        match self.modify_again(now, tx, key) {
             Ok(()) => {}
             // The peer's own re-INVITE is being served: one more round.
             Err(AgentError::Busy) => {
@@ -399,23 +404,23 @@ impl Agent {
                     && ours.glares < limit
                 {
                     ours.glares += 1;
-                    ours.timer = Some(tx.arm(now, t1 * 4, TimerKind::OurReinvite.token(key)));
+                    ours.timer = Some(tx.arm(now, t1 * 4, TimerKind::OurModification.token(key)));
                     return;
                 }
                 self.take_ours(key);
                 let failure = RequestFailure::Glare;
-                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.update(key, CallUpdate::ModificationFailed { failure });
             }
             Err(_) => {
                 self.take_ours(key);
                 let failure = RequestFailure::Full;
-                self.update(key, CallUpdate::ReinviteFailed { failure });
+                self.update(key, CallUpdate::ModificationFailed { failure });
             }
         }
     }
 
     /// The client transaction of a re-INVITE is over.
-    pub(crate) fn reinvite_terminated(
+    pub(crate) fn modification_terminated(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -431,7 +436,7 @@ impl Agent {
             }
         }
         // Without a final response, which the transaction layer does not do: still not stuck.
-        self.reinvite_refused(now, tx, key, client, Err(RequestFailure::TimedOut));
+        self.modification_refused(now, tx, key, client, Err(RequestFailure::TimedOut));
         self.client_done(client, key);
     }
 
@@ -453,24 +458,24 @@ impl Agent {
         if let Err(rejection) = owed {
             return self.refuse(now, tx, server, &request, rejection);
         }
-        let guard = self.config.reinvite_guard;
-        let timer = tx.arm(now, guard, TimerKind::TheirReinvite.token(key));
+        let guard = self.config.modification_guard;
+        let timer = tx.arm(now, guard, TimerKind::TheirModification.token(key));
         let request = Arc::new(request);
         let kept = Arc::clone(&request);
         let state = TheirState::Unanswered { timer };
         call.exchange.get_or_insert_default().theirs =
             Some(Theirs { server, request: kept, state });
-        self.served(server).usage = ServerUse::Reinvite(key);
-        self.update(key, CallUpdate::Reinvited { request });
+        self.served(server).usage = ServerUse::Modification(key);
+        self.update(key, CallUpdate::Modification { request });
     }
 
-    /// Answers the peer's re-INVITE ([`CallUpdate::Reinvited`]): 200 with a body, or a refusal such as 488,
+    /// Answers the peer's re-INVITE ([`CallUpdate::Modification`]): 200 with a body, or a refusal such as 488,
     /// which leaves the session as it was.
     ///
     /// # Errors
     /// [`AgentError::Status`] unless the status is a final one; [`AgentError::State`] when there is no re-INVITE
     /// to answer.
-    pub fn answer_reinvite(
+    pub fn answer_modification(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -512,14 +517,14 @@ impl Agent {
                 dialog.accepted(&request);
             }
             let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
-            let timer = tx.arm(now, first, TimerKind::TheirReinvite.token(key));
+            let timer = tx.arm(now, first, TimerKind::TheirModification.token(key));
             theirs.state = TheirState::Accepted { response, repeat, timer };
         }
         Ok(())
     }
 
     /// The application did not answer the re-INVITE, or our 2xx to it has no ACK.
-    pub(crate) fn their_reinvite_timer(
+    pub(crate) fn their_modification_timer(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -534,11 +539,11 @@ impl Agent {
             TheirState::Unanswered { .. } => {
                 let status = StatusCode::SERVER_INTERNAL_ERROR;
                 // A refusal without a body can be built, and the state is the right one.
-                let _ = self.answer_reinvite(now, tx, key, status, None);
+                let _ = self.answer_modification(now, tx, key, status, None);
             }
             TheirState::Accepted { response, repeat, timer } => match repeat.fired() {
                 RepeatStep::Again { next } => {
-                    *timer = tx.arm(now, next, TimerKind::TheirReinvite.token(key));
+                    *timer = tx.arm(now, next, TimerKind::TheirModification.token(key));
                     let _ = tx.respond(now, theirs.server, response.clone());
                 }
                 // RFC 3261 §14.2: "If a UAS generates a 2xx response and never receives an ACK, it
@@ -573,16 +578,21 @@ impl Agent {
     }
 
     /// The peer cancelled its re-INVITE.
-    pub(crate) fn reinvite_cancelled(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+    pub(crate) fn modification_cancelled(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) {
         let status = StatusCode::REQUEST_TERMINATED;
-        if self.answer_reinvite(now, tx, key, status, None).is_ok() {
-            self.update(key, CallUpdate::ReinviteWithdrawn);
+        if self.answer_modification(now, tx, key, status, None).is_ok() {
+            self.update(key, CallUpdate::ModificationWithdrawn);
         }
     }
 
     /// The ACK to our refusal of the peer's re-INVITE is there, or will not come: the server transaction is
     /// confirmed or over.
-    pub(crate) fn reinvite_refusal_over(&mut self, key: CallKey, server: ServerKey) {
+    pub(crate) fn refusal_over(&mut self, key: CallKey, server: ServerKey) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
         if let Some(Theirs { server: of, state: TheirState::Refused, .. }) = theirs
