@@ -41,8 +41,8 @@ use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
 use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
-use super::replaces::Pointer;
 use super::modify::Exchange;
+use super::replaces::Pointer;
 use super::usages::Usage;
 use super::{Agent, ServerUse};
 use crate::{
