@@ -240,9 +240,9 @@ pub fn words(event: &AgentEvent) -> String {
             CallUpdate::Ringing { .. } => "ringing".into(),
             CallUpdate::Answered { .. } => "answered".into(),
             CallUpdate::Confirmed { .. } => "confirmed".into(),
-            CallUpdate::Reinvited { .. } => "reinvited".into(),
-            CallUpdate::ReinviteAnswered { .. } => "reinvite answered".into(),
-            CallUpdate::ReinviteFailed { failure } => format!("reinvite failed: {failure}"),
+            CallUpdate::Modification { .. } => "reinvited".into(),
+            CallUpdate::Modified { .. } => "reinvite answered".into(),
+            CallUpdate::ModificationFailed { failure } => format!("reinvite failed: {failure}"),
             CallUpdate::Ended(EndReason::Rejected(response)) => {
                 format!("ended: {}", response.status().as_u16())
             }
