@@ -120,8 +120,8 @@ impl Transactions {
     ///
     /// RFC 5922 §7.4: "Nonetheless, server policies can use the set of SIP domain identities gathered from the
     /// certificate in Section 7.1 to make authorization decisions."
-    pub fn peer(&self, flow: &Flow) -> Option<&Peer> {
-        self.peers.get(&flow.connection?).map(|peer| &**peer)
+    pub fn peer(&self, flow: &Flow) -> Option<&Arc<Peer>> {
+        self.peers.get(&flow.connection?)
     }
 
     /// The addresses the endpoint listens on.

@@ -10,6 +10,7 @@
 //! | `modify.rs`        | changing a session, both ways, and glare                                  |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
+//! | `sender.rs`        | who sent a request, for the application to decide by                      |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
 //! | `replaces.rs`      | calls that take the place of another, or join it                           |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
@@ -42,6 +43,7 @@ mod registrations;
 mod replaces;
 mod replies;
 mod requests;
+mod sender;
 mod table;
 mod usages;
 mod way_back;
@@ -63,6 +65,7 @@ pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
 pub use key::{CallKey, NotifierKey, RegistrationKey, RequestKey, SubscriptionKey};
 pub use replaces::Related;
+pub use sender::Sender;
 
 pub(crate) use self::outgoing::confirm;
 

@@ -75,7 +75,7 @@ pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
     Live, LookedUp, Lookup, NotifierKey, PendingLookup, RegistrationKey, Related, RequestFailure,
-    RequestKey, ServerAuthentication, SharedNonces, SubscriptionKey, Users,
+    RequestKey, Sender, ServerAuthentication, SharedNonces, SubscriptionKey, Users,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{

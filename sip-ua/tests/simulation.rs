@@ -255,7 +255,7 @@ impl Run {
 
     fn event(&mut self, node: NodeId, event: AgentEvent) {
         match event {
-            AgentEvent::Invitation { call, request } => {
+            AgentEvent::Invitation { call, request, .. } => {
                 let header = request.headers().raw(HeaderName::Other("X-Call")).unwrap();
                 let index: usize = std::str::from_utf8(header).unwrap().parse().unwrap();
                 let plan = self.calls[index].plan;

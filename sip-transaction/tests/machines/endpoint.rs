@@ -1,5 +1,6 @@
 //! The endpoint: what comes in broken, too much, or twice; and that all of it repeats by its seed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -321,7 +322,7 @@ fn who_is_at_the_far_end_is_known_till_the_connection_closes() {
     let peer = || Peer::new(["example.com".into()], Bytes::from_static(b"DER"));
     assert_eq!(run.endpoint.transactions().peer(&flow), None);
     run.takes(Input::Authenticated { flow, peer: peer().into() });
-    assert_eq!(run.endpoint.transactions().peer(&flow), Some(&peer()));
+    assert_eq!(run.endpoint.transactions().peer(&flow), Some(&Arc::new(peer())));
     run.takes(Input::Closed { flow, error: None });
     assert_eq!(run.endpoint.transactions().peer(&flow), None);
 }

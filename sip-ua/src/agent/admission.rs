@@ -53,6 +53,13 @@ pub(super) struct Admitted {
     next: Option<String>,
 }
 
+impl Admitted {
+    /// Who it proved to be.
+    pub(super) fn username(&self) -> Option<&str> {
+        self.authenticated.claim().username()
+    }
+}
+
 impl Guard {
     fn unix(&self, now: Instant) -> Duration {
         let (then, unix) = self.epoch;

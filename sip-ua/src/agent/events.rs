@@ -8,7 +8,7 @@ use sip_transaction::ServerKey;
 use sip_transport::TransportError;
 
 use crate::registration::RegistrationEvent;
-use crate::{CallKey, PendingLookup, RegistrationKey, RequestKey};
+use crate::{CallKey, PendingLookup, RegistrationKey, RequestKey, Sender};
 
 /// Something happened that the application wants to know.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum AgentEvent {
         call: CallKey,
         /// The INVITE.
         request: Arc<Request>,
+        /// Who sent it.
+        sender: Sender,
     },
     /// A call moved on.
     Call {
@@ -39,6 +41,8 @@ pub enum AgentEvent {
         call: Option<CallKey>,
         /// The request.
         request: Arc<Request>,
+        /// Who sent it.
+        sender: Sender,
     },
     /// The outcome of [`Agent::send`](crate::Agent::send) or [`Agent::request`](crate::Agent::request).
     Response {

@@ -99,7 +99,8 @@ impl Agent {
         }
         self.active_calls += 1;
         self.served(server).usage = ServerUse::Invite(key);
-        self.events.push_back(AgentEvent::Invitation { call: key, request });
+        let sender = self.sender(tx, server, flow);
+        self.events.push_back(AgentEvent::Invitation { call: key, request, sender });
     }
 
     /// Tells the caller how it goes: 180 that the user is alerted, 183 and others with early media, say. It

@@ -28,7 +28,7 @@ impl Agent {
         now: Instant,
         tx: &mut Transactions,
         call: Option<CallKey>,
-        Received { server, request, .. }: Received,
+        Received { server, request, flow }: Received,
     ) {
         let of_call =
             call.and_then(|call| self.calls.get(call)).map_or(0, |call| call.owed_replies);
@@ -51,7 +51,8 @@ impl Agent {
         if let Some(call) = call.and_then(|call| self.calls.get_mut(call)) {
             call.owed_replies = call.owed_replies.saturating_add(1);
         }
-        self.events.push_back(AgentEvent::Request { key: server, call, request });
+        let sender = self.sender(tx, server, flow);
+        self.events.push_back(AgentEvent::Request { key: server, call, request, sender });
     }
 
     /// Answers a request that came by [`AgentEvent::Request`].

@@ -11,7 +11,9 @@ use sip_transaction::ServerKey;
 use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, Wait};
 use super::mailbox::{Letter, Mailbox};
 use super::{CallError, IncomingRequest, RequestError};
-use crate::{Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, RequestFailure};
+use crate::{
+    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, RequestFailure, Sender,
+};
 
 /// Something happened in a call.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ pub enum CallEvent {
 #[derive(Debug)]
 pub(super) enum CallLetter {
     Update(CallUpdate),
-    Request { key: ServerKey, request: Arc<Request> },
+    Request { key: ServerKey, request: Arc<Request>, sender: Sender },
 }
 
 /// What a call's handles share with the shard.
@@ -300,8 +302,9 @@ impl CallControl {
                     CallEvent::ModificationWithdrawn
                 }
             },
-            CallLetter::Request { key, request } => {
-                CallEvent::Request(IncomingRequest::new(key, request, Arc::clone(&self.line)))
+            CallLetter::Request { key, request, sender } => {
+                let line = Arc::clone(&self.line);
+                CallEvent::Request(IncomingRequest::new(key, request, sender, line))
             }
         }
     }

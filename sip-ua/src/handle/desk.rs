@@ -16,7 +16,7 @@ use super::registration::RegistrationBox;
 use super::{Call, Incoming, IncomingRequest, Invitation, LiveCounts, Registration};
 use crate::{
     Agent, AgentError, AgentEvent, CallKey, CallUpdate, EndReason, PendingLookup, RegistrationKey,
-    RequestFailure, RequestKey,
+    RequestFailure, RequestKey, Sender,
 };
 
 /// The application side of the shard.
@@ -211,9 +211,13 @@ impl Desk {
 
     fn tell(&mut self, turn: &mut Turn<'_>, event: AgentEvent) {
         match event {
-            AgentEvent::Invitation { call, request } => self.invite(turn, call, request),
+            AgentEvent::Invitation { call, request, sender } => {
+                self.invite(turn, call, request, sender);
+            }
             AgentEvent::Call { call, update } => self.update(turn, call, update),
-            AgentEvent::Request { key, call, request } => self.request(turn, key, call, request),
+            AgentEvent::Request { key, call, request, sender } => {
+                self.request(turn, key, call, request, sender);
+            }
             AgentEvent::Lookup { key, pending } => self.look_up(key, pending),
             AgentEvent::Response { key, result } => {
                 if let Some(answer) = self.requests.remove(&key) {
@@ -244,7 +248,13 @@ impl Desk {
         });
     }
 
-    fn invite(&mut self, turn: &mut Turn<'_>, call: CallKey, request: Arc<Request>) {
+    fn invite(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: CallKey,
+        request: Arc<Request>,
+        sender: Sender,
+    ) {
         let place =
             if self.closing { Err(TrySendError::Closed(())) } else { self.incoming.try_reserve() };
         match (place, self.line.upgrade()) {
@@ -252,7 +262,7 @@ impl Desk {
                 let mailbox = CallBox::new(call);
                 self.calls.insert(call, Arc::clone(&mailbox));
                 let related = turn.agent.related(call);
-                let invitation = Invitation::new(mailbox, request, related, line);
+                let invitation = Invitation::new(mailbox, request, sender, related, line);
                 place.send(Incoming::Invitation(invitation));
             }
             (Err(TrySendError::Full(())), _) => {
@@ -317,11 +327,12 @@ impl Desk {
         key: ServerKey,
         call: Option<CallKey>,
         request: Arc<Request>,
+        sender: Sender,
     ) {
         let taken = match call {
             Some(call) => match self.calls.get(&call) {
                 Some(known) => {
-                    let letter = CallLetter::Request { key, request };
+                    let letter = CallLetter::Request { key, request, sender };
                     known.mail.offer(letter).map_err(|_| TrySendError::Full(()))
                 }
                 None => Err(TrySendError::Closed(())),
@@ -329,7 +340,7 @@ impl Desk {
             None if self.closing => Err(TrySendError::Closed(())),
             None => self.incoming.try_reserve().and_then(|place| {
                 let line = self.line.upgrade().ok_or(TrySendError::Closed(()))?;
-                place.send(Incoming::Request(IncomingRequest::new(key, request, line)));
+                place.send(Incoming::Request(IncomingRequest::new(key, request, sender, line)));
                 Ok(())
             }),
         };

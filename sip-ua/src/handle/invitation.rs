@@ -8,7 +8,7 @@ use sip_message::{From, HeaderError, Request, StatusCode, Uri};
 use super::call::{CallBox, fields, sdp};
 use super::command::{Command, Line, Release, Wait};
 use super::{Call, CallControl, CallError};
-use crate::{Body, CallKey, EndReason, Related};
+use crate::{Body, CallKey, EndReason, Related, Sender};
 
 /// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
 /// cannot be written twice.
@@ -25,16 +25,18 @@ pub struct Invitation {
     control: Option<CallControl>,
     request: Arc<Request>,
     related: Option<Related>,
+    sender: Sender,
 }
 
 impl Invitation {
     pub(super) fn new(
         call: Arc<CallBox>,
         request: Arc<Request>,
+        sender: Sender,
         related: Option<Related>,
         line: Arc<Line>,
     ) -> Self {
-        Self { control: Some(CallControl::new(call, line)), request, related }
+        Self { control: Some(CallControl::new(call, line)), request, sender, related }
     }
 
     /// The INVITE.
@@ -42,7 +44,12 @@ impl Invitation {
         &self.request
     }
 
-    /// Who calls.
+    /// Who sent the INVITE, whatever it says: from where, and who proved to be there.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// Who calls, as the INVITE says.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use sip_transaction::ServerKey;
 use super::call::fields;
 use super::command::{Command, Fields, Line, Release, RequestParts, Wait};
 use super::{RequestError, Stopped};
-use crate::{Account, Body};
+use crate::{Account, Body, Sender};
 
 /// A request of a peer that waits for a reply: MESSAGE, INFO and the other methods of
 /// [`AgentConfig::methods`](crate::AgentConfig::methods).
@@ -19,18 +19,29 @@ use crate::{Account, Body};
 pub struct IncomingRequest {
     key: ServerKey,
     request: Arc<Request>,
+    sender: Sender,
     /// Taken when it has its reply.
     line: Option<Arc<Line>>,
 }
 
 impl IncomingRequest {
-    pub(super) fn new(key: ServerKey, request: Arc<Request>, line: Arc<Line>) -> Self {
-        Self { key, request, line: Some(line) }
+    pub(super) fn new(
+        key: ServerKey,
+        request: Arc<Request>,
+        sender: Sender,
+        line: Arc<Line>,
+    ) -> Self {
+        Self { key, request, sender, line: Some(line) }
     }
 
     /// The request.
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// Who sent it, whatever it says: from where, and who proved to be there.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     /// Its method.

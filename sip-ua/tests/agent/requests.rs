@@ -21,7 +21,7 @@ fn a_message_outside_of_a_call() {
         .unwrap();
     pair.run(ms(50));
     let events = pair.take(BOB);
-    let [AgentEvent::Request { key: theirs, request, call: None }] = &events[..] else {
+    let [AgentEvent::Request { key: theirs, request, call: None, .. }] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!(request.body(), b"hello");

@@ -50,6 +50,8 @@ async fn a_user_is_served_when_it_is_found() {
         while called.next().await.is_some() {}
         let (response, ()) = tokio::join!(alice.message(uri(&bob), "hello").send(), async {
             let Some(Incoming::Request(request)) = bob.incoming().await else { panic!() };
+            assert_eq!(request.sender().user(), Some("alice"));
+            assert!(request.sender().flow().remote.ip().is_loopback());
             request.reply(StatusCode::OK).await.unwrap();
         });
         let response = response.unwrap();

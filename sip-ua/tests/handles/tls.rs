@@ -2,12 +2,12 @@
 //! should be.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
-use sip_message::{Contact, Transport};
+use sip_message::{Contact, Method, StatusCode, Transport};
 use sip_transaction::Resolver;
 use sip_transport::locate::{Srv, Zone};
-use sip_transport::tls::{Certificate, Tls, TlsBuilder, TlsError};
+use sip_transport::tls::{Certificate, ClientCertificates, Tls, TlsBuilder, TlsError};
 use sip_transport::{ListenAddr, TransportError};
-use sip_ua::{EndReason, RegistrationFailure};
+use sip_ua::{Body, EndReason, RegistrationFailure};
 
 use super::*;
 
@@ -70,6 +70,48 @@ async fn a_call_over_tls() {
         drop((calling, called));
         at_rest(&alice).await;
         at_rest(&bob).await;
+    })
+    .await;
+}
+
+// RFC 5922 §7.4: "server policies can use the set of SIP domain identities gathered from the
+// certificate in Section 7.1 to make authorization decisions."
+#[tokio::test]
+async fn a_trunk_is_known_by_its_certificate_before_it_is_served() {
+    within(async {
+        let pki = Pki::new();
+        let asking = pki.showing("127.0.0.1").client_certificates(ClientCertificates::Optional);
+        let bob = over_tls("bob", asking).await;
+        let trunk = dialling("trunk", pki.showing("trunk.example.net")).await;
+        let stranger = dialling("stranger", pki.trusting()).await;
+        for (caller, domain) in [(trunk, Some("trunk.example.net")), (stranger, None)] {
+            let mut calling = caller.call(uri(&bob)).offer(SDP).start().await.unwrap();
+            let invitation = invitation(&bob).await;
+            let sender = invitation.sender();
+            assert_eq!(sender.peer().and_then(|peer| peer.domains().next()), domain);
+            assert_eq!((sender.flow().transport, sender.user()), (Transport::Tls, None));
+            // What a gateway does with it.
+            let Some(peer) = sender.peer().filter(|peer| peer.is_of("Trunk.example.net")) else {
+                invitation.reject(StatusCode::FORBIDDEN).await.unwrap();
+                assert_eq!(calling.ended().await.status(), Some(StatusCode::FORBIDDEN));
+                continue;
+            };
+            assert!(!peer.certificate().is_empty());
+            let mut called = invitation.accept(SDP).await.unwrap();
+            answered(&mut calling).await;
+            // Within the call too.
+            let asked = calling.send(Method::Info, Some(Body::text("1")), &[]);
+            let (response, ()) = tokio::join!(asked, async {
+                loop {
+                    if let Some(CallEvent::Request(request)) = called.next().await {
+                        let peer = request.sender().peer().unwrap();
+                        assert!(peer.is_of("trunk.example.net"));
+                        return request.reply(StatusCode::OK).await.unwrap();
+                    }
+                }
+            });
+            assert_eq!(response.unwrap().status(), StatusCode::OK);
+        }
     })
     .await;
 }
