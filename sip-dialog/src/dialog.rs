@@ -308,7 +308,7 @@ impl Dialog {
                     text.push(',');
                 }
                 let _ = write!(text, "<{}>", self.remote_target);
-                Request::builder(method.clone(), &fit_for_request_line(routes.first()))
+                Request::builder(method.clone(), &routes.first().to_request_uri())
                     .raw(HeaderName::Route, text.as_bytes())
             }
         };
@@ -528,7 +528,7 @@ fn target_of_caller(request: &Request, from: &From<'_>) -> Option<Uri<'static>> 
     // send a BYE request to that address rather than the From address."
     if from.tag().is_none() && !request.headers().contains(HeaderName::Contact) {
         let uri = from.uri();
-        return uri.is_sip().then(|| fit_for_request_line(&uri));
+        return uri.is_sip().then(|| uri.to_request_uri());
     }
     // RFC 3261 §12.1.1: "The remote target MUST be set to the URI
     // from the Contact header field of the request."
@@ -541,20 +541,7 @@ fn target(contact: Result<Option<Contact<'_>>, HeaderError>) -> Option<Uri<'stat
     // RFC 3261 §12.1.1: "The URI provided in the Contact header field MUST be a SIP
     // or SIPS URI."
     let uri = contact.uri()?;
-    uri.is_sip().then(|| fit_for_request_line(&uri))
-}
-
-/// The URI without what must not stand in a Request-URI (RFC 3261 §19.1.1, table 1): the `method` parameter
-/// and header fields.
-fn fit_for_request_line(uri: &Uri<'_>) -> Uri<'static> {
-    let mut fit = uri.to_static();
-    if fit.headers().next().is_some() {
-        fit = fit.without_headers().unwrap_or(fit);
-    }
-    if fit.param("method").is_some() {
-        fit = fit.without_param("method").unwrap_or(fit);
-    }
-    fit
+    uri.is_sip().then(|| uri.to_request_uri())
 }
 
 /// Whether a 2xx to a request with this method confirms a dialog.

@@ -54,12 +54,14 @@
 //! sides, [`Network::is_quiet`], and no endpoint's table holds anything.
 #![forbid(unsafe_code)]
 
+mod either;
 mod link;
 mod nat;
 mod network;
 mod streams;
 mod trace;
 
+pub use either::Either;
 pub use link::Link;
 pub use nat::{Nat, NatId, NatKind};
 pub use network::{AddError, Counts, Listener, Network, NodeId};

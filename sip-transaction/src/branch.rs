@@ -4,6 +4,8 @@
 //! `z9hG4bK`, seven letters and digits that number the slot, and thirteen of 64 random bits, which also
 //! tell one use of a slot from the next. Lower case only, and read in any case: tokens are
 //! case-insensitive (RFC 3261 §7.3.1).
+//!
+//! Of a request that is forwarded the upper half of the 64 bits is its [`LoopMark`].
 
 use crate::random::{bits, digit};
 
@@ -13,6 +15,25 @@ pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
 
 const SLOT_DIGITS: usize = 7;
 const NONCE_DIGITS: usize = 13;
+
+/// By what a proxy knows its own forwarding of a request when that comes back to it (RFC 5393 §4.2.1): a
+/// keyed hash over all that decides where the request goes, carried in the branch.
+///
+/// Made by [`Transactions::loop_mark`](crate::Transactions::loop_mark).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopMark(pub(crate) u32);
+
+impl LoopMark {
+    /// The bits of a branch that has this mark, of which the lower half is new.
+    pub(crate) fn nonce(self, random: u64) -> u64 {
+        u64::from(self.0) << 32 | u64::from(random as u32)
+    }
+
+    /// The mark in the bits of a branch, if it has one: those of a request of our own are all random.
+    pub(crate) fn of(nonce: u64) -> Self {
+        Self((nonce >> 32) as u32)
+    }
+}
 
 /// What a branch of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,9 @@ use sip_message::{
     StatusCode,
 };
 use siphasher::sip::SipHasher24;
+use smallvec::SmallVec;
 
+use crate::LoopMark;
 use crate::random::digit;
 
 /// The ACK to a final response other than a 2xx: RFC 3261 §17.1.1.3.
@@ -122,6 +124,14 @@ pub(crate) fn tag(seed: [u64; 2], parts: &[&[u8]]) -> String {
 /// challenge, and those that refresh a registration lead to one server while the records stay the same.
 pub(crate) fn lot(seed: [u64; 2], headers: &Headers) -> u64 {
     keyed_hash(seed, &[b"lot", headers.call_id().unwrap_or_default().as_bytes()])
+}
+
+/// What a forwarded request is known again by.
+pub(crate) fn loop_mark(seed: [u64; 2], parts: &[&[u8]]) -> LoopMark {
+    let mut all: SmallVec<[&[u8]; 8]> = SmallVec::new();
+    all.push(b"loop");
+    all.extend_from_slice(parts);
+    LoopMark(keyed_hash(seed, &all) as u32)
 }
 
 fn keyed_hash(seed: [u64; 2], parts: &[&[u8]]) -> u64 {

@@ -120,12 +120,13 @@ mod stats;
 mod timer;
 mod transactions;
 
+pub use branch::LoopMark;
 pub use config::{Config, ConfigError};
 #[cfg(feature = "tokio")]
 pub use driver::{Application, Resolver, Shard, Stopper};
 pub use endpoint::Endpoint;
 pub use event::{Event, Gone, NextHop, Output, RequestError, TransactionUser};
-pub use key::{ClientKey, Key, ServerKey};
+pub use key::{ClientKey, Key, KeyHasher, KeyMap, ServerKey};
 pub use random::Random;
 pub use stats::Stats;
 pub use timer::TimerKey;

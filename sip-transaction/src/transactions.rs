@@ -280,7 +280,7 @@ impl Transactions {
         target: Target,
         error: TransportError,
     ) {
-        let key = Key::from_token(token);
+        let key = Key::from_u64(token);
         // A connection that closed names all requests that went over it last, also those long answered.
         let is_live = match key {
             Key::Client(key) => self.clients.get(key.0).is_some(),

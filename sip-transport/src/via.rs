@@ -160,10 +160,11 @@ pub fn is_own_response(locals: &Locals, response: &Response) -> bool {
     // header field value. If the value of the "sent-by" parameter in that header field value does
     // not correspond to a value that the client transport is configured to insert into requests, the
     // response MUST be silently discarded."
-    response.headers().top_via().is_some_and(|via| names_one_of(locals, &via))
+    response.headers().top_via().is_some_and(|via| is_own_via(locals, &via))
 }
 
-fn names_one_of(locals: &Locals, via: &Via<'_>) -> bool {
+/// Whether a Via names one of these listeners, so that this endpoint wrote it, or claims to have.
+pub fn is_own_via(locals: &Locals, via: &Via<'_>) -> bool {
     let as_written = |local: &Local| local.sent_by.eq_ignore_ascii_case(via.sent_by());
     locals.iter().any(as_written) || locals.iter().any(|local| is_equivalent(local, via))
 }

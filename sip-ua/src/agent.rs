@@ -54,7 +54,7 @@ use std::time::Instant;
 
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Request, Response, Via};
-use sip_transaction::{ClientKey, Event, Key, ServerKey, TransactionUser, Transactions};
+use sip_transaction::{ClientKey, Event, Key, KeyMap, ServerKey, TransactionUser, Transactions};
 use sip_transport::{Flow, TransportError};
 
 pub use authentication::{
@@ -77,7 +77,7 @@ use self::key::{RawKey, Slab};
 use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
-use self::table::{KeyMap, TimerKind};
+use self::table::TimerKind;
 use self::usages::Usages;
 use self::way_back::WaysBack;
 use crate::Account;

@@ -58,6 +58,21 @@ pub struct Recorded {
     pub bytes: Bytes,
 }
 
+impl Recorded {
+    /// A message that no tap saw: from a capture, or a simulated network.
+    #[must_use]
+    pub fn new(
+        at: Instant,
+        node: Arc<str>,
+        sent: bool,
+        transport: Transport,
+        (local, remote): (SocketAddr, SocketAddr),
+        bytes: Bytes,
+    ) -> Self {
+        Self { at, node, sent, transport, local, remote, bytes }
+    }
+}
+
 impl Recorder {
     /// An empty recording of at most 10,000 messages.
     #[must_use]

@@ -162,6 +162,19 @@ impl Uri<'_> {
         draft.headers.clear();
         draft.build()
     }
+
+    /// A copy without what must not stand in a Request-URI: the `method` parameter and header fields
+    /// (RFC 3261 §19.1.1, table 1).
+    pub fn to_request_uri(&self) -> Uri<'static> {
+        let mut fit = self.to_static();
+        if fit.headers().next().is_some() {
+            fit = fit.without_headers().unwrap_or(fit);
+        }
+        if fit.param("method").is_some() {
+            fit = fit.without_param("method").unwrap_or(fit);
+        }
+        fit
+    }
 }
 
 /// The parts of a SIP URI, each as it is written.

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{HeaderName, Message, Method, Request, Response, Transport};
+use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Via};
 use sip_transport::locate::Failure;
 use sip_transport::{
-    Destination, Flow, ListenerId, Local, Target, Transmit, TransportError, request_via,
-    requires_congestion_control,
+    Destination, Flow, ListenerId, Local, Target, Transmit, TransportError, is_own_via,
+    request_via, requires_congestion_control,
 };
 
 use super::locate::{Hop, Purpose, Way};
 use super::{
     Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
 };
-use crate::branch::Branch;
+use crate::branch::{Branch, LoopMark};
 use crate::client_invite::{self, ClientInvite};
 use crate::client_non_invite::{self, ClientNonInvite};
 use crate::machine::{Action, Actions};
@@ -70,7 +70,8 @@ impl Transactions {
         request: Request,
         hop: NextHop,
     ) -> Result<ClientKey, RequestError> {
-        self.request_with_keep(now, request, hop, false)
+        let nonce = self.random.next_u64();
+        self.begin(now, request, hop, nonce, false)
     }
 
     /// Starts a client transaction as [`request`](Self::request) does. With `keep` its Via offers to send
@@ -88,6 +89,58 @@ impl Transactions {
         hop: NextHop,
         keep: bool,
     ) -> Result<ClientKey, RequestError> {
+        let nonce = self.random.next_u64();
+        self.begin(now, request, hop, nonce, keep)
+    }
+
+    /// As [`request`](Self::request), for a proxy: the branch carries the mark, by which
+    /// [`has_looped`](Self::has_looped) knows the request again.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; nothing was sent then, and no event will follow.
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        request: Request,
+        hop: NextHop,
+        mark: LoopMark,
+    ) -> Result<ClientKey, RequestError> {
+        let nonce = mark.nonce(self.random.next_u64());
+        self.begin(now, request, hop, nonce, false)
+    }
+
+    /// The mark of a request that is about to be forwarded, of all that decides where it goes: the received
+    /// Request-URI and Route at least, never the method (RFC 5393 §4.2.1). Equal parts make equal marks within
+    /// one endpoint, and nobody outside can foretell them.
+    pub fn loop_mark(&self, parts: &[&[u8]]) -> LoopMark {
+        construct::loop_mark(self.config.seed, parts)
+    }
+
+    /// Whether this endpoint forwarded the request with that mark before: whether one of its Vias is ours and
+    /// has it. By chance alone that is so of one in 2^32.
+    pub fn has_looped(&self, request: &Request, mark: LoopMark) -> bool {
+        // RFC 5393 §4.2.2: "Each
+        // Via header field value in the request whose sent-by value matches a
+        // value placed into previous requests by this proxy MUST be inspected
+        // for the "second part" defined in Section 4.2.1 of RFC 5393."
+        request.get_all::<Via<'_>>().flatten().filter(|via| is_own_via(&self.locals, via)).any(
+            |via| {
+                via.branch()
+                    .and_then(Branch::decode)
+                    .is_some_and(|it| LoopMark::of(it.nonce) == mark)
+            },
+        )
+    }
+
+    fn begin(
+        &mut self,
+        now: Instant,
+        request: Request,
+        hop: NextHop,
+        nonce: u64,
+        keep: bool,
+    ) -> Result<ClientKey, RequestError> {
         if matches!(request.method(), Method::Ack | Method::Cancel) {
             return Err(RequestError::Method);
         }
@@ -98,7 +151,6 @@ impl Transactions {
         if !self.has_room(eases_the_load(request.method())) {
             return Err(RequestError::Full);
         }
-        let nonce = self.random.next_u64();
         let method = request.method().clone();
         match hop {
             Hop::Known(target, domain) => {
@@ -593,7 +645,7 @@ impl Transactions {
             fallback: None,
             payload: client.message.clone(),
             domain: client.domain(),
-            token: Key::Client(key).token(),
+            token: Key::Client(key).as_u64(),
         }));
     }
 
@@ -639,7 +691,7 @@ impl Transactions {
             fallback: None,
             payload: client.message.clone(),
             domain: client.domain(),
-            token: Key::Client(key).token(),
+            token: Key::Client(key).as_u64(),
         }));
     }
 

@@ -19,7 +19,7 @@ use sip_transport::{Destination, Target, Transmit, TransportError};
 
 use super::client::Client;
 use super::{Expiry, Transactions, trace_in};
-use crate::branch::Branch;
+use crate::branch::{Branch, LoopMark};
 use crate::machine::Interval;
 use crate::slots::SlotKey;
 use crate::{ClientKey, NextHop, Output, RequestError, ServerKey, construct};
@@ -353,7 +353,8 @@ impl Transactions {
         // the previous, but has a different value of the Via branch ID than the previous (and therefore
         // constitutes a new SIP transaction).  That request is sent to the next element in the list as
         // specified by RFC 2782."
-        let nonce = self.random.next_u64();
+        // Of a forwarded request the mark stays.
+        let nonce = LoopMark::of(client.nonce).nonce(self.random.next_u64());
         let branch = Branch { slot: key.0.slot, nonce };
         let dressed = self.dress(&mut request, target, branch, client.keep);
         let Ok((target, moved)) = dressed else { return false };

@@ -104,7 +104,7 @@ impl Transactions {
             fallback: server.fallback,
             payload: response.clone(),
             domain,
-            token: Key::Server(key).token(),
+            token: Key::Server(key).as_u64(),
         }));
     }
 

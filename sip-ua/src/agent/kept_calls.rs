@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sip_message::{HeaderName, Response};
-use sip_transaction::{ClientKey, Transactions};
+use sip_transaction::{ClientKey, KeyMap, Transactions};
 use sip_transport::Flow;
 
 use super::call::Phase;
 use super::flows::{Keeping, Shown};
 use super::key::{RawKey, Slab};
-use super::table::{KeyMap, TimerKind};
+use super::table::TimerKind;
 use super::{Agent, ClientUse};
 use crate::CallKey;
 use crate::keep_alive::{Input, Interval};

@@ -1,38 +1,6 @@
-//! The agent's own tables over transactions, and what its timers are for.
-
-use core::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::HashMap;
+//! What the agent's timers are for.
 
 use super::key::RawKey;
-
-/// A map over the keys of transactions. They are numbers that this side counts, not the peer, so that a
-/// plain mixing of their bits will do.
-pub(crate) type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<KeyHasher>>;
-
-#[derive(Default)]
-pub(crate) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        // The high bits of the product are the well mixed ones, and hashbrown uses both ends.
-        self.0 ^ self.0 >> 32
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(26) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
 
 /// What a timer of the agent is for; its token holds this and the key of what it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,105 @@
+//! What a proxy can be told.
+
+use core::time::Duration;
+
+/// The settings of a [`Proxy`](crate::Proxy). Plain values with setters.
+///
+/// ```
+/// let config = sip_proxy::ProxyConfig::default().domain("example.com").record_route(true);
+/// assert_eq!(config.max_breadth, 60);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProxyConfig {
+    /// The domains that this proxy is responsible for: only their requests are asked of the
+    /// [`Router`](crate::Router). Those for any other go where their Request-URI says (RFC 3261 §16.5).
+    pub domains: Vec<Box<str>>,
+    /// Whether the proxy stays in the path of dialogs (RFC 3261 §16.6 item 4). Default true.
+    pub record_route: bool,
+    /// Timer C: how long a branch of an INVITE may ring without a word. More than 3 minutes; default 200 s
+    /// (RFC 3261 §16.6 item 11).
+    pub timer_c: Duration,
+    /// The option tags of Proxy-Require that are understood. Default none.
+    pub proxy_require: Vec<Box<str>>,
+    /// How many branches of one request may be open at a time, whatever its Max-Breadth says. Default 60
+    /// (RFC 5393 §5.3.3).
+    pub max_breadth: u32,
+    /// How many requests may be in the proxy at a time; what is beyond is answered 503 with Retry-After.
+    /// Default 100,000.
+    pub max_contexts: usize,
+    /// The Retry-After of that 503, in seconds. Default 5.
+    pub retry_after: u32,
+    /// How long a request may wait for [`Proxy::routed`](crate::Proxy::routed) before it is answered 500.
+    /// Default 5 s.
+    pub routing_limit: Duration,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            record_route: true,
+            timer_c: Duration::from_secs(200),
+            proxy_require: Vec::new(),
+            max_breadth: 60,
+            max_contexts: 100_000,
+            retry_after: 5,
+            routing_limit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// RFC 3261 §16.6: "The timer MUST be larger than 3
+/// minutes."
+const SHORTEST_TIMER_C: Duration = Duration::from_secs(181);
+
+impl ProxyConfig {
+    /// Adds a domain that this proxy is responsible for: a host name or an address, without a port.
+    #[must_use]
+    pub fn domain(mut self, domain: &str) -> Self {
+        self.domains.push(domain.into());
+        self
+    }
+
+    /// Sets whether the proxy stays in the path of dialogs.
+    #[must_use]
+    pub fn record_route(mut self, stays: bool) -> Self {
+        self.record_route = stays;
+        self
+    }
+
+    /// Sets Timer C; less than 181 s counts as 181 s.
+    #[must_use]
+    pub fn timer_c(mut self, timer_c: Duration) -> Self {
+        self.timer_c = timer_c.max(SHORTEST_TIMER_C);
+        self
+    }
+
+    /// Adds an option tag of Proxy-Require that is understood.
+    #[must_use]
+    pub fn proxy_require(mut self, tag: &str) -> Self {
+        self.proxy_require.push(tag.into());
+        self
+    }
+
+    /// Sets how many branches of one request may be open at a time.
+    #[must_use]
+    pub fn max_breadth(mut self, branches: u32) -> Self {
+        self.max_breadth = branches.max(1);
+        self
+    }
+
+    /// Sets how many requests may be in the proxy at a time.
+    #[must_use]
+    pub fn max_contexts(mut self, requests: usize) -> Self {
+        self.max_contexts = requests;
+        self
+    }
+
+    /// Sets how long a request may wait for [`Proxy::routed`](crate::Proxy::routed).
+    #[must_use]
+    pub fn routing_limit(mut self, limit: Duration) -> Self {
+        self.routing_limit = limit;
+        self
+    }
+}

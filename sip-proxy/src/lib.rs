@@ -1,0 +1,45 @@
+//! A SIP proxy core, sans-IO (RFC 3261 §16): it forwards requests, forks them, and says which response is the best.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Proxy`] | the proxy core of one shard, a [`TransactionUser`](sip_transaction::TransactionUser) |
+//! | [`Router`] | decides where the requests of the proxy's own domains go |
+//! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
+//!
+//! Nothing here touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
+//! simulated network as well.
+//!
+//! ```
+//! use sip_message::{StatusCode, Transport};
+//! use sip_proxy::{Proxy, ProxyConfig, Route};
+//! use sip_sim::{Link, Network};
+//! use sip_transaction::Config;
+//!
+//! // Bob has two phones, which ring at the same time; nobody else lives here.
+//! let router = |request: &sip_message::Request| match request.uri().ok().and_then(|uri| uri.user().map(String::from)) {
+//!     Some(user) if user == "bob" => Route::parallel([
+//!         "sip:bob@192.0.2.2".parse().unwrap(),
+//!         "sip:bob@192.0.2.3".parse().unwrap(),
+//!     ]),
+//!     _ => Route::reply(StatusCode::NOT_FOUND),
+//! };
+//! let proxy = Proxy::new(ProxyConfig::default().domain("example.com"), router);
+//! let mut network = Network::new(1, Link::default());
+//! let address = (Transport::Udp, ([192, 0, 2, 1], 5060).into());
+//! network.add(&[address], Config::default(), proxy)?;
+//! # Ok::<(), sip_sim::AddError>(())
+//! ```
+//!
+//! Not here yet: recursion on 3xx responses, stateless forwarding, a registrar.
+#![forbid(unsafe_code)]
+
+mod config;
+mod context;
+mod proxy;
+mod route;
+mod router;
+
+pub use config::ProxyConfig;
+pub use context::{Action, BranchId, Input, ResponseContext};
+pub use proxy::{Proxy, ProxyEvent, ProxyLive};
+pub use router::{Reply, Route, RouteTarget, Router};

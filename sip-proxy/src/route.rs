@@ -1,0 +1,167 @@
+//! What becomes of the routing information of a request (RFC 3261 §16.4, §16.6 items 6 and 7).
+
+use sip_message::{HeaderName, Host, Request, Route, Transport, Uri};
+use sip_transport::{Flow, Local, Locals};
+
+/// Who a proxy is: its listeners, and the names by which others reach it or which it serves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    pub(crate) locals: &'a Locals,
+    pub(crate) domains: &'a [Box<str>],
+}
+
+impl Names<'_> {
+    /// Whether a URI of a Route, or a Request-URI that a strict router made of one, leads to one of the listeners.
+    pub(crate) fn is_listener(&self, uri: &Uri<'_>) -> bool {
+        let Some(host) = uri.host() else { return false };
+        self.locals.iter().any(|local| {
+            let port = uri.port().unwrap_or_else(|| default_port(uri, local));
+            is_host_of(local, &host) && port == port_of(local)
+        }) || (uri.lr() && uri.user().is_none() && self.serves(uri))
+    }
+
+    /// Whether the domain of a URI is one that this proxy is responsible for.
+    pub(crate) fn serves(&self, uri: &Uri<'_>) -> bool {
+        let Some(host) = uri.host_str() else { return false };
+        self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
+    }
+}
+
+fn default_port(uri: &Uri<'_>, local: &Local) -> u16 {
+    if uri.is_secure() { Transport::Tls.default_port() } else { local.transport.default_port() }
+}
+
+fn is_host_of(local: &Local, host: &Host<'_>) -> bool {
+    let named = split(&local.sent_by).0;
+    match host {
+        Host::Name(name) => named.eq_ignore_ascii_case(name),
+        Host::V4(ip) => local.addr.ip() == *ip || named == ip.to_string(),
+        Host::V6(ip) => local.addr.ip() == *ip || named == format!("[{ip}]"),
+    }
+}
+
+fn port_of(local: &Local) -> u16 {
+    split(&local.sent_by).1.unwrap_or_else(|| local.transport.default_port())
+}
+
+fn split(sent_by: &str) -> (&str, Option<u16>) {
+    match sent_by.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (sent_by, None),
+    }
+}
+
+/// Prepares the routing information of a request that came in over `flow` (RFC 3261 §16.4).
+pub(crate) fn preprocess(request: &mut Request, flow: &Flow, names: Names<'_>) {
+    // RFC 3261 §16.4: "If the
+    // Request-URI of the request contains a value this proxy previously
+    // placed into a Record-Route header field (see Section 16.6 item 4),
+    // the proxy MUST replace the Request-URI in the request with the last
+    // value from the Route header field, and remove that value from the
+    // Route header field."
+    let is_ours = |uri: &Uri<'_>| uri.is_sip() && names.is_listener(uri);
+    if request.uri().is_ok_and(|uri| uri.lr() && is_ours(&uri)) {
+        let mut routes = routes_of(request);
+        if let Some(last) = routes.pop() {
+            request.set_uri(&last.uri().to_request_uri());
+            set_routes(request, &routes);
+        }
+    }
+    // RFC 3261 §16.4: "If the Request-URI has a maddr
+    // parameter with a value the proxy is responsible for, and the request
+    // was received using the port and transport indicated (explicitly or by
+    // default) in the Request-URI, the proxy MUST strip the maddr and any
+    // non-default port or transport parameter and continue processing as if
+    // those values had not been present in the request."
+    if let Some(stripped) = without_own_maddr(request, flow, names) {
+        request.set_uri(&stripped);
+    }
+    // RFC 3261 §16.4: "If the first value in the Route header field indicates this proxy,
+    // the proxy MUST remove that value from the request."
+    // A proxy that recorded two routes (RFC 5658) finds both; one that spirals, only its own.
+    let leads_here = |request: &Request| {
+        let first = request.get_all::<Route<'_>>().next();
+        first.is_some_and(|route| route.is_ok_and(|route| is_ours(&route.uri())))
+    };
+    while leads_here(request) {
+        request.headers_mut().pop_front(HeaderName::Route);
+    }
+}
+
+fn without_own_maddr(request: &Request, flow: &Flow, names: Names<'_>) -> Option<Uri<'static>> {
+    let uri = request.uri().ok()?;
+    let maddr = uri.maddr()?;
+    let local = names.locals.get(flow.listener)?;
+    let transport = uri.transport().unwrap_or(Transport::Udp);
+    let port = uri.port().unwrap_or_else(|| transport.default_port());
+    let is_ours = names.locals.iter().any(|local| is_host_of(local, &maddr));
+    if !is_ours || port != port_of(local) || transport != flow.transport {
+        return None;
+    }
+    let stripped = uri.without_param("maddr").ok()?;
+    stripped.without_param("transport").ok()?.with_port(None).ok()
+}
+
+/// Makes the request fit for its next hop, and says where that is (RFC 3261 §16.6, items 6 and 7).
+pub(crate) fn postprocess(request: &mut Request) -> Option<Uri<'static>> {
+    let secure = request.uri().is_ok_and(|uri| uri.is_secure());
+    let first = match request.get_all::<Route<'_>>().next() {
+        Some(route) => Some(route.ok()?.uri().to_static()),
+        None => None,
+    };
+    let hop = match first {
+        // RFC 3261 §16.6: "If that URI does not
+        // contain an lr parameter, the proxy MUST modify the copy as
+        // follows:"
+        Some(first) if !first.lr() => {
+            // RFC 3261 §16.6: "The proxy MUST place the Request-URI into the Route header
+            // field as the last value."
+            let last = Route::new(&request.uri().ok()?);
+            request.headers_mut().push(&last);
+            // RFC 3261 §16.6: "The proxy MUST then place the first Route header field value
+            // into the Request-URI and remove that value from the Route
+            // header field."
+            request.headers_mut().pop_front(HeaderName::Route);
+            request.set_uri(&first.to_request_uri());
+            // RFC 3261 §16.6: "If the proxy has reformatted the
+            // request to send to a strict-routing element as described in
+            // step 6 above, the proxy MUST apply those procedures to the
+            // Request-URI of the request."
+            first
+        }
+        // RFC 3261 §16.6: "Otherwise, the proxy MUST apply
+        // the procedures to the first value in the Route header field, if
+        // present, else the Request-URI."
+        Some(first) => first,
+        None => request.uri().ok()?.to_static(),
+    };
+    // RFC 3261 §16.6: "Independently of which URI is being used as input to the
+    // procedures of [4], if the Request-URI specifies a SIPS
+    // resource, the proxy MUST follow the procedures of [4] as if the
+    // input URI were a SIPS URI."
+    if secure && !hop.is_secure() && hop.is_sip() {
+        return Uri::sips(hop.host_str()?, hop.port()).ok();
+    }
+    Some(hop)
+}
+
+/// Puts these URIs before all Route values (RFC 3261 §16.6 item 6; the Path of a binding, RFC 3327 §5.3).
+pub(crate) fn push_routes(request: &mut Request, routes: &[Uri<'static>]) {
+    for uri in routes.iter().rev() {
+        request.headers_mut().push_front(&Route::new(uri));
+    }
+}
+
+fn routes_of(request: &Request) -> Vec<Route<'static>> {
+    request.get_all::<Route<'_>>().flatten().map(Route::into_owned).collect()
+}
+
+fn set_routes(request: &mut Request, routes: &[Route<'_>]) {
+    request.headers_mut().remove(HeaderName::Route);
+    for route in routes {
+        request.headers_mut().push(route);
+    }
+}
+
+#[cfg(test)]
+mod tests;
