@@ -258,7 +258,7 @@ pub struct SessionTimer {
     min_se: Option<u32>,
     /// How often our refresh was raised and sent again since the last that was accepted.
     raises: u8,
-    /// The peer knows no session timers: we refresh for ourselves.
+    /// Nobody but us asked for the timer: we refresh for ourselves.
     one_sided: bool,
 }
 
@@ -331,6 +331,11 @@ impl SessionTimer {
             State::Watching { .. } => Some(Side::Remote),
             State::Off | State::Over => None,
         }
+    }
+
+    /// Whether a refresh of ours is on its way.
+    pub fn is_refreshing(&self) -> bool {
+        matches!(self.state, State::Refreshing { .. })
     }
 
     /// The session interval; `None` while there is no timer.
@@ -520,6 +525,16 @@ impl SessionTimer {
         None
     }
 
+    /// A request of ours was refused by 422 with this Min-SE: whether sending it once more, with what
+    /// [`ask`](Self::ask) then gives, is worth the while.
+    pub fn raise(&mut self, min_se: Option<u32>) -> bool {
+        let asked = self.ask().session_expires;
+        self.min_se = self.min_se.max(min_se);
+        let more = self.ask().session_expires > asked && self.raises < MAX_RAISES;
+        self.raises = self.raises.saturating_add(u8::from(more));
+        more
+    }
+
     /// The same timer counted from another origin: what was `now` is zero. What has passed by then is due at once.
     #[must_use]
     pub fn counted_from(mut self, now: Duration) -> Self {
@@ -577,7 +592,7 @@ impl SessionTimer {
         match (answer.session_expires, answer.refresher) {
             (Some(interval), Some(Refresher::Uac)) => self.run(now, interval, Side::Remote),
             (Some(interval), Some(Refresher::Uas) | None) => {
-                self.one_sided = !asked.supported;
+                self.one_sided = false;
                 self.run(now, interval, Side::Local);
             }
             // The peer still knows nothing of it, but has shown that it is there.
@@ -624,17 +639,12 @@ impl SessionTimer {
         if ends_dialog(status) {
             return self.over();
         }
-        if status == StatusCode::SESSION_INTERVAL_TOO_SMALL {
-            let asked = self.ask().session_expires;
-            self.min_se = self.min_se.max(min_se);
-            // RFC 4028 §10: "The UA will still have to send a session refresh
-            // request before the session expiration (which has not changed), even
-            // though this request will contain a value of the Session-Expires that
-            // is much larger than the current session interval."
-            if self.ask().session_expires > asked && self.raises < MAX_RAISES {
-                self.raises = self.raises.saturating_add(1);
-                return Some(TimerAction::Refresh);
-            }
+        // RFC 4028 §10: "The UA will still have to send a session refresh
+        // request before the session expiration (which has not changed), even
+        // though this request will contain a value of the Session-Expires that
+        // is much larger than the current session interval."
+        if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && self.raise(min_se) {
+            return Some(TimerAction::Refresh);
         }
         // It knows of no expiry, and was there to refuse.
         if self.one_sided {

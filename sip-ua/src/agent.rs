@@ -8,6 +8,7 @@
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
 //! | `modify.rs`        | changing a session, both ways, and glare                                  |
+//! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `sender.rs`        | who sent a request, for the application to decide by                      |
@@ -44,6 +45,7 @@ mod replaces;
 mod replies;
 mod requests;
 mod sender;
+mod session_timer;
 mod table;
 mod usages;
 mod way_back;
@@ -343,6 +345,7 @@ impl Agent {
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
             TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),
             TimerKind::CallFlow => self.call_flow_timer(now, tx, key),
+            TimerKind::Session => self.session_timer(now, tx, key.into()),
         }
     }
 }

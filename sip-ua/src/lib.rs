@@ -91,6 +91,7 @@ pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
     Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, User,
 };
+pub use sip_dialog::{SessionTimerPolicy, Side};
 
 /// The README's code compiles.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -27,7 +27,7 @@
 //! | Cancelling  | the final response, which the transaction layer waits for 64*T1 after its CANCEL    |
 //! | Invited     | `TimerKind::Invited`: Expires of the INVITE or the ringing limit                    |
 //! | Accepted    | `TimerKind::Accepted`: 64*T1 without ACK                                            |
-//! | Established | the peer or the application; a session may last (a later session timer bounds it).  |
+//! | Established | the peer, the application or the session timer, unless that is off.               |
 //! |             | While the application owes an answer, `TimerKind::Answer` ends it                   |
 //! | Over        | the ends of the client transactions it still has: BYE (Timer F), INVITE (Timer M)   |
 
@@ -43,6 +43,7 @@ use smallvec::SmallVec;
 
 use super::modify::Exchange;
 use super::replaces::Pointer;
+use super::session_timer::Timing;
 use super::usages::Usage;
 use super::{Agent, ServerUse};
 use crate::{
@@ -65,6 +66,8 @@ pub(crate) struct Call {
     pub(crate) caller: Option<Box<Caller>>,
     /// What re-INVITEs left behind.
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// What keeps the session from lasting for ever.
+    pub(crate) timing: Option<Box<Timing>>,
     /// The address of ours that the INVITE came by or went out from, which our Contact names.
     pub(crate) listener: Option<ListenerId>,
     /// The connection over which the peer was heard, where no other may lead to it: see `way_back.rs`.
@@ -168,6 +171,7 @@ impl Call {
             auth: None,
             caller: None,
             exchange: None,
+            timing: None,
             listener: None,
             flow: None,
             transactions: 0,
@@ -265,6 +269,7 @@ impl Agent {
         if let Some(timer) = call.caller.as_mut().and_then(|caller| caller.timer.take()) {
             tx.disarm(timer);
         }
+        self.end_session_timer(tx, key);
         self.end_exchange(now, tx, key);
         self.kept_calls.leave(tx, key);
         let update = CallUpdate::Ended(reason);

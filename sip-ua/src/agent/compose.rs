@@ -30,9 +30,10 @@ impl Capabilities {
                 let _ = write!(allow, ", {}", method.as_str());
             }
         }
+        let tags: Vec<&str> = config.option_tags().collect();
         Self {
             allow: allow.into(),
-            supported: (!config.supported.is_empty()).then(|| config.supported.join(", ").into()),
+            supported: (!tags.is_empty()).then(|| tags.join(", ").into()),
             accept: config.accept.join(", ").into(),
             user_agent: config.user_agent.as_deref().map(Into::into),
         }
@@ -147,6 +148,7 @@ impl Agent {
             let contact = contact(listener, account.identity().user(), secure);
             let contact = over_this_flow(contact, Some(account));
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+            builder = self.ask_for_session_timer(builder);
         }
         self.finish_request(builder, method, *body, headers)
     }
@@ -174,7 +176,7 @@ impl Agent {
         // field in the request listing the option tags (Section 19.2) for those
         // extensions."
         if let (Some(supported), false) =
-            (&self.capabilities.supported, matches!(method, Method::Ack | Method::Bye))
+            (&self.capabilities.supported, matches!(method, Method::Ack))
         {
             builder = builder.raw(HeaderName::Supported, supported.as_bytes());
         }

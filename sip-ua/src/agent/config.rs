@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sip_dialog::SessionTimerPolicy;
 use sip_message::Method;
 
 /// The settings of an [`Agent`](crate::Agent): plain values with setters.
@@ -21,7 +22,7 @@ pub struct AgentConfig {
     /// Allow. A method that is known to SIP but not here is answered 405, an unknown one 501. Default
     /// MESSAGE and INFO.
     pub methods: Vec<Method>,
-    /// The option tags that are listed in Supported; a request that requires another is answered 420. The
+    /// The option tags that are listed in Supported beside those of what is set here otherwise; a request that requires another is answered 420. The
     /// agent itself knows `replaces`, which it handles, and `join`, which it does the checks for; without
     /// the tag the header field is ignored. All others are the application's. Default `replaces`.
     pub supported: Vec<String>,
@@ -68,6 +69,11 @@ pub struct AgentConfig {
     /// (RFC 6223): at least as often as this, in whole seconds; with zero as they like. They are answered
     /// in any case, by line ends on streams and by STUN on UDP. Default `None`: we do not ask for them.
     pub keep: Option<Duration>,
+    /// Whether sessions have timers (RFC 4028), and which: a call whose peer is gone is then noticed within the
+    /// interval, and ended by [`EndReason::Expired`](crate::EndReason::Expired). Refreshing is the agent's own
+    /// business, and a re-INVITE of the peer with the session description that it sent last is answered by our own
+    /// last one. `None` is not to know of them. Default 30 minutes, refreshed by the caller.
+    pub session_timer: Option<SessionTimerPolicy>,
     /// Max-Forwards of requests. Default 70 (RFC 3261 §8.1.1.6).
     pub max_forwards: u8,
 }
@@ -95,8 +101,19 @@ impl Default for AgentConfig {
             reply_guard: Duration::from_secs(20),
             glare_retries: 4,
             keep: None,
+            session_timer: Some(SessionTimerPolicy::default()),
             max_forwards: 70,
         }
+    }
+}
+
+impl AgentConfig {
+    /// The option tags of all extensions that we handle: what Supported lists and Require may ask for.
+    pub(crate) fn option_tags(&self) -> impl Iterator<Item = &str> {
+        let own = [self.session_timer.map(|_| "timer")];
+        let given = self.supported.iter().map(String::as_str);
+        let is_given = |tag: &&str| self.supported.iter().any(|given| given == tag);
+        given.chain(own.into_iter().flatten().filter(move |tag| !is_given(tag)))
     }
 }
 
@@ -140,5 +157,6 @@ setters! {
     reply_guard: Duration,
     glare_retries: u8,
     keep: Option<Duration>,
+    session_timer: Option<SessionTimerPolicy>,
     max_forwards: u8,
 }

@@ -156,6 +156,8 @@ pub enum EndReason {
     /// The peer no longer knows the call, or answers no longer: 481, 408 or silence to a request within
     /// it; we sent BYE.
     PeerLost,
+    /// The session was not refreshed in time (RFC 4028); we sent BYE.
+    Expired,
     /// The message could not be sent.
     TransportError(TransportError),
     /// The endpoint has no room, or the response is one that cannot be worked with (a 2xx without
@@ -189,6 +191,7 @@ impl fmt::Display for EndReason {
             Self::TimedOut => "nobody answered in time",
             Self::NoAck => "the caller did not acknowledge",
             Self::PeerLost => "the peer no longer answers",
+            Self::Expired => "the session was not refreshed in time",
             Self::TransportError(error) => {
                 return write!(f, "a message could not be sent: {error}");
             }

@@ -11,6 +11,7 @@ use sip_transport::TransportError;
 use super::call::{Accepted, Call, Invited, Phase};
 use super::compose::{contact, listener_of};
 use super::outgoing::cseq;
+use super::session_timer::note_answer;
 use super::table::TimerKind;
 use super::usages::Usage;
 use super::{Agent, Received, ServerUse};
@@ -24,7 +25,7 @@ use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraH
 const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
 
 /// What an unlimited ringing limit comes to: a time that can be added to any other.
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
 
 impl Agent {
     /// An INVITE outside of any dialog that passed the checks of RFC 3261 §8.2.
@@ -172,12 +173,14 @@ impl Agent {
         let timer = tx.arm(now, first, TimerKind::Accepted.token(key));
         let is_kept = keep_of(&response).is_some();
         let accepted = Accepted { server, response, repeat, timer, hang_up: None };
+        let mut early = None;
         if let Some(call) = self.calls.get_mut(key) {
             call.keep_agreed |= is_kept;
             call.session.final_sent(StatusCode::OK);
             let before = core::mem::replace(&mut call.phase, Phase::Accepted(Box::new(accepted)));
             if let Phase::Invited(invited) = before {
                 tx.disarm(invited.timer);
+                early = invited.provisional.and_then(|(_, body)| body);
             }
             if let Some((dialog, _)) = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
                 dialog.accepted(&request);
@@ -185,6 +188,7 @@ impl Agent {
         }
         self.server_answered(server);
         self.replace(now, tx, pointer);
+        self.session_accepted(now, tx, key, &request, body.or(early.as_ref()));
         Ok(())
     }
 
@@ -275,6 +279,7 @@ impl Agent {
             if let Some(supported) = &self.capabilities.supported {
                 builder = builder.raw(HeaderName::Supported, supported.as_bytes());
             }
+            builder = self.answer_session_timer(builder, call, request);
         }
         let mut response = Self::finish_response(builder, body, headers)?;
         if !call.keep_agreed {
@@ -355,6 +360,7 @@ impl Agent {
         if !call.session.ack_received(cseq(&request)) {
             return;
         }
+        note_answer(call, &request);
         if !matches!(call.phase, Phase::Accepted(_)) {
             return self.reinvite_confirmed(tx, key);
         }

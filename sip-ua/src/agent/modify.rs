@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip_dialog::{Answer, Repeat2xx, RepeatStep};
+use sip_dialog::{Answer, Repeat2xx, RepeatStep, TimerFields, TimerInput};
 use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 
@@ -29,6 +29,7 @@ use super::incoming::user_of;
 use super::offer::leaves_answer;
 use super::outgoing::{confirm, cseq, set_cseq};
 use super::requests::MAX_CHALLENGES;
+use super::session_timer::note_exchange;
 use super::table::TimerKind;
 use super::{Agent, ClientUse, Received, ServerUse};
 use crate::registration::keep_of;
@@ -57,6 +58,17 @@ pub(crate) struct Ours {
     /// The 2xx came with an offer, and its ACK waits for the application's answer. The timer is then
     /// that of `TimerKind::Answer`.
     owes_answer: bool,
+    /// For whom it is sent.
+    purpose: Purpose,
+}
+
+/// Who wants to know what became of a re-INVITE.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The application: it changes the session.
+    Change,
+    /// The session timer: it changes nothing.
+    Refresh,
 }
 
 pub(crate) struct Theirs {
@@ -75,6 +87,11 @@ impl Exchange {
     /// Our re-INVITE, if the ACK to its 2xx waits for the application's answer.
     pub(crate) fn owing(&self) -> Option<&Request> {
         self.ours.as_ref().filter(|ours| ours.owes_answer).map(|ours| &ours.request)
+    }
+
+    /// Our re-INVITE, to be changed before it is sent again.
+    pub(crate) fn our_request(&mut self) -> Option<&mut Request> {
+        self.ours.as_mut().map(|ours| &mut ours.request)
     }
 
     /// Our re-INVITE has its ACK: that is kept for repeats of the 2xx. Gives the timer that still runs.
@@ -108,7 +125,17 @@ impl Agent {
         call: CallKey,
         body: Option<&Body>,
     ) -> Result<(), AgentError> {
-        let key = call;
+        self.start_modification(now, tx, call, body, Purpose::Change)
+    }
+
+    pub(crate) fn start_modification(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        body: Option<&Body>,
+        purpose: Purpose,
+    ) -> Result<(), AgentError> {
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         if !matches!(call.phase, Phase::Established) {
             return Err(call.wrong_state("change the session"));
@@ -132,6 +159,7 @@ impl Agent {
         let contact = contact(listener, user_of(dialog.local_party()), dialog.is_secure());
         let contact = over_this_flow(contact, call.account.as_deref());
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+        let builder = self.ask_to_refresh(builder, call);
         let request = self.finish_request(builder, &Method::Invite, body, &[])?;
         let ours = Ours {
             client: None,
@@ -140,6 +168,7 @@ impl Agent {
             challenges: 0,
             glares: 0,
             owes_answer: false,
+            purpose,
         };
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         call.exchange.get_or_insert_default().ours = Some(ours);
@@ -262,8 +291,12 @@ impl Agent {
         dialog.refresh(&response);
         let number = cseq(&ours.request);
         call.session.answered(number, response.status(), |range| *range.start());
-        let answer_owed =
-            matches!(call.phase, Phase::Established) && leaves_answer(&ours.request, &response);
+        let refresh = ours.purpose == Purpose::Refresh;
+        let asked = TimerFields::of(ours.request.headers());
+        note_exchange(&mut call.timing, &ours.request, &response);
+        let answer_owed = matches!(call.phase, Phase::Established)
+            && !refresh
+            && leaves_answer(&ours.request, &response);
         if answer_owed {
             ours.owes_answer = true;
             let timer = self.arm_answer(now, tx, key);
@@ -271,13 +304,25 @@ impl Agent {
                 ours.timer = Some(timer);
             }
         } else {
-            let Ok(request) = dialog.ack_to(&ours.request).build() else { return };
+            let mut builder = dialog.ack_to(&ours.request);
+            // A refresh without an offer was sent for want of one, and answers none but with what we had.
+            if refresh
+                && leaves_answer(&ours.request, &response)
+                && let Some(body) = call.timing.as_ref().and_then(|timing| timing.local())
+            {
+                builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
+            }
+            let Ok(request) = builder.build() else { return };
             let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
             ack.send(now, tx);
             exchange.acknowledged(ack);
             call.session.ack_sent(number);
         }
-        self.update(key, CallUpdate::Modified { response, answer_owed });
+        let answer = TimerFields::of(response.headers());
+        if !refresh {
+            self.update(key, CallUpdate::Modified { response, answer_owed });
+        }
+        self.session_refreshed(now, tx, key, TimerInput::Accepted { asked, answer });
     }
 
     fn modification_refused(
@@ -300,7 +345,10 @@ impl Agent {
             Err(failure) => failure.as_status(),
         };
         let challenged = match &response {
-            Ok(response) => challenges < MAX_CHALLENGES && self.challenge_call(key, response),
+            Ok(response) => {
+                challenges < MAX_CHALLENGES
+                    && (self.challenge_call(key, response) || self.raise_interval(key, response))
+            }
             Err(_) => false,
         };
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -323,9 +371,7 @@ impl Agent {
         };
         match answer {
             Answer::Glare { .. } if glares >= self.config.glare_retries => {
-                self.take_ours(key);
-                let failure = RequestFailure::Glare;
-                self.update(key, CallUpdate::ModificationFailed { failure });
+                self.modification_failed(now, tx, key, RequestFailure::Glare);
             }
             // RFC 3261 §14.1: "If a UAC receives a 491 response to a re-INVITE, it SHOULD start a
             // timer with a value T chosen as follows"
@@ -339,14 +385,27 @@ impl Agent {
                 }
             }
             Answer::Terminated => {
-                self.take_ours(key);
-                self.update(key, CallUpdate::ModificationFailed { failure });
+                self.modification_failed(now, tx, key, failure);
                 self.bye_and_end(now, tx, key, EndReason::PeerLost);
             }
             Answer::Refused | Answer::Accepted | Answer::Ignored | _ => {
-                self.take_ours(key);
-                self.update(key, CallUpdate::ModificationFailed { failure });
+                self.modification_failed(now, tx, key, failure);
             }
+        }
+    }
+
+    /// Nothing came of our re-INVITE.
+    fn modification_failed(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        failure: RequestFailure,
+    ) {
+        match self.take_ours(key).map(|ours| ours.purpose) {
+            Some(Purpose::Change) => self.update(key, CallUpdate::ModificationFailed { failure }),
+            Some(Purpose::Refresh) => self.refresh_refused(now, tx, key, &failure),
+            None => {}
         }
     }
 
@@ -367,6 +426,7 @@ impl Agent {
         let number =
             dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         set_cseq(&mut ours.request, number);
+        self.ask_to_refresh_again(key);
         self.send_modification(now, tx, key)
     }
 
@@ -386,7 +446,8 @@ impl Agent {
             // Its end comes as a response or as a time-out of the transaction.
             return tx.cancel(now, client);
         }
-        if matches!(call.phase, Phase::Over) {
+        let moot = ours.purpose == Purpose::Refresh && !call.is_refreshing();
+        if matches!(call.phase, Phase::Over) || moot {
             self.take_ours(key);
             return;
         }
@@ -407,14 +468,10 @@ impl Agent {
                     ours.timer = Some(tx.arm(now, t1 * 4, TimerKind::OurModification.token(key)));
                     return;
                 }
-                self.take_ours(key);
-                let failure = RequestFailure::Glare;
-                self.update(key, CallUpdate::ModificationFailed { failure });
+                self.modification_failed(now, tx, key, RequestFailure::Glare);
             }
             Err(_) => {
-                self.take_ours(key);
-                let failure = RequestFailure::Full;
-                self.update(key, CallUpdate::ModificationFailed { failure });
+                self.modification_failed(now, tx, key, RequestFailure::Full);
             }
         }
     }
@@ -466,6 +523,9 @@ impl Agent {
         call.exchange.get_or_insert_default().theirs =
             Some(Theirs { server, request: kept, state });
         self.served(server).usage = ServerUse::Modification(key);
+        if self.answer_unchanged(now, tx, key, &request) {
+            return;
+        }
         self.update(key, CallUpdate::Modification { request });
     }
 
@@ -519,6 +579,7 @@ impl Agent {
             let (repeat, first) = Repeat2xx::start(tx.config().t1, tx.config().t2);
             let timer = tx.arm(now, first, TimerKind::TheirModification.token(key));
             theirs.state = TheirState::Accepted { response, repeat, timer };
+            self.session_accepted(now, tx, key, &request, body);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use sip_transaction::{TimerKey, Transactions};
 use super::Agent;
 use super::call::{Call, Caller, Phase, SentAck};
 use super::outgoing::cseq;
+use super::session_timer::note_local;
 use super::table::TimerKind;
 use crate::{AgentError, Body, CallKey, EndReason};
 
@@ -59,6 +60,7 @@ impl Agent {
         let request = builder.build()?;
         let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
         ack.send(now, tx);
+        note_local(call, body);
         call.session.ack_sent(number);
         let chosen = call.dialog;
         if let Some(Caller { owed: owed @ Some(_), forks, .. }) = call.caller.as_deref_mut() {
@@ -129,7 +131,7 @@ pub(crate) fn leaves_answer(invite: &Request, response: &Response) -> bool {
 }
 
 /// Whether a body is an offer or an answer.
-fn describes_session(headers: &sip_message::Headers, body: &[u8]) -> bool {
+pub(crate) fn describes_session(headers: &sip_message::Headers, body: &[u8]) -> bool {
     if body.is_empty() {
         return false;
     }

@@ -264,6 +264,7 @@ impl Agent {
             call.session.answered(cseq, response.status(), |range| *range.start());
             call.dialog = Some(dialog);
             call.phase = Phase::Established;
+            self.session_begun(now, tx, key, &response);
             let timer = self.arm_answer(now, tx, key);
             if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key) {
                 caller.owed = Some(timer);
@@ -288,6 +289,7 @@ impl Agent {
                 call.session.ack_sent(cseq);
                 call.dialog = Some(dialog);
                 call.phase = Phase::Established;
+                self.session_begun(now, tx, key, &response);
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
             }
             // RFC 3261 §15: "If the INVITE results in 2xx final response(s)
@@ -356,8 +358,8 @@ impl Agent {
         self.client_done(client, key);
     }
 
-    /// RFC 3261 §22.2: sends the INVITE once more with the credentials that a 401 or 407 asks for. False if
-    /// that is not possible.
+    /// RFC 3261 §22.2: sends the INVITE once more with the credentials that a 401 or 407 asks for, or with another
+    /// change that the refusal asks for. False if that is not possible.
     fn invite_again(
         &mut self,
         now: Instant,
@@ -367,24 +369,22 @@ impl Agent {
     ) -> bool {
         let tried = self.calls.get(key).and_then(|call| call.caller.as_ref());
         if tried.is_none_or(|caller| caller.challenges >= MAX_CHALLENGES)
-            || !self.challenge_call(key, response)
+            || !(self.challenge_call(key, response) || self.raise_interval(key, response))
         {
             return false;
         }
         let Some(call) = self.calls.get_mut(key) else { return false };
-        let (Some(caller), Some(auth), Some(account)) =
-            (&mut call.caller, &mut call.auth, &call.account)
-        else {
-            return false;
-        };
+        let (Some(caller), Some(account)) = (&mut call.caller, &call.account) else { return false };
         // RFC 3261 §22.2: "When a UAC resubmits a request with its credentials after receiving a
         // 401 (Unauthorized) or 407 (Proxy Authentication Required) response,
         // it MUST increment the CSeq header field value as it would normally
         // when sending an updated request."
         let number = cseq(&caller.invite).saturating_add(1);
         set_cseq(&mut caller.invite, number);
-        let draw = || tx.random().next_u64();
-        auth.authorize(&mut caller.invite, account.all_credentials(), draw);
+        if let Some(auth) = &mut call.auth {
+            let draw = || tx.random().next_u64();
+            auth.authorize(&mut caller.invite, account.all_credentials(), draw);
+        }
         let (invite, hop) = (caller.invite.clone(), caller.hop.clone());
         let sent = tx.request_with_keep(now, invite, hop, account.offers_keep());
         let Ok(client) = sent else { return false };

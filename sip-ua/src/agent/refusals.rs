@@ -27,6 +27,8 @@ enum Unfit {
     Encoding,
     /// §21.4.7: 406.
     NoAcceptableAnswer,
+    /// RFC 4028 §9: 422, with Min-SE.
+    Interval(u32),
 }
 
 impl Agent {
@@ -71,7 +73,8 @@ impl Agent {
         let Received { server, request, .. } = &received;
         let server = *server;
         let checked = self.check_extensions(request).and_then(|()| self.check_body(request));
-        if let Err(unfit) = checked.and_then(|()| check_accept(request)) {
+        let checked = checked.and_then(|()| check_accept(request));
+        if let Err(unfit) = checked.and_then(|()| self.check_interval(request)) {
             return self.refuse_unfit(now, tx, server, request, unfit);
         }
         if let Err(rejection) = self.check_pointers(request) {
@@ -172,7 +175,7 @@ impl Agent {
             // What is no token cannot be sent back, folded lines above all.
             let tags = required.split(',').map(|tag| tag.trim_matches(|c| !is_token(c)));
             for tag in tags.filter(|tag| !tag.is_empty()) {
-                if !self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag)) {
+                if !self.config.option_tags().any(|known| known.eq_ignore_ascii_case(tag)) {
                     if !unknown.is_empty() {
                         unknown.push_str(", ");
                     }
@@ -207,6 +210,13 @@ impl Agent {
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let accepted = |range: &String| in_media_range(kind, range.as_bytes());
         if self.config.accept.iter().any(accepted) { Ok(()) } else { Err(Unfit::MediaType) }
+    }
+
+    fn check_interval(&self, request: &Request) -> Result<(), Unfit> {
+        match self.interval_too_small(request) {
+            Some(least) => Err(Unfit::Interval(least)),
+            None => Ok(()),
+        }
     }
 
     fn refuse_unfit(
@@ -253,6 +263,11 @@ impl Agent {
             Unfit::NoAcceptableAnswer => self
                 .response(request, StatusCode::NOT_ACCEPTABLE, &tag)
                 .raw(HeaderName::Warning, b"399 ua \"Sessions are answered in application/sdp\""),
+            // RFC 4028 §6: "The 422 response MUST contain a Min-SE
+            // header field with the minimum timer for that server."
+            Unfit::Interval(least) => self
+                .response(request, StatusCode::SESSION_INTERVAL_TOO_SMALL, &tag)
+                .raw(HeaderName::MinSe, least.to_string().as_bytes()),
         };
         self.respond(now, tx, server, request, builder);
     }

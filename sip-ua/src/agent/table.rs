@@ -27,10 +27,12 @@ pub(crate) enum TimerKind {
     KeepAlive,
     /// The same of the flow of calls.
     CallFlow,
+    /// A session is to be refreshed, or was not.
+    Session,
 }
 
 impl TimerKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -42,6 +44,7 @@ impl TimerKind {
         Self::Held,
         Self::KeepAlive,
         Self::CallFlow,
+        Self::Session,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

@@ -10,6 +10,10 @@ fn hold() -> Body {
     Body::sdp(&b"v=0\r\na=sendonly\r\n"[..])
 }
 
+fn resume() -> Body {
+    Body::sdp(&b"v=0\r\na=sendrecv\r\n"[..])
+}
+
 fn both_ways(change: usize) {
     let mut pair = Pair::new();
     let (ours, theirs) = pair.established();
@@ -34,7 +38,8 @@ fn both_ways(change: usize) {
         .map(|line| line.replace("{c}", name[change]).replace("{o}", name[other]));
     assert_eq!(pair.flow(), expected);
     // And resume, from the other side.
-    pair.tell(other, |agent, now, tx| agent.reinvite(now, tx, calls[other], Some(&sdp()))).unwrap();
+    pair.tell(other, |agent, now, tx| agent.reinvite(now, tx, calls[other], Some(&resume())))
+        .unwrap();
     pair.run(ms(50));
     pair.expect(change, &["reinvited"]);
     pair.tell(change, |agent, now, tx| {
@@ -98,7 +103,7 @@ fn our_own_change_may_follow_the_ack_to_our_refusal() {
     assert!(matches!(busy, AgentError::Busy), "{busy}");
     // Timer G repeats the refusal, and its ACK arrives. Timer I, 5 s, need not be waited for.
     pair.run(ms(150));
-    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&sdp()))).unwrap();
+    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&resume()))).unwrap();
     pair.run(ms(50));
     pair.tell(ALICE, |agent, now, tx| {
         agent.answer_modification(now, tx, ours, StatusCode::OK, Some(&sdp()))

@@ -6,7 +6,7 @@ use sip_ua::{AgentConfig, AgentEvent, Body};
 use crate::harness::*;
 
 /// A request of Bob's outside of any dialog. Each `{n}` needs a branch and Call-ID of its own.
-fn request(method: &str, n: u32, more: &str) -> String {
+pub fn request(method: &str, n: u32, more: &str) -> String {
     format!(
         "{method} sip:alice@192.0.2.1 SIP/2.0
         Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK{method}{n}

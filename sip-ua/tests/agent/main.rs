@@ -19,4 +19,5 @@ mod incoming;
 mod offers;
 mod registrations;
 mod requests;
+mod session_timers;
 mod torture;

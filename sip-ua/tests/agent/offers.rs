@@ -343,7 +343,7 @@ fn the_peers_change_has_to_wait_for_our_answer() {
     assert!(matches!(busy, AgentError::Busy), "{busy}");
     pair.tell(ALICE, |agent, now, tx| agent.acknowledge(now, tx, ours, Some(&answer()))).unwrap();
     pair.run(ms(50));
-    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&sdp()))).unwrap();
+    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&answer()))).unwrap();
     pair.run(ms(50));
     pair.expect(ALICE, &["reinvited"]);
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();

@@ -1,7 +1,7 @@
 use sip_message::{Method, StatusCode};
 use sip_ua::{Body, CallEvent, EndReason, Incoming, RequestError, RequestFailure};
 
-use crate::{SDP, at_rest, established, invitation, pair, uri, within};
+use crate::{CHANGED, SDP, at_rest, established, invitation, pair, uri, within};
 
 #[tokio::test]
 async fn a_dropped_call_hangs_up() {
@@ -51,7 +51,7 @@ async fn a_dropped_modification_refuses_and_the_call_goes_on() {
     within(async {
         let (alice, bob) = pair().await;
         let (mut calling, mut called) = established(&alice, &bob).await;
-        let (refused, ()) = tokio::join!(called.reinvite(SDP), async {
+        let (refused, ()) = tokio::join!(called.reinvite(CHANGED), async {
             match calling.next().await {
                 Some(CallEvent::Modification(modification)) => drop(modification),
                 other => panic!("{other:?}"),

@@ -22,6 +22,8 @@ use sip_message::Uri;
 use sip_ua::{Account, Call, CallEvent, Incoming, Invitation, UserAgent, UserAgentBuilder};
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+/// Another session description.
+const CHANGED: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\n";
 
 /// Runs a test, but not for ever.
 async fn within<T>(test: impl Future<Output = T>) -> T {
