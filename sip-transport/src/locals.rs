@@ -19,6 +19,8 @@ pub struct Local {
     pub sent_by: Box<str>,
     /// Whether connections are accepted here, and not only opened from here.
     pub listens: bool,
+    /// Whether `sent_by` was given, and is not an address that we took for ours: no other is better then.
+    pub is_advertised: bool,
 }
 
 impl Local {
@@ -26,7 +28,14 @@ impl Local {
     /// which is our own number for it.
     pub fn new(id: ListenerId, transport: Transport, addr: SocketAddr) -> Self {
         let named = SocketAddr::new(addr.ip(), addr.port());
-        Self { id, transport, addr, sent_by: named.to_string().into_boxed_str(), listens: true }
+        Self {
+            id,
+            transport,
+            addr,
+            sent_by: named.to_string().into_boxed_str(),
+            listens: true,
+            is_advertised: false,
+        }
     }
 
     /// An address as it is reached from this listener: a link-local one that does not say on which link is
@@ -49,6 +58,14 @@ impl Local {
 
     /// The same, known to others by another name: the public side of a NAT, or a host name.
     pub fn with_sent_by(mut self, sent_by: &str) -> Self {
+        self.sent_by = sent_by.into();
+        self.is_advertised = true;
+        self
+    }
+
+    /// The same, reached at this address (`host` or `host:port`) as far as we can tell: that of an interface
+    /// while all are listened on, or one that others see.
+    pub fn reached_at(mut self, sent_by: &str) -> Self {
         self.sent_by = sent_by.into();
         self
     }

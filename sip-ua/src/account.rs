@@ -33,6 +33,7 @@ pub struct Account {
     outbound: Option<Outbound>,
     keep_alive: KeepAlive,
     keep_alive_interval: Option<Duration>,
+    learn_contact: bool,
 }
 
 /// What RFC 5626 calls an instance, and which of its flows this is.
@@ -56,6 +57,7 @@ impl Account {
             outbound: None,
             keep_alive: KeepAlive::default(),
             keep_alive_interval: None,
+            learn_contact: true,
         }
     }
 
@@ -138,6 +140,29 @@ impl Account {
     pub fn keep_alive_interval(mut self, most: Duration) -> Self {
         self.keep_alive_interval = Some(most);
         self
+    }
+
+    /// Sets whether Contact names the address that others see us at, learned from `received` and `rport` in the
+    /// Via of responses and from STUN. Default yes: behind a NAT nothing else leads back to us, unless the
+    /// registrar takes part in [`outbound`](Self::outbound).
+    ///
+    /// What is learned from the answer to a REGISTER is registered at once in place of the address before,
+    /// which is removed; calls name it from then on. Over UDP any other address counts. Over streams
+    /// one with another host does, or any if connections are only opened from here: who sends to the far
+    /// end of a connection that is open finds that (RFC 3261 §18.1.1), and when it closes we register anew.
+    ///
+    /// Never with [`outbound`](Self::outbound), whose bindings say by which flow they are reached; never
+    /// with a [`contact`](Self::contact) of your own, with a name that is advertised
+    /// ([`ListenAddr::with_advertised`](sip_transport::ListenAddr::with_advertised)), or over WebSocket.
+    #[must_use]
+    pub fn learn_contact(mut self, learn: bool) -> Self {
+        self.learn_contact = learn;
+        self
+    }
+
+    /// Whether Contact may name a learned address; where outbound is asked for, the registration knows.
+    pub(crate) fn learns_contact(&self) -> bool {
+        self.learn_contact && self.contact.is_none()
     }
 
     pub(crate) fn outbound_flow(&self) -> Option<&Outbound> {

@@ -21,6 +21,7 @@
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
+//! | `public.rs`        | the addresses at which others see us, as responses tell                  |
 //! | `compose.rs`       | what messages have in common                                             |
 //! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
@@ -39,6 +40,7 @@ mod key;
 mod modify;
 mod offer;
 mod outgoing;
+mod public;
 mod refusals;
 mod registrations;
 mod replaces;
@@ -76,6 +78,7 @@ use self::call::Call;
 use self::compose::Capabilities;
 use self::kept_calls::KeptCalls;
 use self::key::{RawKey, Slab};
+use self::public::PublicAddresses;
 use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
@@ -111,6 +114,7 @@ pub struct Agent {
     merged: MergedRequests,
     ways_back: WaysBack,
     kept_calls: KeptCalls,
+    public: PublicAddresses,
     /// Who may ask for something.
     guard: Option<Box<Guard>>,
     /// The requests of which that is being looked up.
@@ -204,6 +208,7 @@ impl Agent {
             merged: MergedRequests::new(seed),
             ways_back: WaysBack::default(),
             kept_calls: KeptCalls::default(),
+            public: PublicAddresses::default(),
             guard: None,
             held: Slab::new(),
             events: VecDeque::new(),
@@ -389,6 +394,7 @@ impl TransactionUser for Agent {
             Event::Response { key, response, flow } => {
                 self.note_way_back(key, flow);
                 self.note_keep(now, tx, key, &response, flow);
+                self.note_public(tx, key, &response, flow);
                 self.client_event(now, tx, key, Outcome::Response(response, flow));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),
@@ -418,6 +424,7 @@ impl TransactionUser for Agent {
             // Calls outlive connections: the next request opens another, if it can.
             Event::Closed { flow, .. } => {
                 self.ways_back.closed(flow);
+                self.public.closed(flow);
                 self.flow_closed(now, tx, flow);
             }
             // An event that a later version of the layer below has and this does not know.

@@ -198,6 +198,11 @@ impl Keeper {
         self.interval = interval;
     }
 
+    /// Where the far end saw us last, if it was asked and has answered.
+    pub(crate) fn mapped(&self) -> Option<SocketAddr> {
+        self.mapped
+    }
+
     pub(crate) fn method(&self) -> Method {
         self.method
     }

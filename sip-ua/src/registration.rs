@@ -40,6 +40,13 @@ const MAX_WAIT: Duration = Duration::from_secs(1800);
 /// How often one attempt follows a 423 that asks for a longer life of the binding.
 const MAX_INTERVAL_CHANGES: u8 = 3;
 
+/// How often one attempt follows an address that was learned from its 2xx: behind a box that changes its mind
+/// with every request this must end.
+const MAX_MOVES: u8 = 1;
+
+/// How many addresses before the one of now are remembered for removal; older ones run out.
+const MAX_FORMER: usize = 4;
+
 /// How often one attempt follows a 3xx.
 const MAX_REDIRECTS: u8 = 5;
 
@@ -171,6 +178,12 @@ pub(crate) struct Registration {
     bound: bool,
     interval_changes: u8,
     redirects: u8,
+    /// Where others see us, to be bound with the next REGISTER in place of what is bound.
+    learned: Option<Uri<'static>>,
+    has_learned: bool,
+    moves: u8,
+    /// The addresses that the registrar may hold of us beside that of now.
+    former: Vec<Uri<'static>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +223,27 @@ impl Registration {
             bound: false,
             interval_changes: 0,
             redirects: 0,
+            learned: None,
+            has_learned: false,
+            moves: 0,
+            former: Vec::new(),
         }
+    }
+
+    /// The address that is bound.
+    pub(crate) fn contact_uri(&self) -> &Uri<'static> {
+        &self.config.contact
+    }
+
+    /// Whether what is bound was learned, and not what we were told to bind.
+    pub(crate) fn is_far_end_bound(&self) -> bool {
+        self.has_learned
+    }
+
+    /// Others see us at this address: it is bound with the next REGISTER, which a 2xx that comes now causes.
+    pub(crate) fn learn(&mut self, contact: Uri<'static>) {
+        let is_news = !contact.is_equivalent(&self.config.contact);
+        self.learned = is_news.then_some(contact);
     }
 
     /// Whether nothing more will come: the registration can be dropped.
@@ -377,6 +410,7 @@ impl Registration {
     fn attempt(&mut self, draw: Draw<'_>, out: &mut Actions) {
         self.interval_changes = 0;
         self.redirects = 0;
+        self.moves = 0;
         self.state = State::Asking { stop: false, again: false };
         self.send(self.asked, draw, out);
     }
@@ -496,8 +530,13 @@ impl Registration {
         self.failures_before = self.failures;
         self.failures = 0;
         let State::Asking { stop, again } = self.state else { return };
+        self.former.clear();
         if stop {
             return self.leave(draw, out);
+        }
+        if self.learned.is_some() && self.moves < MAX_MOVES {
+            self.moves += 1;
+            return self.send(self.asked, draw, out);
         }
         out.push(Action::Event(RegistrationEvent::Registered {
             expires: Duration::from_secs(seconds.into()),
@@ -621,6 +660,13 @@ impl Registration {
         // it MUST increment the CSeq header field value as it would normally
         // when sending an updated request."
         self.cseq = if self.cseq >= (1 << 31) - 1 { 1 } else { self.cseq + 1 };
+        if let Some(contact) = self.learned.take() {
+            self.has_learned = true;
+            let before = std::mem::replace(&mut self.config.contact, contact);
+            if self.bound && self.former.len() < MAX_FORMER {
+                self.former.push(before);
+            }
+        }
         match self.build(expires) {
             Ok(mut request) => {
                 self.authenticator.authorize(&mut request, &self.config.credentials, || {
@@ -671,8 +717,14 @@ impl Registration {
             // single boot cycle."
             .raw(HeaderName::CallId, call_id.as_bytes())
             .raw(HeaderName::CSeq, format!("{} REGISTER", self.cseq).as_bytes())
-            .raw(HeaderName::Contact, self.contact(contact, expires).as_bytes())
-            .raw(HeaderName::Expires, expires.to_string().as_bytes());
+            .raw(HeaderName::Contact, self.contact(contact, expires).as_bytes());
+        // RFC 3261 §10.2.2: "A UA requests the immediate removal of a binding by
+        // specifying an expiration interval of "0" for that contact address in
+        // a REGISTER request."
+        for former in &self.former {
+            builder = builder.raw(HeaderName::Contact, self.contact(former, 0).as_bytes());
+        }
+        builder = builder.raw(HeaderName::Expires, expires.to_string().as_bytes());
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap_or(HeaderName::Other(name));
             builder = builder.raw(name, value.as_bytes());

@@ -19,7 +19,7 @@ use sip_sim::{Link, Listener, Nat, NatId, NatKind, Network, NodeId};
 use sip_transaction::{Config, Event, NextHop, Random, TransactionUser, Transactions};
 use sip_transport::Flow;
 use sip_ua::{
-    Account, Agent, AgentConfig, AgentEvent, CallUpdate, KeepAlive, OutgoingCall,
+    Account, Agent, AgentConfig, AgentEvent, CallUpdate, Credentials, KeepAlive, OutgoingCall,
     RegistrationEvent, RegistrationFailure,
 };
 
@@ -66,6 +66,10 @@ struct Scene {
     outbound: bool,
     /// What the registrar says to an offer of keep-alives in Via (RFC 6223).
     keep: Option<u32>,
+    /// Whether calls go to the address that is bound, and not over the flow of the REGISTER.
+    by_contact: bool,
+    /// Whether the registrar challenges what has no credentials.
+    challenges: bool,
     /// What the registrar knows: where the phone is, and how often it was told.
     binding: Option<(Flow, String)>,
     registers: Vec<(Request, Flow)>,
@@ -81,6 +85,24 @@ fn seed() -> u64 {
 
 impl Scene {
     fn new(nat: Nat, transport: Transport, keep_alive: KeepAlive, outbound: bool) -> Self {
+        let instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+        let account = |account: Account| account.keep_alive(keep_alive).outbound(instance, 1);
+        Self::with(nat, transport, outbound, account)
+    }
+
+    /// The phone does not ask for outbound, and the registrar sends to the address that is bound.
+    fn by_contact(nat: Nat, transport: Transport, keep_alive: KeepAlive) -> Self {
+        let mut scene = Self::with(nat, transport, false, |it| it.keep_alive(keep_alive));
+        scene.by_contact = true;
+        scene
+    }
+
+    fn with(
+        nat: Nat,
+        transport: Transport,
+        outbound: bool,
+        give: impl FnOnce(Account) -> Account,
+    ) -> Self {
         let link = Link::default().with_delay(Duration::from_millis(30)).with_loss(0.02);
         let mut network = Network::new(seed(), link);
         let nat = network.add_nat(nat);
@@ -97,6 +119,8 @@ impl Scene {
             random: Random::new([seed(), 2]),
             outbound,
             keep: None,
+            by_contact: false,
+            challenges: false,
             binding: None,
             registers: Vec::new(),
             failures: Vec::new(),
@@ -106,9 +130,9 @@ impl Scene {
         let by = if transport == Transport::Udp { "" } else { ";transport=tcp" };
         let account = Account::new("sip:alice@example.com".parse().unwrap())
             .registrar(format!("sip:192.0.2.1{by}").parse().unwrap())
-            .keep_alive(keep_alive)
-            .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
-        scene.with_phone(|now, agent, tx| agent.register(now, tx, &Arc::new(account)).unwrap());
+            .credentials(Credentials::new("alice", "secret"));
+        let given = Arc::new(give(account));
+        scene.with_phone(|now, agent, tx| agent.register(now, tx, &given).unwrap());
         scene
     }
 
@@ -157,6 +181,19 @@ impl Scene {
     fn registrar_heard(&mut self, event: Event) {
         match event {
             Event::Request { key, request, flow } => {
+                if self.challenges
+                    && *request.method() == Method::Register
+                    && !request.headers().contains(HeaderName::Authorization)
+                {
+                    let challenge = b"Digest realm=\"r\", nonce=\"n\", qop=\"auth\"";
+                    let refusal = Response::to_request(&request, StatusCode::UNAUTHORIZED)
+                        .to_tag("r")
+                        .raw(HeaderName::WwwAuthenticate, challenge)
+                        .build()
+                        .unwrap();
+                    self.network.with(self.registrar, |now, _, tx| tx.respond(now, key, refusal));
+                    return;
+                }
                 let mut ok = Response::to_request(&request, StatusCode::OK).to_tag("r");
                 if *request.method() == Method::Invite {
                     ok = ok.raw(HeaderName::Contact, b"<sip:bob@192.0.2.1;transport=tcp>");
@@ -184,13 +221,18 @@ impl Scene {
                 if response.status().is_success()
                     && response.headers().cseq().unwrap().is(&Method::Invite) =>
             {
-                let (flow, uri) = self.binding.clone().unwrap();
+                let (_, bound) = self.binding.clone().unwrap();
+                let contact = response.headers().raw(HeaderName::Contact).unwrap();
+                let contact = String::from_utf8(contact.to_vec()).unwrap();
+                let uri = contact.split(['<', '>']).nth(1).unwrap().to_owned();
+                if self.by_contact {
+                    assert_eq!(uri, bound, "the Contact of the call is the address that is bound");
+                }
+                let hop = self.hop();
                 let call_id = response.headers().call_id().unwrap();
                 let to = response.headers().raw(HeaderName::To).unwrap();
                 let ack = request(Method::Ack, &uri, call_id, to);
-                self.network.with(self.registrar, |now, _, tx| {
-                    tx.send_request(now, ack, NextHop::Flow(flow))
-                });
+                self.network.with(self.registrar, |now, _, tx| tx.send_request(now, ack, hop));
             }
             _ => {}
         }
@@ -201,14 +243,21 @@ impl Scene {
         if self.outbound { ok.raw(HeaderName::Require, b"outbound") } else { ok }
     }
 
+    /// Where requests for the phone go.
+    fn hop(&self) -> NextHop {
+        let (flow, uri) = self.binding.clone().unwrap();
+        if self.by_contact { NextHop::Uri(uri.parse().unwrap()) } else { NextHop::Flow(flow) }
+    }
+
     /// A call comes for the phone, and goes where it is registered.
     fn call(&mut self) {
         self.calls += 1;
-        let (flow, uri) = self.binding.clone().unwrap();
+        let (_, uri) = self.binding.clone().unwrap();
+        let hop = self.hop();
         let call_id = format!("call-{}", self.calls);
         let invite = request(Method::Invite, &uri, &call_id, b"<sip:alice@example.com>");
         self.network.with(self.registrar, |now, _, tx| {
-            tx.request(now, invite, NextHop::Flow(flow)).unwrap();
+            tx.request(now, invite, hop).unwrap();
         });
     }
 
@@ -475,4 +524,83 @@ fn one_of_two_flows_may_fail() {
     network.heal(phone, edges[0]);
     assert_eq!(run(&mut network, 100 * SECOND, &mut told), [2, 1], "it is back");
     assert!(matches!(told[0].last(), Some(RegistrationEvent::Registered { .. })));
+}
+
+/// What a phone without outbound needs: the registrar knows no flows, and sends to the address that is bound.
+#[test]
+fn a_day_behind_each_box_at_the_address_that_was_learned() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        for (kind, challenges) in NatKind::ALL.into_iter().zip([false, true, false, true]) {
+            let mut scene = Scene::by_contact(nat(kind), transport, KeepAlive::Blank);
+            scene.challenges = challenges;
+            let scene = all_get_through(scene, false);
+            assert_eq!(scene.failures, []);
+            let (_, uri) = scene.binding.clone().unwrap();
+            assert!(uri.starts_with("sip:alice@203.0.113.1:2"), "{uri}");
+            // The private address was bound only where nothing could be learned before.
+            let private = |request: &Request| {
+                let contact = request.headers().raw(HeaderName::Contact).unwrap();
+                contact.starts_with(b"<sip:alice@10.0.0.2:5060")
+            };
+            let bound = scene.registers.iter().filter(|(request, _)| private(request)).count();
+            assert_eq!(bound, usize::from(!challenges), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_learned_address_nobody_gets_through() {
+    let mut scene = Scene::with(nat(NatKind::FullCone), Transport::Udp, false, |account| {
+        account.keep_alive(KeepAlive::Blank).learn_contact(false)
+    });
+    scene.by_contact = true;
+    let (calls, ended) = scene.day(false);
+    assert_eq!(ended, 0, "of {calls}");
+}
+
+/// STUN tells of a new address at once, and it is bound at once.
+#[test]
+fn a_box_that_is_rebooted_all_day_gives_addresses_that_are_learned() {
+    for (kind, transport) in
+        [(NatKind::Symmetric, Transport::Udp), (NatKind::PortRestricted, Transport::Tcp)]
+    {
+        let scene = Scene::by_contact(nat(kind), transport, KeepAlive::Expected);
+        all_get_through(scene, true);
+    }
+}
+
+#[test]
+fn the_address_before_is_removed_with_the_register_that_binds_the_learned_one() {
+    let mut scene = Scene::by_contact(nat(NatKind::Symmetric), Transport::Udp, KeepAlive::Blank);
+    scene.run(10 * SECOND);
+    let contacts = |request: &Request| -> Vec<String> {
+        let values = request.headers().raw_all(HeaderName::Contact);
+        values.map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
+    };
+    let all: Vec<_> = scene.registers.iter().map(|(request, _)| contacts(request)).collect();
+    let private = "<sip:alice@10.0.0.2:5060>;expires=";
+    let public = "<sip:alice@203.0.113.1:20001>;expires=3600";
+    assert_eq!(
+        all,
+        [vec![format!("{private}3600")], vec![public.to_owned(), format!("{private}0")]]
+    );
+    // A refresh says the learned one alone.
+    scene.run(3600 * SECOND);
+    assert_eq!(contacts(&scene.registers[2].0), [public]);
+}
+
+/// A connection that the registrar closes takes the address with it.
+#[test]
+fn a_learned_address_of_a_connection_is_bound_anew_when_it_closes() {
+    let nat = nat(NatKind::PortRestricted);
+    let mut scene = Scene::by_contact(nat, Transport::Tcp, KeepAlive::Off);
+    scene.run(60 * SECOND);
+    let (flow, _) = scene.binding.clone().unwrap();
+    scene.network.with(scene.registrar, |_, _, tx| tx.close(flow));
+    scene.run(SECOND);
+    let (after, _) = scene.binding.clone().unwrap();
+    assert_ne!(flow, after);
+    scene.call();
+    scene.run(10 * SECOND);
+    assert_eq!(scene.ended, 1);
 }

@@ -141,7 +141,7 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
             local.with_sent_by(&invalid_host())
         }
         None if addr.is_dial_only() => {
-            local.with_sent_by(&Host::from(reachable_ip(bound.ip())).to_string())
+            local.reached_at(&Host::from(reachable_ip(bound.ip())).to_string())
         }
         // An address and a port by which every server that follows the rules comes back to us:
         // RFC 3261 §18.1.1: "It also MUST be prepared to receive incoming connections on any address
@@ -151,7 +151,7 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
         // that would be selected by a server based on the procedures described in Section 5 of [4]."
         None => {
             let named = SocketAddr::new(reachable_ip(bound.ip()), bound.port());
-            local.with_sent_by(&named.to_string())
+            local.reached_at(&named.to_string())
         }
     };
     Ok(if addr.is_dial_only() { local.dial_only() } else { local })

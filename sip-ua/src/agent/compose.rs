@@ -145,7 +145,8 @@ impl Agent {
             // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
             // URI, the Contact header field MUST contain a SIPS URI as well."
             let secure = uri.is_secure() || hop.uri.is_secure();
-            let contact = contact(listener, account.identity().user(), secure);
+            let user = account.identity().user();
+            let contact = self.own_contact(listener, &hop.uri, Some(account), user, secure);
             let contact = over_this_flow(contact, Some(account));
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
             builder = self.ask_for_session_timer(builder);

@@ -2,7 +2,7 @@
 //! registration when it fails.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_transaction::{TimerKey, Transactions};
 use sip_transport::{Flow, StunId};
@@ -13,6 +13,9 @@ use super::table::TimerKind;
 use crate::RegistrationKey;
 use crate::keep_alive::{Action, Input, Interval, Keeper, Method};
 use crate::registration::{BASE_WAIT, BASE_WAIT_BESIDE_OTHERS, FlowTerms, Input as Registering};
+
+/// How long a connection has to last to be replaced without a wait.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// The keep-alives of one flow.
 pub(crate) struct Keeping {
@@ -86,7 +89,9 @@ impl Agent {
             }
             return;
         };
-        registering.flow = Some(flow);
+        if registering.flow.replace(flow) != Some(flow) {
+            registering.since = now;
+        }
         registering.outbound = terms.outbound && registering.machine.asks_outbound();
         // RFC 6223 §4.2.2: "If usage is not successfully
         // re-negotiated, the SIP entity MUST cease the sending of keep-alives
@@ -164,6 +169,15 @@ impl Agent {
         mapped: Option<SocketAddr>,
     ) {
         self.heard(now, tx, flow, Input::Binding { id, mapped });
+        for key in self.kept_over(flow) {
+            let keeping = self.registrations.get(key).and_then(|it| it.keeping.as_ref());
+            // What the machine has taken for an answer: of its own request.
+            if let Some(mapped) = keeping.and_then(|keeping| keeping.keeper.mapped())
+                && self.note_mapped(tx, key, flow, mapped)
+            {
+                self.drive_registration(now, tx, key, Registering::Refresh);
+            }
+        }
     }
 
     fn heard(&mut self, now: Instant, tx: &mut Transactions, flow: Flow, input: Input) {
@@ -180,6 +194,20 @@ impl Agent {
             self.flow_failed(now, tx, key);
         }
         self.kept_calls.closed(tx, flow);
+        // What was bound is the far end of that connection, as the registrar sees it.
+        let is_lost = |of: &super::registrations::Registering| {
+            let is_far_end = of.machine.is_far_end_bound();
+            of.flow == Some(flow) && of.keeping.is_none() && is_far_end
+        };
+        let lost = self.registrations.iter().filter(|(_, of)| is_lost(of));
+        let lost: Vec<RegistrationKey> = lost.map(|(key, _)| key.into()).collect();
+        for key in lost {
+            let Some(of) = self.registrations.get_mut(key) else { continue };
+            of.flow = None;
+            // A registrar that closes at once must not be asked at once.
+            let proven = now.saturating_duration_since(of.since) >= SETTLED_AFTER;
+            self.drive_registration(now, tx, key, Registering::FlowFailed { proven });
+        }
     }
 
     /// The registrations that are kept alive over that flow.

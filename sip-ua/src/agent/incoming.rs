@@ -269,7 +269,13 @@ impl Agent {
         // RFC 3261 §12.1.1: "The UAS MUST add
         // a Contact header field to the response."
         let listener = call.listener.and_then(|listener| listener_of(tx, listener));
-        let contact = contact(listener, user_of(party), secure);
+        let account = call.account.as_deref();
+        let contact = match dialog {
+            Some((dialog, _)) => {
+                self.own_contact(listener, dialog.next_hop(), account, user_of(party), secure)
+            }
+            None => contact(listener, user_of(party), secure),
+        };
         builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         if status.is_success() {
             // RFC 3261 §13.3.1.4: "A 2xx response to an INVITE SHOULD contain the Allow header

@@ -156,8 +156,12 @@ impl Agent {
             .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
         // requests within a dialog"
-        let contact = contact(listener, user_of(dialog.local_party()), dialog.is_secure());
-        let contact = over_this_flow(contact, call.account.as_deref());
+        let account = call.account.as_deref();
+        let listener =
+            listener.map(|listener| self.public.named(listener, dialog.next_hop(), account));
+        let user = user_of(dialog.local_party());
+        let contact = contact(listener.as_deref(), user, dialog.is_secure());
+        let contact = over_this_flow(contact, account);
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         let builder = self.ask_to_refresh(builder, call);
         let request = self.finish_request(builder, &Method::Invite, body, &[])?;

@@ -373,6 +373,7 @@ impl Agent {
         {
             return false;
         }
+        let contact = self.contact_again(tx, key);
         let Some(call) = self.calls.get_mut(key) else { return false };
         let (Some(caller), Some(account)) = (&mut call.caller, &call.account) else { return false };
         // RFC 3261 §22.2: "When a UAC resubmits a request with its credentials after receiving a
@@ -381,6 +382,10 @@ impl Agent {
         // when sending an updated request."
         let number = cseq(&caller.invite).saturating_add(1);
         set_cseq(&mut caller.invite, number);
+        if let Some(contact) = contact {
+            // Made as the one before it was, which could be written.
+            let _ = caller.invite.headers_mut().set_raw(HeaderName::Contact, contact.as_bytes());
+        }
         if let Some(auth) = &mut call.auth {
             let draw = || tx.random().next_u64();
             auth.authorize(&mut caller.invite, account.all_credentials(), draw);

@@ -17,6 +17,7 @@ use crate::{Account, AgentError, AgentEvent, KeepAlive, RegistrationKey};
 
 /// One registration and what it waits for.
 pub(crate) struct Registering {
+    pub(super) account: Arc<Account>,
     pub(super) machine: Registration,
     hop: Option<Uri<'static>>,
     timer: Option<TimerKey>,
@@ -24,6 +25,8 @@ pub(crate) struct Registering {
     pub(super) flow: Option<Flow>,
     /// Whether a refresh must go over it.
     pub(super) outbound: bool,
+    /// Since when we are registered over the flow.
+    pub(super) since: Instant,
     pub(super) keeping: Option<Keeping>,
     pub(super) keep_alive: KeepAlive,
     pub(super) keep_alive_interval: Option<Duration>,
@@ -47,11 +50,13 @@ impl Agent {
         }
         let config = self.registration_config(tx, account)?;
         let registering = Registering {
+            account: Arc::clone(account),
             machine: Registration::new(config),
             hop: account.outbound_proxy_uri().cloned(),
             timer: None,
             flow: None,
             outbound: false,
+            since: now,
             keeping: None,
             keep_alive: account.keep_alive_kind(),
             keep_alive_interval: account.longest_keep_alive_interval(),

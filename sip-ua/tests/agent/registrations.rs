@@ -194,3 +194,72 @@ fn a_refresh_over_a_flow_of_tls_names_the_domain_to_be_proven() {
     assert_eq!((target.connection, target.remote), (flow.connection, flow.remote));
     assert_eq!(refresh.domain.as_deref(), Some("example.com"));
 }
+
+/// The Contact of the REGISTER that follows a challenge whose Via shows another address.
+fn contact_after_being_seen(local: Local, account: Account, seen: &str) -> String {
+    let now = Instant::now();
+    let agent = Agent::new(AgentConfig::default(), [1, 2]);
+    let config = Config::default().seed([1, 2]);
+    let transport = local.transport;
+    let mut end = Endpoint::new(config, Locals::new([local]), now, agent).unwrap();
+    end.with(now, |agent, tx| agent.register(now, tx, &Arc::new(account))).unwrap();
+    let sent = |end: &mut Endpoint<Agent>| match end.poll_output() {
+        Some(Output::Transmit(transmit)) => match parse(&transmit.payload) {
+            Message::Request(register) => register,
+            Message::Response(_) => panic!("a response"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let mut register = sent(&mut end);
+    sip_transport::stamp(&mut register, seen.parse().unwrap());
+    let challenge = [("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"")];
+    let payload = response(&register, 401, "r", &challenge);
+    let (remote, listener) = ("192.0.2.9:5060".parse().unwrap(), ListenerId::new(0));
+    let connection = transport.is_reliable().then(|| ConnectionId::new(NonZeroU32::MIN));
+    let flow = Flow { transport, listener, connection, remote };
+    end.handle_input(
+        now,
+        match connection {
+            Some(_) => Input::Message { flow, payload },
+            None => Input::Datagram { flow, payload },
+        },
+    );
+    let again = sent(&mut end);
+    header(again.headers(), "Contact").unwrap().split(['<', '>']).nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_name_that_was_given_is_not_replaced_by_what_others_see() {
+    let local =
+        |transport, addr: &str| Local::new(ListenerId::new(0), transport, addr.parse().unwrap());
+    let account = |by: &str| {
+        Account::new("sip:alice@example.com".parse().unwrap())
+            .registrar(format!("sip:192.0.2.9{by}").parse().unwrap())
+            .credentials(Credentials::new("alice", "secret"))
+    };
+    let (udp, seen) = (|| local(Transport::Udp, "10.0.0.2:5060"), "203.0.113.1:20001");
+    let contact = contact_after_being_seen;
+    assert_eq!(contact(udp(), account(""), seen), "sip:alice@203.0.113.1:20001");
+    assert_eq!(contact(udp(), account(""), "[2001:db8::1]:7"), "sip:alice@[2001:db8::1]:7");
+    // What nobody has translated stays as it is.
+    assert_eq!(contact(udp(), account(""), "10.0.0.2:5060"), "sip:alice@10.0.0.2:5060");
+
+    let advertised = udp().with_sent_by("sip.example.com:5070");
+    assert_eq!(contact(advertised, account(""), seen), "sip:alice@sip.example.com:5070");
+    let off = account("").learn_contact(false);
+    assert_eq!(contact(udp(), off, seen), "sip:alice@10.0.0.2:5060");
+    let own = account("").contact("sip:alice@pbx.example.com".parse().unwrap());
+    assert_eq!(contact(udp(), own, seen), "sip:alice@pbx.example.com");
+    let flow = account("").outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1);
+    assert_eq!(contact(udp(), flow, seen), "sip:alice@10.0.0.2:5060");
+
+    // Over a stream another port of our own host is that of the connection, while others may connect to us.
+    let tcp = || local(Transport::Tcp, "10.0.0.2:5060");
+    let by_tcp = account(";transport=tcp");
+    let same_host = contact(tcp(), by_tcp.clone(), "10.0.0.2:40000");
+    assert_eq!(same_host, "sip:alice@10.0.0.2:5060;transport=tcp");
+    let dialled = contact(tcp().dial_only(), by_tcp.clone(), "10.0.0.2:40000");
+    assert_eq!(dialled, "sip:alice@10.0.0.2:40000;transport=tcp");
+    let behind = contact(tcp(), by_tcp, seen);
+    assert_eq!(behind, "sip:alice@203.0.113.1:20001;transport=tcp");
+}
