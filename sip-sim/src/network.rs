@@ -574,7 +574,8 @@ impl<U: TransactionUser> Network<U> {
 
     fn fail(&mut self, node: NodeId, transmit: &Transmit, target: Target, error: TransportError) {
         if transmit.token != 0 {
-            let input = Input::SendFailed { token: transmit.token, target, error };
+            let (token, payload) = (transmit.token, transmit.payload.clone());
+            let input = Input::SendFailed { token, target, error, payload };
             self.arrive(node, self.now + self.link.delay, Arrival::Input(input));
         }
     }

@@ -48,12 +48,32 @@ pub struct Config {
     pub timers_per_call: usize,
     /// In which order the IPv6 and IPv4 addresses of a host are tried. Default: that of the resolver.
     pub families: FamilyOrder,
+    /// Whether requests go back over connections that others opened (RFC 5923), and ours ask for it.
+    pub connection_reuse: ConnectionReuse,
     /// The limits of the message parser.
     pub message: Limits,
     /// The seed of everything random: branches, tags, Call-IDs, jitter, and the key of the hash over
     /// what peers choose. By default drawn from the operating system's randomness. Two endpoints with equal seeds
     /// and equal inputs make equal outputs, byte for byte.
     pub seed: [u64; 2],
+}
+
+/// Whether a connection that one side opened carries the requests of the other as well (RFC 5923): `alias` in
+/// the Via of our requests says that we take requests back, and what is heard from others is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionReuse {
+    /// Requests go over connections that were opened to where they go.
+    Off,
+    /// Over TLS: back over a connection whose far end proved, by a certificate, to be of the domain that the
+    /// request goes to. So TLS must be set up to ask clients for certificates.
+    #[default]
+    Authenticated,
+    /// Over TCP too, where nobody proves anything. For networks without strangers:
+    ///
+    /// RFC 5923 §9.3: "a normal TCP or SCTP connection cannot be used to send requests in the backwards
+    /// direction without a significant risk of inadvertent (or otherwise) connection hijacking."
+    Any,
 }
 
 impl Default for Config {
@@ -69,6 +89,7 @@ impl Default for Config {
             retry_after: 5,
             timers_per_call: 1_024,
             families: FamilyOrder::default(),
+            connection_reuse: ConnectionReuse::default(),
             message: Limits::default(),
             // The standard library keys its hash maps from the operating system; two hashes under
             // such a key are a seed, and cost no dependency.
@@ -110,6 +131,13 @@ impl Config {
     #[must_use]
     pub fn trying_after(mut self, trying_after: Duration) -> Self {
         self.trying_after = trying_after;
+        self
+    }
+
+    /// Sets whose connections are used for requests back.
+    #[must_use]
+    pub fn connection_reuse(mut self, connection_reuse: ConnectionReuse) -> Self {
+        self.connection_reuse = connection_reuse;
         self
     }
 

@@ -57,8 +57,8 @@ impl<U: TransactionUser> Endpoint<U> {
             Input::Authenticated { flow, peer } => self.transactions.authenticated(flow, peer),
             Input::Pong { flow } => self.transactions.ponged(flow),
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
-            Input::SendFailed { token, target, error } => {
-                self.transactions.send_failed(now, token, target, error);
+            Input::SendFailed { token, target, error, payload } => {
+                self.transactions.send_failed(now, token, target, error, payload);
             }
             Input::Resolved { id, number, result } => {
                 self.transactions.resolved(now, id, number, result);

@@ -121,7 +121,7 @@ mod timer;
 mod transactions;
 
 pub use branch::LoopMark;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, ConnectionReuse};
 #[cfg(feature = "tokio")]
 pub use driver::{Application, Resolver, Shard, Stopper};
 pub use endpoint::Endpoint;

@@ -48,4 +48,6 @@ pub struct Stats {
     pub live_timers: usize,
     /// Names that wait for their addresses now.
     pub live_lookups: usize,
+    /// Responses without a transaction that take another way than their request now.
+    pub live_strays: usize,
 }

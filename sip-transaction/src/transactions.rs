@@ -26,14 +26,18 @@ use crate::{
     client_non_invite, construct, server_invite, server_non_invite,
 };
 
+use self::alias::Aliases;
 use self::client::Client;
 use self::locate::Lookup;
 use self::server::Server;
+use self::stray::{StrayNumber, Strays};
 use self::way_back::WayBack;
 
+mod alias;
 mod client;
 mod locate;
 mod server;
+mod stray;
 mod way_back;
 
 /// All transactions of one shard: what a [`TransactionUser`](crate::TransactionUser) calls.
@@ -56,8 +60,12 @@ pub struct Transactions {
     bad: BadTargets,
     /// Of the servers whose responses cannot go the way that the request came: few, if any.
     ways_back: HashMap<ServerKey, WayBack>,
+    /// The responses without a transaction whose way back was gone: few, if any.
+    strays: Strays,
     /// Who proved to be at the far end of a connection that is open.
     peers: HashMap<ConnectionId, Arc<Peer>>,
+    /// The connections by which requests may go back to who opened them.
+    aliases: Aliases,
     timers: TimerStore<Expiry>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -74,6 +82,7 @@ enum Expiry {
     ServerInvite(ServerKey, server_invite::Timer),
     ServerNonInvite(ServerKey, server_non_invite::Timer),
     Lookup(SlotKey),
+    Stray(StrayNumber),
     User(u64),
 }
 
@@ -85,7 +94,9 @@ impl Transactions {
                 .with_families(config.families),
             bad: BadTargets::default(),
             ways_back: HashMap::new(),
+            strays: Strays::default(),
             peers: HashMap::new(),
+            aliases: Aliases::default(),
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
@@ -183,6 +194,7 @@ impl Transactions {
             live_servers: self.servers.len(),
             live_timers: self.timers.len(),
             live_lookups: self.lookups.len(),
+            live_strays: self.strays.len(),
             ..self.stats
         }
     }
@@ -207,6 +219,7 @@ impl Transactions {
     pub(crate) fn closed(&mut self, flow: Flow, error: Option<TransportError>) {
         if let Some(connection) = flow.connection {
             self.peers.remove(&connection);
+            self.aliases.remove(connection);
         }
         // Server transactions live on: RFC 3261 §18.2.2 sends responses over a new connection. Requests that
         // were or could not be written are reported each on its own.
@@ -267,6 +280,7 @@ impl Transactions {
             Expiry::ServerInvite(key, timer) => self.server_invite_timer(now, key, timer),
             Expiry::ServerNonInvite(key, timer) => self.server_non_invite_timer(now, key, timer),
             Expiry::Lookup(key) => self.lookup_expired(now, key),
+            Expiry::Stray(number) => self.strays.forget(number),
             Expiry::User(token) => self.events.push_back(Event::Timer { token }),
         }
         true
@@ -279,7 +293,12 @@ impl Transactions {
         token: u64,
         target: Target,
         error: TransportError,
+        payload: Bytes,
     ) {
+        if let Some(number) = StrayNumber::from_token(token) {
+            self.stats.send_failures += 1;
+            return self.stray_failed(now, number, target, error, payload);
+        }
         let key = Key::from_u64(token);
         // A connection that closed names all requests that went over it last, also those long answered.
         let is_live = match key {
@@ -289,7 +308,9 @@ impl Transactions {
         self.stats.send_failures += u64::from(is_live);
         match key {
             Key::Client(key) => self.client_send_failed(now, key, target, error),
-            Key::Server(key) => self.server_send_failed(now, key, target, error),
+            Key::Server(key) if is_live => self.server_send_failed(now, key, target, error),
+            // Over a stream the final response to anything but an INVITE ends its transaction.
+            Key::Server(_) => self.stray_failed(now, StrayNumber::NEW, target, error, payload),
         }
     }
 
@@ -322,8 +343,8 @@ impl Transactions {
             None => return,
         };
         self.stats.responses_sent += 1;
-        let payload = response.to_bytes();
-        let transmit = Transmit { destination, fallback, payload, token: 0, domain: None };
+        let (payload, token) = (response.to_bytes(), StrayNumber::NEW.token());
+        let transmit = Transmit { destination, fallback, payload, token, domain: None };
         self.outputs.push_back(Output::Transmit(transmit));
     }
 

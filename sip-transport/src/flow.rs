@@ -230,6 +230,9 @@ pub enum Input {
         target: Target,
         /// Why not.
         error: TransportError,
+        /// The message, for who kept none: a response may go another way (RFC 3263 §5). Empty for a request
+        /// that was written and that nobody will answer.
+        payload: Bytes,
     },
     /// The answer to a question of [`locate`](crate::locate).
     Resolved {

@@ -434,7 +434,8 @@ impl Transactions {
         let Some(client) = self.clients.get(key.0) else { return Ok(()) };
         let branch = Branch { slot: key.0.slot, nonce: client.nonce };
         let keep = client.keep;
-        let (target, moved) = self.dress(&mut request, client.target, branch, keep)?;
+        let target = self.by_alias(client.target, client.domain().as_deref());
+        let (target, moved) = self.dress(&mut request, target, branch, keep)?;
         let Some(client) = self.clients.get_mut(key.0) else { return Ok(()) };
         client.span = transaction_span!("client", request.method(), request.headers());
         client.message = request.to_bytes();
@@ -499,6 +500,7 @@ impl Transactions {
         // RFC 6223 §4.3: "a SIP entity
         // MUST NOT insert a "keep" parameter in the topmost Via header field of
         // an ACK request."
+        let target = self.by_alias(target, domain.as_deref());
         let (target, _) = self.dress(&mut request, target, branch, false)?;
         self.stats.requests_sent += 1;
         self.outputs.push_back(Output::Transmit(Transmit {
@@ -522,14 +524,19 @@ impl Transactions {
         let branch = branch.encode();
         let asked_for = target.listener;
         let local = self.listener(&target)?;
+        let via = |local: &Local, target: &Target| {
+            let via = request_via(local, target, branch.as_str(), keep)?;
+            // RFC 5923 §8.1: "The "alias" header field parameter is included in a Via header field value to
+            // indicate that the client wants to create a transport layer alias."
+            if self.offers_alias(local) { via.with_param("alias", None) } else { Ok(via) }
+        };
         // A listener that names itself by what is no host is none that can be answered.
         let no_listener = |_| TransportError::NoListener;
         // RFC 3261 §8.1.1.7: "When the UAC creates a request, it MUST insert a Via into that
         // request.  The protocol name and protocol version in the header field
         // MUST be SIP and 2.0, respectively.  The Via header field value MUST
         // contain a branch parameter."
-        let via = request_via(local, &target, branch.as_str(), keep).map_err(no_listener)?;
-        request.headers_mut().push_front(&via);
+        request.headers_mut().push_front(&via(local, &target).map_err(no_listener)?);
         target.listener = Some(local.id);
         target.remote = local.scoped(target.remote);
         if target.transport != Transport::Udp
@@ -543,7 +550,7 @@ impl Transactions {
         let Ok(local) = self.listener(&over_tcp) else { return Ok((target, None)) };
         // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated in
         // the top Via, the value in the top Via MUST be changed."
-        let via = request_via(local, &over_tcp, branch.as_str(), keep).map_err(no_listener)?;
+        let via = via(local, &over_tcp).map_err(no_listener)?;
         request.headers_mut().pop_front(HeaderName::Via);
         request.headers_mut().push_front(&via);
         Ok((over_tcp.with_listener(local.id), Some(asked_for)))

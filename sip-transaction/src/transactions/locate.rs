@@ -18,6 +18,7 @@ use sip_transport::locate::{
 use sip_transport::{Destination, Target, Transmit, TransportError};
 
 use super::client::Client;
+use super::stray::StrayNumber;
 use super::{Expiry, Transactions, trace_in};
 use crate::branch::{Branch, LoopMark};
 use crate::machine::Interval;
@@ -60,6 +61,8 @@ pub(super) enum Purpose {
     Ack(Request),
     /// A response whose way back is gone.
     Response(ServerKey, Bytes),
+    /// The same of a response that has no transaction.
+    Stray(StrayNumber, Bytes),
 }
 
 /// What a request needs whose target has to prove its domain, or that has other targets as well.
@@ -221,6 +224,10 @@ impl Transactions {
                 tracing::debug!(%error, "a response leads nowhere");
                 self.found_way_back(now, key, payload, Vec::new(), None);
             }
+            (Purpose::Stray(number, payload), found) => {
+                let (targets, domain) = found.unwrap_or_default();
+                self.found_stray_way(number, payload, targets, domain);
+            }
         }
     }
 
@@ -356,6 +363,7 @@ impl Transactions {
         // Of a forwarded request the mark stays.
         let nonce = LoopMark::of(client.nonce).nonce(self.random.next_u64());
         let branch = Branch { slot: key.0.slot, nonce };
+        let target = self.by_alias(target, client.domain().as_deref());
         let dressed = self.dress(&mut request, target, branch, client.keep);
         let Ok((target, moved)) = dressed else { return false };
         let Some(client) = self.clients.get_mut(key.0) else { return false };

@@ -121,6 +121,7 @@ impl Transactions {
         // Validation refuses a request without a Via.
         let Some(via) = request.headers().top_via() else { return };
         let (probe, way_back) = (Probe::new(&request, &via), response_target(&via, &flow));
+        self.note_alias(&flow, &via);
         let method = request.method();
         if let Some(key) = self.match_request(&probe, method) {
             self.repeated(now, key, request, flow);

@@ -120,7 +120,7 @@ impl Transactions {
 
     /// RFC 3263 §5: "In these cases, the server examines the value of the sent-by construction in the topmost
     /// Via header."
-    fn locator_of(&self, payload: &Bytes) -> Option<Locator> {
+    pub(super) fn locator_of(&self, payload: &Bytes) -> Option<Locator> {
         let message = Message::parse(payload.clone(), &self.config.message);
         let Ok(Message::Response(response)) = message else { return None };
         let via = response.headers().top_via()?;
@@ -160,7 +160,7 @@ impl Transactions {
 }
 
 /// Whether it is the way that failed, and not the message or we.
-const fn is_fatal(error: TransportError) -> bool {
+pub(super) const fn is_fatal(error: TransportError) -> bool {
     matches!(
         error,
         TransportError::Refused

@@ -95,7 +95,8 @@ impl World {
     fn fails(&mut self, at: u64, index: usize, error: TransportError) -> Vec<String> {
         let sent = &self.sent[index];
         let Destination::Target(target) = sent.destination else { panic!() };
-        let input = Input::SendFailed { token: sent.token, target, error };
+        let (token, payload) = (sent.token, sent.payload.clone());
+        let input = Input::SendFailed { token, target, error, payload };
         self.endpoint.handle_input(self.at(at), input);
         self.drain(self.at(at))
     }

@@ -5,6 +5,7 @@
 // The helpers of tests may panic as the tests themselves do: that is how they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod alias;
 mod client_invite;
 mod client_non_invite;
 mod endpoint;

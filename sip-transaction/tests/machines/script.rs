@@ -310,8 +310,9 @@ impl Run {
     fn fail(&mut self, now: Instant, error: TransportError) {
         let last = self.sent.last().unwrap();
         let (token, target) = (last.token, Target::from(last.destination));
+        let payload = last.payload.clone();
         assert_ne!(token, 0, "nobody asked for news of this message");
-        self.endpoint.handle_input(now, Input::SendFailed { token, target, error });
+        self.endpoint.handle_input(now, Input::SendFailed { token, target, error, payload });
     }
 
     pub(crate) fn drain(&mut self) -> Vec<String> {

@@ -70,7 +70,8 @@ impl World {
     fn fails(&mut self, at: u64, error: TransportError) -> Vec<String> {
         let last = self.sent.last().unwrap();
         let target = last.fallback.unwrap_or(Target::from(last.destination));
-        let input = Input::SendFailed { token: last.token, target, error };
+        let (token, payload) = (last.token, last.payload.clone());
+        let input = Input::SendFailed { token, target, error, payload };
         self.endpoint.handle_input(self.at(at), input);
         self.drain()
     }
@@ -96,6 +97,7 @@ impl World {
                     let input = Input::Resolved { id, number, result };
                     self.endpoint.handle_input(self.start, input);
                 }
+                Output::Close(_) | Output::Blame(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -202,10 +204,78 @@ fn a_newer_response_that_comes_while_the_way_is_sought_is_the_one_that_goes() {
         token: last.token,
         target: last.fallback.unwrap(),
         error: TransportError::Refused,
+        payload: last.payload.clone(),
     };
     world.endpoint.handle_input(world.at(20), input);
     let (now, key) = (world.at(30), world.key.unwrap());
     let response = response(&answer(&world.request, 486, "us"));
     world.endpoint.with(now, |_, it| it.respond(now, key, response)).unwrap();
     assert_eq!(world.drain(), ["486 to TCP 192.0.2.3:5070"]);
+}
+
+#[test]
+fn a_final_response_that_ended_its_transaction_goes_another_way_too() {
+    let mut world = World::new("OPTIONS", Transport::Tcp, "pbx.example.com");
+    // Over a stream nothing is sent again: the transaction is over (Timer J is zero).
+    assert_eq!(world.responds(10, 200), ["200 back", "ended"]);
+    assert_eq!(world.endpoint.transactions().len(), 0);
+    assert_eq!(world.fails(20, TransportError::Refused), ["200 to TCP 192.0.2.3:5070"]);
+    assert_eq!(world.fails(30, TransportError::ConnectTimeout), ["200 to TCP 192.0.2.4:5070"]);
+    assert_eq!(world.fails(40, TransportError::Refused), NOTHING, "nothing is left to try");
+    assert_eq!(world.endpoint.stats().live_timers, 0);
+}
+
+#[test]
+fn a_refusal_without_state_goes_another_way_too() {
+    let mut world = World::new("OPTIONS", Transport::Tcp, "pbx.example.com");
+    world.responds(0, 200);
+    let text = incoming("OPTIONS", "z9hG4bK-2", "", Transport::Tcp);
+    let text = text.replace("192.0.2.2:5060;branch", "pbx.example.com;branch");
+    let text = text.replace("CSeq: 9 OPTIONS", "CSeq: 9 NOTIFY");
+    world.endpoint.handle_input(world.start, input(Transport::Tcp, &text));
+    let happened = world.drain();
+    assert!(happened.contains(&"400 back".to_owned()), "{happened:?}");
+    assert_eq!(world.fails(10, TransportError::Refused), ["400 to TCP 192.0.2.3:5070"]);
+    // One that was sent and of which nothing more is heard is forgotten.
+    world.endpoint.handle_timeout(world.at(40_000));
+    assert_eq!(world.endpoint.stats().live_timers, 0);
+    assert_eq!(world.fails(41_000, TransportError::Refused), NOTHING);
+}
+
+#[test]
+fn a_refusal_that_leads_nowhere_and_one_to_a_browser_are_lost() {
+    for (transport, sent_by, error) in [
+        (Transport::Tcp, "nowhere.example.com", TransportError::Refused),
+        (Transport::Tcp, "pbx.example.com", TransportError::QueueFull),
+        (Transport::Ws, "pbx.example.com", TransportError::Closed),
+    ] {
+        let mut world = World::new("OPTIONS", transport, sent_by);
+        world.responds(10, 200);
+        assert_eq!(world.fails(20, error), NOTHING);
+        assert_eq!(world.endpoint.stats().live_timers, 0);
+        assert_eq!(world.endpoint.stats().live_lookups, 0);
+    }
+}
+
+#[test]
+fn only_so_many_seek_another_way_at_a_time() {
+    const MAX: usize = 1_000;
+    let mut world = World::new("OPTIONS", Transport::Tcp, "pbx.example.com");
+    world.responds(10, 200);
+    let last = world.sent.last().unwrap().clone();
+    let fail = |world: &mut World| {
+        let (target, payload) = (last.fallback.unwrap(), last.payload.clone());
+        let error = TransportError::Refused;
+        let input = Input::SendFailed { token: last.token, target, error, payload };
+        world.endpoint.handle_input(world.start, input);
+    };
+    (0..MAX).for_each(|_| fail(&mut world));
+    assert_eq!(world.endpoint.stats().live_strays, MAX);
+    assert_eq!(world.drain().len(), MAX);
+    fail(&mut world);
+    assert_eq!(world.drain(), NOTHING);
+    // They are forgotten in time.
+    world.endpoint.handle_timeout(world.at(40_000));
+    fail(&mut world);
+    assert_eq!(world.drain().len(), 1);
 }

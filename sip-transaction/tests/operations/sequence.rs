@@ -172,7 +172,9 @@ impl World {
                 let error = bytes.one_of(&errors).unwrap();
                 let sent = &self.sent[index];
                 let (token, target) = (sent.token, Target::from(sent.destination));
-                self.endpoint.handle_input(now, Input::SendFailed { token, target, error });
+                let payload = sent.payload.clone();
+                self.endpoint
+                    .handle_input(now, Input::SendFailed { token, target, error, payload });
             }
             10 => {
                 let Some((id, number)) = bytes.one_of(&self.lookups) else { return };
@@ -245,7 +247,7 @@ impl World {
                 Output::Transmit(transmit) => {
                     let sent = Message::parse(transmit.payload.clone(), &Default::default());
                     // A refusal can only repeat what the refused request had.
-                    let is_refusal = transmit.token == 0;
+                    let is_refusal = transmit.token <= u64::from(u32::MAX);
                     assert!(sent.unwrap().validate().is_ok() || is_refusal, "{transmit:?}");
                     self.sent.push(transmit);
                 }
@@ -292,8 +294,8 @@ impl World {
         assert!(stats.live_clients >= self.clients.len());
         assert!(stats.live_servers >= self.servers.len());
         let live = stats.live_clients + stats.live_servers;
-        // At most two timers a transaction, one a lookup; none of something that is over.
-        let most = 2 * live + stats.live_lookups + self.timers.len();
+        // At most two timers a transaction, one a lookup and one a stray; none of something that is over.
+        let most = 2 * live + stats.live_lookups + stats.live_strays + self.timers.len();
         assert!(stats.live_timers <= most, "{} timers of {live} transactions", stats.live_timers);
         assert!(self.endpoint.transactions().unfinished() <= live);
     }
@@ -319,6 +321,7 @@ impl World {
         let stats = self.endpoint.stats();
         let left = (stats.live_clients, stats.live_servers, stats.live_timers, stats.live_lookups);
         assert_eq!(left, (0, 0, 0, 0), "clients, servers, timers, lookups left");
+        assert_eq!(stats.live_strays, 0);
         assert_eq!((self.clients.len(), self.servers.len()), (0, 0), "ends that were not told");
         assert_eq!(self.endpoint.transactions().unfinished(), 0);
     }

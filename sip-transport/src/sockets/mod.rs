@@ -204,7 +204,7 @@ impl Sockets {
                 domain.map(lower_case),
                 Outgoing::new(payload, token, fallback),
             ),
-            _ => self.fail(destination.into(), token, TransportError::ProtocolUnsupported),
+            _ => self.fail(destination.into(), token, TransportError::ProtocolUnsupported, payload),
         }
     }
 
@@ -213,10 +213,10 @@ impl Sockets {
         self.table.close(connection);
     }
 
-    fn fail(&mut self, target: Target, token: u64, error: TransportError) {
+    fn fail(&mut self, target: Target, token: u64, error: TransportError, payload: Bytes) {
         tracing::debug!(remote = %target.remote, %error, "not sent");
         if token != 0 {
-            self.arisen.push(Input::SendFailed { token, target, error });
+            self.arisen.push(Input::SendFailed { token, target, error, payload });
         }
     }
 
@@ -237,10 +237,10 @@ impl Sockets {
                 }
                 sent
             }
-            _ => Err(TransportError::NoListener),
+            _ => Err((TransportError::NoListener, payload)),
         };
-        if let Err(error) = result {
-            self.fail(target, token, error);
+        if let Err((error, payload)) = result {
+            self.fail(target, token, error, payload);
         }
     }
 
@@ -262,7 +262,9 @@ impl Sockets {
             (None, Destination::Flow(_)) => {
                 return match outgoing.diverted() {
                     (Some(fallback), outgoing) => self.send_stream_to(fallback, domain, outgoing),
-                    (None, outgoing) => self.fail(target, outgoing.token, TransportError::Closed),
+                    (None, Outgoing { token, payload, .. }) => {
+                        self.fail(target, token, TransportError::Closed, payload)
+                    }
                 };
             }
             (None, Destination::Target(target)) if self.is_unreachable(&target) => {
@@ -288,18 +290,17 @@ impl Sockets {
 
     fn queue(&mut self, id: Result<ConnectionId, TransportError>, target: Target, out: Outgoing) {
         let limit = self.config.write_queue_bytes;
-        let token = out.token;
-        let error = match id {
+        let (error, Outgoing { token, payload, .. }) = match id {
             Ok(id) => match self.table.open(id, &out.payload) {
                 Some(connection) => match connection.push(out, limit) {
                     Ok(()) => return self.table.mark(id),
-                    Err(_) => TransportError::QueueFull,
+                    Err(out) => (TransportError::QueueFull, out),
                 },
-                None => TransportError::Closed,
+                None => (TransportError::Closed, out),
             },
-            Err(error) => error,
+            Err(error) => (error, out),
         };
-        self.fail(target, token, error);
+        self.fail(target, token, error, payload);
     }
 
     /// A connection that is open to the target, or a new one.
@@ -401,11 +402,11 @@ impl Sockets {
             match self.listeners.get_mut(index) {
                 Some(Listener::Udp(udp)) => {
                     let failed = &mut self.arisen;
-                    let failed = |Datagram { remote, token, .. }, error| {
+                    let failed = |Datagram { remote, token, payload, .. }, error| {
                         if token != 0 {
                             let target =
                                 Target::new(Transport::Udp, remote).with_listener(listener);
-                            failed.push(Input::SendFailed { token, target, error });
+                            failed.push(Input::SendFailed { token, target, error, payload });
                         }
                     };
                     let limit = self.config.message_limits.message_bytes;
@@ -556,8 +557,7 @@ impl Sockets {
                     return;
                 };
                 for token in self.table.half_close(id) {
-                    let error = TransportError::Closed;
-                    inputs.push(Input::SendFailed { token, target: flow.into(), error });
+                    inputs.push(unanswered(token, flow.into(), TransportError::Closed));
                 }
             }
             Report::Ended { id, error } => self.ended(id, error, inputs),
@@ -572,14 +572,16 @@ impl Sockets {
         let (was_open, domain) = (connection.is_open, connection.domain().cloned());
         let (unread, requests) = connection.undelivered(error.is_some());
         for token in requests {
-            inputs.push(Input::SendFailed { token, target, error: reason });
+            inputs.push(unanswered(token, target, reason));
         }
         for outgoing in unread {
             match outgoing.diverted() {
                 (Some(fallback), outgoing) => {
                     self.send_stream_to(fallback, domain.clone(), outgoing);
                 }
-                (None, outgoing) => self.fail(target, outgoing.token, reason),
+                (None, Outgoing { token, payload, .. }) => {
+                    self.fail(target, token, reason, payload)
+                }
             }
         }
         if was_open {
@@ -596,6 +598,11 @@ impl SocketStats {
             Refused::Ration => self.refused_over_rate += 1,
         }
     }
+}
+
+/// A request that was written to a connection, over which no answer comes any more.
+fn unanswered(token: u64, target: Target, error: TransportError) -> Input {
+    Input::SendFailed { token, target, error, payload: Bytes::new() }
 }
 
 /// The clock of the runtime, which tests may stop and turn.

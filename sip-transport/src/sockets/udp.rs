@@ -99,21 +99,27 @@ impl Udp {
         }
     }
 
-    /// Sends now, or queues behind what waits already.
-    pub(super) fn send(&mut self, datagram: Datagram, limit: usize) -> Result<(), TransportError> {
+    /// Sends now, or queues behind what waits already. Gives back what it did neither with.
+    pub(super) fn send(
+        &mut self,
+        datagram: Datagram,
+        limit: usize,
+    ) -> Result<(), (TransportError, Bytes)> {
         // RFC 3261 §18.1.1: "For UDP, this size is 65,535 bytes, including IP and UDP headers."
         if datagram.payload.len() > MAX_DATAGRAM {
-            return Err(TransportError::TooLarge);
+            return Err((TransportError::TooLarge, datagram.payload));
         }
         if self.queue.is_empty() {
             match self.try_send(&datagram) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result.map_err(|error| send_error(&error)),
+                result => {
+                    return result.map_err(|error| (send_error(&error), datagram.payload));
+                }
             }
         }
         let queued_bytes = self.queued_bytes.saturating_add(datagram.weight());
         if queued_bytes > limit {
-            return Err(TransportError::QueueFull);
+            return Err((TransportError::QueueFull, datagram.payload));
         }
         self.queued_bytes = queued_bytes;
         self.queue.push_back(datagram);
@@ -213,7 +219,8 @@ mod tests {
         let limit = 2 * (1 + QUEUE_OVERHEAD);
         assert_eq!(udp.send(datagram("b", 2), limit), Ok(()));
         assert_eq!(udp.send(datagram("c", 3), limit), Ok(()));
-        assert_eq!(udp.send(datagram("d", 4), limit), Err(TransportError::QueueFull));
+        let full = (TransportError::QueueFull, Bytes::from_static(b"d"));
+        assert_eq!(udp.send(datagram("d", 4), limit), Err(full));
         std::future::poll_fn(|cx| {
             udp.flush(cx, |datagram, error| panic!("{datagram:?}: {error}"));
             if udp.queue.is_empty() { Poll::Ready(()) } else { Poll::Pending }

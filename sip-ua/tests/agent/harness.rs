@@ -438,7 +438,8 @@ impl Lone {
         self.sent.clear();
         let target = Target::new(Transport::Udp, addr(BOB));
         let error = TransportError::Unreachable;
-        self.end.handle_input(self.now, Input::SendFailed { token: self.token, target, error });
+        let (token, payload) = (self.token, Bytes::new());
+        self.end.handle_input(self.now, Input::SendFailed { token, target, error, payload });
         self.drain();
     }
 

@@ -31,12 +31,15 @@ impl Pki {
 
     /// Shows a certificate of `sip:HOST`.
     fn showing(&self, host: &str) -> TlsBuilder {
+        self.trusting().certificate(self.certificate(host))
+    }
+
+    fn certificate(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::URI(format!("sip:{host}").try_into().unwrap())];
         let own = params.signed_by(&key, &self.issuer).unwrap().pem();
-        let own = Certificate::from_pem(own.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-        self.trusting().certificate(own)
+        Certificate::from_pem(own.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
     }
 }
 
@@ -226,6 +229,47 @@ async fn without_tls_a_sips_uri_cannot_be_called() {
         let error = alice.call(to).offer(SDP).start().await.unwrap_err();
         let why = std::error::Error::source(&error).unwrap().to_string();
         assert!(why.contains("no listener has this transport"), "{error}: {why}");
+    })
+    .await;
+}
+
+/// One that shows a certificate of that host on either side, asks for one, and finds both hosts on loopback.
+async fn peer(name: &str, host: &str, pki: &Pki) -> UserAgent {
+    let (asks, own) = (ClientCertificates::Required, pki.certificate(host));
+    let tls =
+        pki.trusting().certificate(own.clone()).client_certificate(own).client_certificates(asks);
+    let loopback = [127, 0, 0, 1].into();
+    let zone = Zone::default().host("a.example.com", loopback).host("b.example.net", loopback);
+    let builder = builder(name, "tls:127.0.0.1:0").tls(tls.build().unwrap());
+    builder.resolver(Resolver::Zone(zone.into())).start().await.unwrap()
+}
+
+/// From which port a call came.
+async fn port_of_the_next_call(ua: &UserAgent) -> u16 {
+    let invitation = invitation(ua).await;
+    let via = invitation.request().headers().top_via().unwrap();
+    via.rport().flatten().unwrap()
+}
+
+#[tokio::test]
+async fn calls_back_go_over_the_connection_of_a_peer_that_proved_its_domain() {
+    within(async {
+        let pki = Pki::new();
+        let alice = peer("alice", "a.example.com", &pki).await;
+        let bob = peer("bob", "b.example.net", &pki).await;
+        let port = |ua: &UserAgent| ua.locals().first(Transport::Tls).unwrap().addr.port();
+        let to_alice = format!("sips:alice@a.example.com:{}", port(&alice));
+        let to_bob = format!("sips:bob@b.example.net:{}", port(&bob));
+        let there = alice.call(to_bob.parse().unwrap()).offer(SDP).start().await.unwrap();
+        assert_ne!(port_of_the_next_call(&bob).await, port(&alice), "a connection of its own");
+        // Back it goes from the port that Alice connected to.
+        let back = bob.call(to_alice.parse().unwrap()).offer(SDP).start().await.unwrap();
+        assert_eq!(port_of_the_next_call(&alice).await, port(&bob));
+        // To the same address in another name Alice has proved nothing: no connection of hers is used.
+        let other = to_alice.replace("a.example.com", "b.example.net");
+        let wrong = bob.call(other.parse().unwrap()).offer(SDP).start().await.unwrap();
+        assert_eq!(refused(wrong).await, TransportError::Tls(TlsError::WrongDomain));
+        drop((there, back));
     })
     .await;
 }
