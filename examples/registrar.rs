@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use examples::{Console, Securing};
-use sip_auth::{Algorithm, Arrival, Authority, Checked, Credentials, NonceKey, UsedNonces};
+use examples::{Console, Gate, Securing};
+use sip_auth::{Algorithm, Authority, Credentials, NonceKey};
 use sip_message::{Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Uri};
 use sip_transaction::{
     Application, ClientKey, Endpoint, Event, Key, NextHop, ServerKey, Shard, TransactionUser,
@@ -60,11 +60,7 @@ const LONGEST: u32 = 3600;
 const BINDINGS: usize = 10;
 
 struct Registrar {
-    authority: Authority,
-    users: Vec<Credentials>,
-    used: UsedNonces,
-    /// One moment by both clocks.
-    epoch: (Instant, Duration),
+    gate: Gate,
     /// By the user's name. Only users have some, so there is a limit.
     bindings: HashMap<String, Vec<Binding>>,
     relayed: HashMap<ClientKey, ServerKey>,
@@ -186,32 +182,17 @@ impl Registrar {
         tx: &mut Transactions,
         request: &Request,
     ) -> Result<String, sip_message::ResponseBuilder> {
-        let (then, unix) = self.epoch;
-        let arrival =
-            Arrival { request, source: b"", now: unix + now.saturating_duration_since(then) };
-        let refusal = match self.authority.check(&arrival) {
+        match self.gate.user(now, tx.random().next_u64(), request) {
+            Ok(Some(user)) => Ok(user),
             // A REGISTER is never exempt.
-            Ok(Checked::Exempt) => {
-                return Err(Response::to_request(request, StatusCode::FORBIDDEN));
+            Ok(None) => Err(Response::to_request(request, StatusCode::FORBIDDEN)),
+            Err(answer) => {
+                let builder = Response::to_request(request, answer.status);
+                Err(answer
+                    .fields()
+                    .fold(builder, |builder, (name, value)| builder.raw(name, value)))
             }
-            Ok(Checked::Claimed(claim)) => {
-                match self.users.iter().find(|user| claim.is_user(user.username())) {
-                    None => claim.unknown_user(),
-                    Some(user) => {
-                        let proof = claim.named(user.username());
-                        let proof = proof.and_then(|claim| claim.verify(user.secret()));
-                        match proof.and_then(|proof| proof.record(&mut self.used, arrival.now)) {
-                            Ok(_) => return Ok(user.username().to_owned()),
-                            Err(refusal) => refusal,
-                        }
-                    }
-                }
-            }
-            Err(refusal) => refusal,
-        };
-        let answer = self.authority.answer(&refusal, &arrival, tx.random().next_u64());
-        let builder = Response::to_request(request, answer.status);
-        Err(answer.fields().fold(builder, |builder, (name, value)| builder.raw(name, value)))
+        }
     }
 
     /// Sends a request on to its user; the status that it gets if that cannot be.
@@ -303,10 +284,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let (now, unix) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH)?);
     let registrar = Registrar {
-        authority,
-        users: options.user,
-        used: UsedNonces::new(10_000, unix),
-        epoch: (now, unix),
+        gate: Gate::new(authority, options.user, (now, unix)),
         bindings: HashMap::new(),
         relayed: HashMap::new(),
         lines: VecDeque::new(),

@@ -1,0 +1,111 @@
+//! A proxy's domain in the flows: who lives there, who must prove who they are, who registered.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use sip_auth::Answer;
+use sip_message::{Contact, Expires, Method, Request, StatusCode, Uri};
+use sip_proxy::{Reply, Route, Router};
+use sip_transaction::Transactions;
+use sip_transport::Flow;
+
+use crate::Gate;
+
+/// What a proxy or registrar of a flow knows.
+#[derive(Default)]
+pub(super) struct Domain {
+    /// Who is challenged, for requests that begin something; nobody without it.
+    gate: Option<Gate>,
+    /// Where its users are.
+    users: BTreeMap<String, Vec<Uri<'static>>>,
+    /// Whether it tells where its users are, and does not forward.
+    redirects: bool,
+}
+
+impl Domain {
+    /// A user and where they are.
+    pub(super) fn user(mut self, name: &str, at: &str) -> Self {
+        self.users.entry(name.into()).or_default().extend(at.parse());
+        self
+    }
+
+    /// Challenges everyone.
+    pub(super) fn gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Answers 302.
+    pub(super) fn redirects(mut self) -> Self {
+        self.redirects = true;
+        self
+    }
+
+    /// RFC 3261 §10.3, as far as the flows need it: no more than one user's own bindings, without their ends.
+    fn register(&mut self, request: &Request) -> Reply {
+        let to = request.get::<sip_message::To<'_>>().ok().flatten();
+        let Some(user) = to.as_ref().and_then(|to| to.uri().user().map(str::to_owned)) else {
+            return Reply::new(StatusCode::NOT_FOUND);
+        };
+        let bindings = self.users.entry(user).or_default();
+        let removes = matches!(request.get::<Expires>(), Ok(Some(Expires(0))));
+        for contact in request.get_all::<Contact<'_>>().flatten() {
+            match contact.uri() {
+                None => bindings.clear(),
+                Some(uri) => {
+                    bindings.retain(|binding| !binding.is_equivalent(&uri));
+                    if !removes && contact.expires() != Some(0) {
+                        bindings.push(uri.to_static());
+                    }
+                }
+            }
+        }
+        bindings.iter().fold(Reply::new(StatusCode::OK), |reply, binding| {
+            reply.header("Contact", &format!("<{binding}>;expires=3600"))
+        })
+    }
+}
+
+fn refused(answer: &Answer) -> Reply {
+    answer
+        .fields()
+        .fold(Reply::new(answer.status), |reply, (name, value)| reply.header(name.as_str(), &value))
+}
+
+impl Router for Domain {
+    fn admit(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        _: &Flow,
+        tx: &mut Transactions,
+    ) -> Result<(), Reply> {
+        let begins = request.headers().to_tag().is_none();
+        match &mut self.gate {
+            Some(gate) if begins => {
+                let judged = gate.user(now, tx.random().next_u64(), request);
+                judged.map(drop).map_err(|answer| refused(&answer))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn route(&mut self, _: Instant, request: &Request, _: &Flow, _: &Transactions) -> Route {
+        if *request.method() == Method::Register {
+            return Route::Reply(self.register(request));
+        }
+        let user = request.uri().ok().and_then(|uri| uri.user().map(str::to_owned));
+        match user.and_then(|user| self.users.get(&user)) {
+            None => Route::reply(StatusCode::NOT_FOUND),
+            Some(places) if self.redirects => {
+                let moved = Reply::new(StatusCode::MOVED_TEMPORARILY);
+                Route::Reply(
+                    places
+                        .iter()
+                        .fold(moved, |reply, place| reply.header("Contact", &format!("<{place}>"))),
+                )
+            }
+            Some(places) => Route::parallel(places.iter().cloned()),
+        }
+    }
+}
