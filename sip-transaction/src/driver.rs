@@ -6,6 +6,11 @@
 //! timers of the endpoint.
 
 mod lookup;
+#[cfg(feature = "metrics")]
+mod meter;
+#[cfg(not(feature = "metrics"))]
+#[path = "driver/no_meter.rs"]
+mod meter;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -19,6 +24,7 @@ use tokio::time::Sleep;
 use crate::{Endpoint, Output, TransactionUser};
 use lookup::Lookups;
 pub use lookup::Resolver;
+use meter::Meter;
 
 /// What stands above an endpoint in a shard: it takes the commands of the handles outside, and
 /// hands the events of the transaction user out to them.
@@ -51,6 +57,12 @@ pub trait Application {
     /// what is under way and take on nothing new. Called once.
     fn closed(&mut self, now: Instant, endpoint: &mut Endpoint<Self::User>) {
         let _ = (now, endpoint);
+    }
+
+    /// What is counted is told to the `metrics` facade now: about once a second while something goes on, and
+    /// when the shard ends. Only with the feature `metrics`.
+    fn measured(&mut self, endpoint: &Endpoint<Self::User>) {
+        let _ = endpoint;
     }
 
     /// Whether nothing is owed to anyone any more, so that the shard may end; asked each turn after
@@ -99,6 +111,7 @@ pub struct Shard<A: Application> {
     commands: mpsc::Receiver<A::Command>,
     tap: Option<Box<dyn Tap>>,
     lookups: Lookups,
+    meter: Meter,
     stop_sender: mpsc::Sender<Duration>,
     stop: mpsc::Receiver<Duration>,
     /// The application was told that no more commands come.
@@ -144,6 +157,7 @@ impl<A: Application> Shard<A> {
             commands,
             tap,
             lookups: Lookups::new(Resolver::default()),
+            meter: Meter::default(),
             stop_sender,
             stop,
             closed: false,
@@ -176,6 +190,7 @@ impl<A: Application> Shard<A> {
         self.work(now());
         self.arm(sleep.as_mut());
         poll_fn(|cx| self.poll(cx, sleep.as_mut())).await;
+        self.measure();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
@@ -186,6 +201,9 @@ impl<A: Application> Shard<A> {
             let now = now();
             self.take_in(now);
             self.work(now);
+            if self.meter.turn(now) {
+                self.measure();
+            }
             if self.is_done(now) {
                 // Writes what the last turn left to the connections.
                 let _ = self.sockets.poll_recv(cx, &mut self.inputs);
@@ -251,6 +269,7 @@ impl<A: Application> Shard<A> {
 
     fn take_in(&mut self, now: Instant) {
         for input in self.inputs.drain(..) {
+            self.meter.input(&input);
             if let Some(tap) = &mut self.tap
                 && let Input::Datagram { flow, payload }
                 | Input::Message { flow, payload }
@@ -284,6 +303,7 @@ impl<A: Application> Shard<A> {
     fn put_out(&mut self, now: Instant, output: Output) {
         match output {
             Output::Transmit(transmit) => {
+                self.meter.transmit(&transmit);
                 if let Some(tap) = &mut self.tap {
                     show_sent(tap.as_mut(), now, &self.sockets, &transmit);
                 }
@@ -298,6 +318,14 @@ impl<A: Application> Shard<A> {
         }
     }
 
+    fn measure(&mut self) {
+        let waiting = (self.commands.len(), self.commands.max_capacity());
+        self.meter.tell(self.endpoint.stats(), self.sockets.stats(), waiting);
+        if cfg!(feature = "metrics") {
+            self.application.measured(&self.endpoint);
+        }
+    }
+
     fn is_done(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
             || self.closed && self.application.is_done(&self.endpoint)
@@ -306,11 +334,8 @@ impl<A: Application> Shard<A> {
     /// Sets the sleep to the next deadline. One that has become later is left: it ends for nothing
     /// once, which costs less than to set it anew with every message.
     fn arm(&mut self, sleep: Pin<&mut Sleep>) {
-        let due = match (self.endpoint.poll_timeout(), self.deadline) {
-            (Some(timeout), Some(deadline)) => timeout.min(deadline),
-            (Some(due), None) | (None, Some(due)) => due,
-            (None, None) => return,
-        };
+        let due = [self.endpoint.poll_timeout(), self.deadline, self.meter.due()];
+        let Some(due) = due.into_iter().flatten().min() else { return };
         if self.armed.is_none_or(|armed| due < armed) {
             sleep.reset(due.into());
             self.sources.mark(CLOCK);

@@ -38,8 +38,12 @@ pub struct Stats {
     pub send_failures: u64,
     /// Client transactions that ended without a final response.
     pub timeouts: u64,
+    /// INVITE server transactions whose final response nobody acknowledged (Timer H).
+    pub unacknowledged: u64,
     /// Transactions created, client and server.
     pub transactions: u64,
+    /// The server transactions among them.
+    pub server_transactions: u64,
     /// Client transactions that live now.
     pub live_clients: usize,
     /// Server transactions that live now.

@@ -80,6 +80,46 @@ impl TransportError {
     }
 }
 
+/// The name of each error, from one table.
+macro_rules! names {
+    ($($error:pat => $name:literal,)*) => {
+        impl TransportError {
+            /// All that [`name`](Self::name) gives.
+            #[cfg(feature = "tokio")]
+            pub(crate) const NAMES: [&'static str; [$($name),*].len()] = [$($name),*];
+
+            /// A short name that stays the same through versions: what counters are labelled with.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $($error => $name,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Self::Refused => "refused",
+    Self::ProtocolUnsupported => "unsupported",
+    Self::ConnectTimeout => "connect_timeout",
+    Self::HandshakeTimeout => "handshake_timeout",
+    Self::Tls(_) => "tls",
+    Self::Unreachable => "unreachable",
+    Self::Closed => "closed",
+    Self::Idle => "idle",
+    Self::Stalled => "stalled",
+    Self::Incomplete => "incomplete",
+    Self::Malformed => "malformed",
+    Self::QueueFull => "queue_full",
+    Self::TooManyConnections => "too_many_connections",
+    Self::TooLarge => "too_large",
+    Self::NoListener => "no_listener",
+    Self::NotLocated(_) => "not_located",
+    Self::WsRefused(_) => "ws_refused",
+    Self::WsHandshake => "ws_handshake",
+    Self::Io(_) => "io",
+}
+
 impl From<&io::Error> for TransportError {
     fn from(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;

@@ -86,7 +86,7 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 #[cfg(feature = "tokio")]
 pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
-pub use sockets::{SocketStats, Sockets};
+pub use sockets::{ByReason, ByTransport, SocketStats, Sockets};
 pub use stun::{Stun, StunId, is_stun};
 #[cfg(feature = "hep")]
 pub use tap::hep::{HepCollector, HepCollectorError, HepStats, HepTap};

@@ -20,6 +20,11 @@ mod desk;
 mod error;
 mod invitation;
 mod mailbox;
+#[cfg(feature = "metrics")]
+mod meter;
+#[cfg(not(feature = "metrics"))]
+#[path = "handle/no_meter.rs"]
+mod meter;
 mod registration;
 mod request;
 mod user_agent;

@@ -59,6 +59,9 @@
 //! as well. The handles above ([`UserAgent`], [`Call`] …) speak to one task that owns it with its sockets;
 //! they need the feature `tokio`, which is on by default.
 //!
+//! With the feature `metrics` (off by default) what happens is counted by the `metrics` facade:
+//! `docs/metrics.md` of the repository lists the names.
+//!
 //! A [`Recorder`] keeps every message that passes, and a [`Ladder`] draws what it kept.
 #![forbid(unsafe_code)]
 

@@ -156,6 +156,21 @@ pub enum RegistrationFailure {
     Build(String),
 }
 
+impl RegistrationFailure {
+    /// A short name that stays the same through versions: what counters are labelled with.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "refused",
+            Self::Authentication(_) => "authentication",
+            Self::TimedOut => "timed_out",
+            Self::TransportError(_) => "transport_error",
+            Self::FlowFailed => "flow_failed",
+            Self::NoBinding => "no_binding",
+            Self::Build(_) => "not_sent",
+        }
+    }
+}
+
 /// One binding at one registrar.
 #[derive(Debug)]
 pub(crate) struct Registration {

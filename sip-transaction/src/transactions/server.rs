@@ -341,6 +341,7 @@ impl Transactions {
         let method = request.method().clone();
         let is_reliable = flow.transport.is_reliable();
         self.stats.transactions += 1;
+        self.stats.server_transactions += 1;
         let (mut invite, mut non_invite) = (Actions::new(), Actions::new());
         let machine = if method == Method::Invite {
             Machine::Invite(ServerInvite::start(is_reliable, &mut invite))
@@ -453,7 +454,10 @@ impl Transactions {
                 }
             }
             Action::Terminate => self.end_server(key),
-            Action::Timeout => self.events.push_back(Event::NoAck { key }),
+            Action::Timeout => {
+                self.stats.unacknowledged += 1;
+                self.events.push_back(Event::NoAck { key });
+            }
             Action::Confirm => self.events.push_back(Event::Confirmed { key }),
             // Asked for by the client's machines, or done by the caller.
             Action::SendAck | Action::SendCancel | Action::Start(..) | Action::Stop(_) => {}

@@ -9,6 +9,7 @@ mod connection;
 mod layered;
 #[cfg(feature = "tls")]
 mod octets;
+mod stats;
 mod table;
 #[cfg(feature = "tls")]
 mod tls;
@@ -27,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use crate::admission::{Admission, Refused};
+use crate::admission::Admission;
 use crate::{
     Config, ConnectionId, Destination, Entry, Flow, Gate, Input, ListenAddr, ListenerId, Locals,
     MAX_DATAGRAM, ReadySet, Target, Transmit, TransportError,
@@ -37,6 +38,7 @@ use connection::{Origin, Report, Reported, Signals, Task, Terms};
 use layered::{Layer, Pipe};
 #[cfg(feature = "ws")]
 pub(crate) use layered::{Layered, Read};
+pub use stats::{ByReason, ByTransport, SocketStats};
 use table::{Connection, Outgoing, Outlet, Table};
 use udp::{Datagram, Udp};
 
@@ -78,26 +80,6 @@ pub struct Sockets {
     buffer: Box<[u8]>,
     admission: Admission,
     stats: SocketStats,
-}
-
-/// What the sockets turned away since they were bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SocketStats {
-    /// Datagrams and connections that the [`Gate`] refused.
-    pub refused_by_gate: u64,
-    /// Datagrams and connections of sources that were over their ration
-    /// ([`Config::source_rate`]).
-    pub refused_over_rate: u64,
-    /// Pauses in the reading of connections whose source was over its ration.
-    pub paused_over_rate: u64,
-    /// Datagrams dropped because they were larger than a message may be.
-    pub dropped_too_large: u64,
-    /// Incoming connections closed at once, because as many are open as may be, in all or with that
-    /// address.
-    pub refused_connections: u64,
-    /// Idle connections closed to make room for another.
-    pub spared_connections: u64,
 }
 
 // RFC 3261 §18: "All SIP elements MUST implement UDP and TCP."
@@ -152,9 +134,20 @@ impl Sockets {
         self.table.len()
     }
 
-    /// What was turned away so far.
+    /// What was turned away, opened and closed so far, and what waits now.
     pub fn stats(&self) -> SocketStats {
-        self.stats
+        let udp = self.listeners.iter().filter_map(|listener| match listener {
+            Listener::Udp(udp) => Some(udp.queued_bytes()),
+            Listener::Tcp { .. } | Listener::DialOnly(_) => None,
+        });
+        SocketStats {
+            live_connections: self.table.len(),
+            live_inbound: self.reports.len(),
+            inbound_queue: self.reports.max_capacity(),
+            live_udp_bytes: udp.max().unwrap_or(0),
+            udp_queue_bytes: self.config.udp_queue_bytes,
+            ..self.stats
+        }
     }
 
     /// Asks this gate from now on about whatever arrives.
@@ -389,6 +382,9 @@ impl Sockets {
         let flow = table::flow(transport, listener, id, remote);
         let connection =
             Connection::new(flow, outlet, domain, signals, task.abort_handle(), is_ours);
+        if connection.is_open {
+            self.stats.opened(transport, is_ours);
+        }
         self.table.insert(id, connection);
         id
     }
@@ -482,6 +478,7 @@ impl Sockets {
         {
             tracing::debug!(connection = oldest.number(), "closed amid its handshake: too many");
             self.table.remove(oldest);
+            self.stats.ended(false, Some(TransportError::TooManyConnections));
         }
     }
 
@@ -503,6 +500,7 @@ impl Sockets {
         match report {
             Report::Opened { id, stream, peer } => {
                 let Some(connection) = self.table.opened(id, stream) else { return };
+                self.stats.opened(connection.flow.transport, connection.is_ours);
                 if let Some(peer) = peer {
                     inputs.push(Input::Authenticated { flow: connection.flow, peer });
                 }
@@ -570,6 +568,7 @@ impl Sockets {
         let target = Target::from(flow);
         let reason = error.unwrap_or(TransportError::Closed);
         let (was_open, domain) = (connection.is_open, connection.domain().cloned());
+        self.stats.ended(was_open, error);
         let (unread, requests) = connection.undelivered(error.is_some());
         for token in requests {
             inputs.push(unanswered(token, target, reason));
@@ -586,16 +585,6 @@ impl Sockets {
         }
         if was_open {
             inputs.push(Input::Closed { flow, error });
-        }
-    }
-}
-
-impl SocketStats {
-    /// One more that did not come in.
-    fn refused(&mut self, why: Refused) {
-        match why {
-            Refused::Gate => self.refused_by_gate += 1,
-            Refused::Ration => self.refused_over_rate += 1,
         }
     }
 }

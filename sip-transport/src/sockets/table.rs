@@ -116,6 +116,8 @@ pub(super) struct Connection {
     is_known: bool,
     /// What comes over it counts on the ration of its source: it was accepted, and nobody vouches for it.
     pub(super) is_rationed: bool,
+    /// It was opened from here.
+    pub(super) is_ours: bool,
 }
 
 /// Tokens of requests and unsure responses kept for a connection. With more than these on their way
@@ -139,6 +141,7 @@ impl Connection {
             is_open: matches!(outlet, Outlet::Tcp(_)),
             is_known: is_ours,
             is_rationed: false,
+            is_ours,
             used: Instant::now(),
             outlet,
             half_open: None,

@@ -127,6 +127,11 @@ impl Udp {
     }
 
     /// Whether something waits for room in the system's buffer.
+    /// Bytes that wait, each datagram with some more than it has.
+    pub(super) const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
     pub(super) fn has_queued(&self) -> bool {
         !self.queue.is_empty()
     }

@@ -383,6 +383,34 @@ async fn a_client_that_does_not_speak_tls_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_failed_handshake_is_counted_by_its_reason() {
+    let pki = Pki::new();
+    let config = with(pki.showing(&pki.of(DOMAIN))).handshake_timeout(Duration::from_millis(200));
+    let mut server = server(config);
+    let mut garbage = TcpStream::connect(server.addr(Transport::Tls)).await.unwrap();
+    garbage.write_all(b"INVITE sip:a@example.com SIP/2.0\r\n\r\n").await.unwrap();
+    let _ = server.with(garbage.read_to_end(&mut Vec::new())).await;
+    let mut silent = TcpStream::connect(server.addr(Transport::Tls)).await.unwrap();
+    assert_eq!(server.with(silent.read(&mut [0; 1])).await.unwrap(), 0);
+    server.quiet(Duration::from_millis(50)).await;
+    // And one that is well.
+    let mut client = client(with(pki.trusting()));
+    client.send_tls(&server, DOMAIN, &options(1), 0);
+    let (flow, _) = server.with(client.authenticated()).await;
+    client.with(server.message()).await;
+    client.sockets.close(flow.connection.unwrap());
+    client.with(server.closed()).await;
+    server.with(client.closed()).await;
+    let stats = server.sockets.stats();
+    assert_eq!((stats.failed.of("tls"), stats.failed.of("handshake_timeout")), (1, 1));
+    assert_eq!((stats.accepted.total(), stats.closed.of("in_order")), (1, 1));
+    assert_eq!((stats.dialled.total(), stats.live_connections), (0, 0));
+    let stats = client.sockets.stats();
+    assert_eq!((stats.dialled.total(), stats.accepted.total()), (1, 0));
+    assert_eq!(stats.closed.iter().map(|(_, count)| count).sum::<u64>(), 1);
+}
+
+#[tokio::test]
 async fn a_client_that_stalls_is_cut_off_in_time() {
     let pki = Pki::new();
     let config = with(pki.showing(&pki.of(DOMAIN))).handshake_timeout(Duration::from_millis(200));

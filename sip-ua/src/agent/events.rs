@@ -166,6 +166,25 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// A short name that stays the same through versions: what counters are labelled with.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Cancelled => "cancelled",
+            Self::CancelledByPeer => "cancelled_by_peer",
+            Self::Replaced => "replaced",
+            Self::Rejected(_) => "rejected",
+            Self::Redirected(_) => "redirected",
+            Self::TimedOut => "timed_out",
+            Self::NoAck => "no_ack",
+            Self::PeerLost => "peer_lost",
+            Self::TransportError(_) => "transport_error",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+        }
+    }
+
     /// The status of the response that ended the call, if one did.
     pub fn status(&self) -> Option<StatusCode> {
         match self {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::call::{CallBox, CallLetter};
 use super::command::{Answer, Command, Line, Release, Releases, SendFailure};
+use super::meter::Meter;
 use super::registration::RegistrationBox;
 use super::{Call, Incoming, IncomingRequest, Invitation, LiveCounts, Registration};
 use crate::{
@@ -37,6 +38,7 @@ pub(super) struct Desk {
     /// Requests that were handed out and not answered.
     owed: HashSet<ServerKey>,
     closing: bool,
+    meter: Meter,
     /// Closes with the desk: the shard has ended.
     _alive: watch::Sender<()>,
 }
@@ -79,6 +81,12 @@ impl Application for Desk {
         });
     }
 
+    fn measured(&mut self, endpoint: &Endpoint<Agent>) {
+        let room = self.incoming.max_capacity();
+        let waiting = room.saturating_sub(self.incoming.capacity());
+        self.meter.tell(endpoint.user().live(), (waiting, room));
+    }
+
     fn is_done(&self, endpoint: &Endpoint<Agent>) -> bool {
         // The transactions first: that is a number, and the agent looks at every call.
         let finished = endpoint.transactions().unfinished() == 0;
@@ -110,6 +118,7 @@ impl Desk {
             requests: HashMap::new(),
             owed: HashSet::new(),
             closing: false,
+            meter: Meter::default(),
             _alive: alive,
         }
     }
@@ -126,6 +135,9 @@ impl Desk {
                 } else {
                     agent.call(now, tx, &account, *call)
                 };
+                if let Ok(call) = call {
+                    self.meter.calls(now, call);
+                }
                 // A call whose caller no longer waits is dropped here, which hangs it up.
                 let _ = placed.send(call.and_then(|call| self.open(call).ok_or(AgentError::Gone)));
             }
@@ -137,6 +149,8 @@ impl Desk {
                     // The user holds a Call by now: it must end. (A stale key has ended already.)
                     log_refused(Err(error));
                     log_refused(agent.hang_up(now, tx, call));
+                } else {
+                    self.meter.accepted(now, call);
                 }
             }
             Command::Reject { call, status, headers } => {
@@ -212,9 +226,13 @@ impl Desk {
     fn tell(&mut self, turn: &mut Turn<'_>, event: AgentEvent) {
         match event {
             AgentEvent::Invitation { call, request, sender } => {
+                self.meter.is_called(turn.now, call);
                 self.invite(turn, call, request, sender);
             }
-            AgentEvent::Call { call, update } => self.update(turn, call, update),
+            AgentEvent::Call { call, update } => {
+                self.meter.update(turn.now, call, &update);
+                self.update(turn, call, update);
+            }
             AgentEvent::Request { key, call, request, sender } => {
                 self.request(turn, key, call, request, sender);
             }
@@ -226,6 +244,7 @@ impl Desk {
                 }
             }
             AgentEvent::Registration { registration, event } => {
+                self.meter.registration(registration, &event);
                 let known = self.registrations.get(&registration);
                 if known.is_some_and(|known| known.post(event)) {
                     self.registrations.remove(&registration);
