@@ -13,6 +13,7 @@
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
 //! - [`OfferAnswer`] is the offer/answer exchange of a dialog: which message may carry what, and what is refused.
 //! - [`ReliableSender`] and [`ReliableReceiver`] are provisional responses that arrive for certain (RFC 3262).
+//! - [`Referrer`] and [`Reporter`] are the two ends of what a REFER brings about.
 //! - [`Repeat2xx`] says when a 2xx to INVITE is sent again; [`MergedRequests`] finds what a fork sent here twice.
 //!
 //! What a callee does from the INVITE to its own BYE:
@@ -83,6 +84,7 @@ mod merged;
 mod notifier;
 mod offer_answer;
 mod rate;
+mod refer;
 mod reference;
 mod rejection;
 mod reliable;
@@ -106,6 +108,10 @@ pub use notifier::{
 };
 pub use offer_answer::{Carrier, Meaning, OfferAnswer, Unsendable};
 pub use rate::{NoRate, Rate, Rates};
+pub use refer::{
+    ReferOutcome, Referrer, ReferrerAction, ReferrerInput, Report, ReportState, Reporter,
+    ReporterInput,
+};
 pub use reference::{Replaced, Standing};
 pub use rejection::Rejection;
 pub use reliable::{Received, ReliableReceiver, ReliableSender};

@@ -13,6 +13,8 @@
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `sender.rs`        | who sent a request, for the application to decide by                      |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
+//! | `refer.rs`         | REFER, sent: the peer is asked to call someone else                        |
+//! | `referral.rs`      | REFER, received: followed, and reported about                              |
 //! | `replaces.rs`      | calls that take the place of another, or join it                           |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
 //! | `authentication.rs` | whom the agent serves: settings, and where users are looked up            |
@@ -41,6 +43,8 @@ mod modify;
 mod offer;
 mod outgoing;
 mod public;
+mod refer;
+mod referral;
 mod refusals;
 mod registrations;
 mod replaces;
@@ -66,8 +70,8 @@ pub use authentication::{
 };
 pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
-pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, RequestFailure};
-pub use key::{CallKey, NotifierKey, RegistrationKey, RequestKey, SubscriptionKey};
+pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};
+pub use key::{CallKey, NotifierKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey};
 pub use replaces::Related;
 pub use sender::Sender;
 
@@ -79,6 +83,7 @@ use self::compose::Capabilities;
 use self::kept_calls::KeptCalls;
 use self::key::{RawKey, Slab};
 use self::public::PublicAddresses;
+use self::refer::Refer;
 use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
@@ -110,6 +115,7 @@ pub struct Agent {
     servers: KeyMap<ServerKey, Served>,
     requests: Slab<Asked>,
     owed: Slab<Owed>,
+    refers: Slab<Refer>,
     registrations: Slab<Registering>,
     merged: MergedRequests,
     ways_back: WaysBack,
@@ -157,6 +163,8 @@ enum ServerUse {
     Modification(CallKey),
     /// For the application's reply.
     Owed(RawKey),
+    /// For the application's word on a REFER.
+    Referral(ReferKey),
     /// For a lookup of its sender.
     Held(RawKey),
     /// For nothing: only its end.
@@ -179,6 +187,8 @@ pub struct Live {
     pub requests: usize,
     /// Requests of peers without the application's reply, not counting INVITEs.
     pub owed_replies: usize,
+    /// REFERs of either side whose outcome is open, or has yet to be told.
+    pub references: usize,
     /// Requests of peers whose senders are being looked up.
     pub lookups: usize,
     /// Registrations.
@@ -204,6 +214,7 @@ impl Agent {
             servers: KeyMap::default(),
             requests: Slab::new(),
             owed: Slab::new(),
+            refers: Slab::new(),
             registrations: Slab::new(),
             merged: MergedRequests::new(seed),
             ways_back: WaysBack::default(),
@@ -233,6 +244,7 @@ impl Agent {
             dialogs: self.dialogs.len(),
             requests: self.requests.len(),
             owed_replies: self.owed.len(),
+            references: self.refers.len(),
             lookups: self.held.len(),
             registrations: self.registrations.len(),
             transactions: self.clients.len() + self.servers.len(),
@@ -331,6 +343,7 @@ impl Agent {
             ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
             ServerUse::Modification(call) => self.refusal_over(call, server),
             ServerUse::Owed(owed) => self.settle(tx, owed),
+            ServerUse::Referral(refer) => self.referral_lost(tx, refer),
             ServerUse::Held(held) => self.held_lost(tx, held),
             ServerUse::Answered => {}
         }
@@ -346,6 +359,7 @@ impl Agent {
             TimerKind::TheirModification => self.their_modification_timer(now, tx, key.into()),
             TimerKind::Answer => self.answer_timer(now, tx, key.into()),
             TimerKind::Owed => self.owed_timer(now, tx, key),
+            TimerKind::Refer => self.refer_timer(now, tx, key.into()),
             TimerKind::Held => self.held_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
             TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),

@@ -25,6 +25,7 @@ mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "handle/no_meter.rs"]
 mod meter;
+mod refer;
 mod registration;
 mod request;
 mod user_agent;
@@ -33,6 +34,7 @@ pub use builder::UserAgentBuilder;
 pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
 pub use invitation::Invitation;
+pub use refer::{Errand, Reference, Referral};
 pub use registration::Registration;
 pub use request::{IncomingRequest, RequestBuilder};
 pub use user_agent::{Incoming, LiveCounts, UserAgent};

@@ -46,6 +46,7 @@
 //! | [`Invitation`] | the call is refused by 480 |
 //! | [`Modification`] | the change is refused by 488, the call goes on |
 //! | [`IncomingRequest`] | it is refused by 480 |
+//! | [`Referral`] | it is declined by 603 |
 //! | [`Registration`] | the binding is removed |
 //! | [`CallControl`] | nothing |
 //! | the last [`UserAgent`] | no more calls are taken; those that have a handle go on |
@@ -77,14 +78,15 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, LookedUp, Lookup, NotifierKey, PendingLookup, RegistrationKey, Related, RequestFailure,
-    RequestKey, Sender, ServerAuthentication, SharedNonces, SubscriptionKey, Users,
+    Live, LookedUp, Lookup, NotifierKey, PendingLookup, ReferKey, ReferUpdate, RegistrationKey,
+    Related, RequestFailure, RequestKey, Sender, ServerAuthentication, SharedNonces,
+    SubscriptionKey, Users,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{
-    Call, CallBuilder, CallControl, CallError, CallEvent, Incoming, IncomingRequest, Invitation,
-    LiveCounts, Modification, RegisterError, Registration, RequestBuilder, RequestError,
-    StartError, Stopped, UserAgent, UserAgentBuilder,
+    Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming, IncomingRequest,
+    Invitation, LiveCounts, Modification, Reference, Referral, RegisterError, Registration,
+    RequestBuilder, RequestError, StartError, Stopped, UserAgent, UserAgentBuilder,
 };
 pub use keep_alive::KeepAlive;
 pub use ladder::Ladder;
@@ -94,7 +96,7 @@ pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
     Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, User,
 };
-pub use sip_dialog::{SessionTimerPolicy, Side};
+pub use sip_dialog::{ReferOutcome, SessionTimerPolicy, Side};
 
 /// The README's code compiles.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -33,7 +33,8 @@ enum Owed {
 type Row = (&'static str, Vec<u8>, Owed);
 
 const BAD_REQUEST: Owed = Answer(400, &[]);
-const ALLOW: &[(&str, &str)] = &[("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO")];
+const ALLOW: &[(&str, &str)] =
+    &[("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY")];
 
 /// A request that nothing is wrong with. `{n}` becomes the number of its row.
 fn good(method: &str) -> String {

@@ -1,5 +1,8 @@
 //! Requests formed from a URI (RFC 3261 §19.1.5): from business cards, web pages and Refer-To.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::{Request, RequestBuilder};
 use crate::{BuildError, HeaderName, Method, Uri};
 
@@ -69,6 +72,33 @@ impl Request {
             (None, Some(_)) => Err(BuildError::Missing(HeaderName::ContentType)),
             (_, None) => Ok(builder),
         }
+    }
+}
+
+impl Uri<'_> {
+    /// The headers of the URI that [`Request::builder_from`] takes over, names and values decoded; for who forms
+    /// the request in another way. Body and Content-Type are not among them, nor what is no header name.
+    ///
+    /// ```
+    /// use sip_message::Uri;
+    /// let uri = Uri::parse(b"sip:bob@biloxi.com?Replaces=7%40a%3Bto-tag%3D1%3Bfrom-tag%3D2&Via=evil")?;
+    /// let replaces = ("Replaces".to_owned(), "7@a;to-tag=1;from-tag=2".to_owned());
+    /// assert_eq!(uri.honoured_headers(), [replaces]);
+    /// # Ok::<(), sip_message::UriError>(())
+    /// ```
+    #[must_use]
+    pub fn honoured_headers(&self) -> Vec<(String, String)> {
+        let headers = self.headers().map(|header| {
+            (header.name_decoded().into_owned(), header.value_decoded().unwrap_or_default())
+        });
+        let honoured = headers.filter(|(name, _)| {
+            HeaderName::from_bytes(name.as_bytes()).is_some_and(|known| {
+                known != HeaderName::ContentType
+                    && !name.eq_ignore_ascii_case("body")
+                    && is_honoured(known)
+            })
+        });
+        honoured.map(|(name, value)| (name, value.into_owned())).collect()
     }
 }
 

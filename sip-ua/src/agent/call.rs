@@ -48,6 +48,7 @@ use super::usages::Usage;
 use super::{Agent, ServerUse};
 use crate::{
     Account, AgentError, AgentEvent, Body, CallKey, CallState, CallUpdate, EarlyId, EndReason,
+    ReferKey,
 };
 
 /// One call.
@@ -76,6 +77,8 @@ pub(crate) struct Call {
     pub(crate) transactions: u16,
     /// How many requests of the peer wait for the application's reply.
     pub(crate) owed_replies: u8,
+    /// The peer has sent a REFER before.
+    pub(crate) referred: bool,
     /// Whether keep-alives over its flow are agreed on, whichever side sends them (RFC 6223).
     pub(crate) keep_agreed: bool,
 }
@@ -133,6 +136,8 @@ pub(crate) struct Caller {
     pub(crate) rang_out: bool,
     /// Another call takes the place of this one, so that it is cancelled.
     pub(crate) replaced: bool,
+    /// Someone asked for this call by a REFER, and is told how it goes.
+    pub(crate) reports: Option<ReferKey>,
 }
 
 /// One callee of a forked INVITE.
@@ -176,6 +181,7 @@ impl Call {
             flow: None,
             transactions: 0,
             owed_replies: 0,
+            referred: false,
             keep_agreed: false,
         }
     }
@@ -266,6 +272,9 @@ impl Agent {
         }
         self.active_calls = self.active_calls.saturating_sub(1);
         call.session.end();
+        self.call_came_to_end(now, tx, key, &reason);
+        self.referrers_hurry(now, tx, key);
+        let Some(call) = self.calls.get_mut(key) else { return };
         if let Some(timer) = call.caller.as_mut().and_then(|caller| caller.timer.take()) {
             tx.disarm(timer);
         }

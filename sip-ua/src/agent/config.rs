@@ -19,12 +19,14 @@ pub struct AgentConfig {
     /// What User-Agent and Server say; `None` leaves them out. Default `sip-ua/` and the version.
     pub user_agent: Option<String>,
     /// The methods besides INVITE, ACK, CANCEL, BYE and OPTIONS that the application answers, listed in
-    /// Allow. A method that is known to SIP but not here is answered 405, an unknown one 501. Default
-    /// MESSAGE and INFO.
+    /// Allow. A method that is known to SIP but not here is answered 405, an unknown one 501. NOTIFYs about a
+    /// REFER are the agent's own. Default MESSAGE, INFO, REFER and NOTIFY.
     pub methods: Vec<Method>,
     /// The option tags that are listed in Supported beside those of what is set here otherwise; a request that requires another is answered 420. The
     /// agent itself knows `replaces`, which it handles, and `join`, which it does the checks for; without
-    /// the tag the header field is ignored. All others are the application's. Default `replaces`.
+    /// the tag the header field is ignored. `norefersub`
+    /// and `nosub` say that a REFER is also taken without reports, `tdialog` that one outside of the dialog of
+    /// its call is. All others are the application's. Default `replaces`, `norefersub`, `nosub` and `tdialog`.
     pub supported: Vec<String>,
     /// The types of body that the application reads, listed in Accept: `type/subtype`, `type/*` or
     /// `*/*`. A body of another type is answered 415. Default `application/sdp`, `text/plain`,
@@ -40,6 +42,9 @@ pub struct AgentConfig {
     pub max_owed_replies: usize,
     /// How many of them may belong to one call. Default 16.
     pub max_owed_replies_per_call: u8,
+    /// How many REFERs, sent and received, may be under way at a time, until their outcome is known and told;
+    /// one that comes on top is answered 503. Default 1,000.
+    pub max_refers: usize,
     /// How many registrations may be kept at a time. Default 1,000.
     pub max_registrations: usize,
     /// How many early dialogs one INVITE may make at its caller by forking; further branches are reported
@@ -82,8 +87,8 @@ impl Default for AgentConfig {
     fn default() -> Self {
         Self {
             user_agent: Some(concat!("sip-ua/", env!("CARGO_PKG_VERSION")).to_owned()),
-            methods: vec![Method::Message, Method::Info],
-            supported: vec!["replaces".to_owned()],
+            methods: vec![Method::Message, Method::Info, Method::Refer, Method::Notify],
+            supported: ["replaces", "norefersub", "nosub", "tdialog"].map(str::to_owned).to_vec(),
             accept: ["application/sdp", "text/plain", "application/dtmf-relay", "application/dtmf"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -91,6 +96,7 @@ impl Default for AgentConfig {
             max_requests: 10_000,
             max_owed_replies: 10_000,
             max_owed_replies_per_call: 16,
+            max_refers: 1_000,
             max_registrations: 1_000,
             max_forks: 16,
             retry_after: 5,
@@ -147,6 +153,7 @@ setters! {
     max_requests: usize,
     max_owed_replies: usize,
     max_owed_replies_per_call: u8,
+    max_refers: usize,
     max_registrations: usize,
     max_forks: u16,
     retry_after: u32,

@@ -8,7 +8,7 @@ use sip_transaction::ServerKey;
 use sip_transport::TransportError;
 
 use crate::registration::RegistrationEvent;
-use crate::{CallKey, PendingLookup, RegistrationKey, RequestKey, Sender};
+use crate::{CallKey, PendingLookup, ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender};
 
 /// Something happened that the application wants to know.
 #[derive(Debug)]
@@ -44,6 +44,27 @@ pub enum AgentEvent {
         /// Who sent it.
         sender: Sender,
     },
+    /// Someone asks us to call someone else (REFER). Answer with [`Agent::follow`](crate::Agent::follow),
+    /// [`report`](crate::Agent::report) or [`decline`](crate::Agent::decline). With none of them it is accepted
+    /// after [`AgentConfig::reply_guard`](crate::AgentConfig::reply_guard), as RFC 3515 §2.4.2 wants it, and
+    /// can still be followed or declined until the subscription runs out.
+    Referred {
+        /// What to answer.
+        refer: ReferKey,
+        /// The call with the one who asks, if it came in the dialog of one or knows it by Target-Dialog.
+        call: Option<CallKey>,
+        /// The REFER.
+        request: Arc<Request>,
+        /// Who sent it.
+        sender: Sender,
+    },
+    /// A REFER of ours ([`Agent::refer`](crate::Agent::refer)) moved on.
+    Refer {
+        /// Which.
+        refer: ReferKey,
+        /// How.
+        update: ReferUpdate,
+    },
     /// The outcome of [`Agent::send`](crate::Agent::send) or [`Agent::request`](crate::Agent::request).
     Response {
         /// Which of them.
@@ -67,6 +88,16 @@ pub enum AgentEvent {
         /// How.
         event: RegistrationEvent,
     },
+}
+
+/// A REFER of ours moved on. Each has exactly one [`ReferUpdate::Ended`], and it is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReferUpdate {
+    /// The referee has called, and this provisional status came of it so far.
+    Progress(StatusCode),
+    /// This is what came of it.
+    Ended(ReferOutcome),
 }
 
 /// A call moved on. Each call has exactly one [`CallUpdate::Ended`], and it is the last.
@@ -190,6 +221,26 @@ impl EndReason {
         match self {
             Self::Rejected(response) => Some(response.status()),
             _ => None,
+        }
+    }
+}
+
+impl EndReason {
+    /// What a call that did not come about came to, as a status.
+    pub(crate) fn as_status(&self) -> StatusCode {
+        match self {
+            Self::Rejected(response) => response.status(),
+            Self::Redirected(_) => StatusCode::MOVED_TEMPORARILY,
+            Self::TimedOut | Self::NoAck | Self::PeerLost | Self::Expired => {
+                StatusCode::REQUEST_TIMEOUT
+            }
+            Self::Cancelled
+            | Self::CancelledByPeer
+            | Self::Local
+            | Self::Remote
+            | Self::Replaced => StatusCode::REQUEST_TERMINATED,
+            Self::TransportError(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed => StatusCode::SERVER_INTERNAL_ERROR,
         }
     }
 }

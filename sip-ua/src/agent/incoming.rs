@@ -406,7 +406,7 @@ impl Agent {
             // RFC 3261 §9.2: "A CANCEL
             // request has no impact on the processing of
             // transactions with any other method defined in this specification."
-            Some(ServerUse::Owed(_) | ServerUse::Answered) | None => {}
+            Some(ServerUse::Owed(_) | ServerUse::Referral(_) | ServerUse::Answered) | None => {}
         }
     }
 

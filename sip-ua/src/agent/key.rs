@@ -61,6 +61,10 @@ key! {
     NotifierKey
 }
 key! {
+    /// One REFER that an [`Agent`](crate::Agent) sent or received, and what comes of it.
+    ReferKey
+}
+key! {
     /// One registration that an [`Agent`](crate::Agent) keeps alive.
     RegistrationKey
 }

@@ -72,6 +72,7 @@ impl Agent {
             answered: false,
             rang_out: false,
             replaced: false,
+            reports: None,
         }));
         let Some(key) = self.calls.insert_with(|_| call) else {
             return Err(AgentError::Full { what: "calls" });
@@ -158,6 +159,7 @@ impl Agent {
             return;
         }
         let early = self.early_dialog(key, &response);
+        self.call_came_to(now, tx, key, response.status());
         // RFC 3261 §8.1.3.2: "A UAC MUST be able to process 100 and 183 responses."
         self.update(
             key,
@@ -269,6 +271,7 @@ impl Agent {
             if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key) {
                 caller.owed = Some(timer);
             }
+            self.call_came_to(now, tx, key, response.status());
             return self.update(key, CallUpdate::Answered { response, answer_owed: true });
         }
         // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
@@ -290,6 +293,7 @@ impl Agent {
                 call.dialog = Some(dialog);
                 call.phase = Phase::Established;
                 self.session_begun(now, tx, key, &response);
+                self.call_came_to(now, tx, key, response.status());
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
             }
             // RFC 3261 §15: "If the INVITE results in 2xx final response(s)

@@ -94,6 +94,7 @@ impl Agent {
                 Method::Bye => {
                     self.refuse(now, tx, server, request, Rejection::no_such_dialog());
                 }
+                Method::Refer => self.referred(now, tx, None, None, received),
                 Method::Options if self.config.answer_options => {
                     self.answer_options(now, tx, server, request);
                 }
@@ -119,6 +120,9 @@ impl Agent {
         if let Err(rejection) = dialog.receive(request) {
             return self.refuse(now, tx, server, request, rejection);
         }
+        if self.refer_usage(now, tx, key, &received) {
+            return;
+        }
         // RFC 5057 §5.3: "A dialog can have at most one invite usage, so any INVITE,
         // UPDATE, PRACK, ACK, CANCEL, BYE, or INFO requests belong to it."
         let Some(call) = call else {
@@ -139,6 +143,7 @@ impl Agent {
         }
         match request.method() {
             Method::Invite => self.reinvited(now, tx, call, received),
+            Method::Refer => self.referred(now, tx, Some(key), Some(call), received),
             Method::Options if self.config.answer_options => {
                 self.answer_options(now, tx, server, request);
             }
@@ -194,7 +199,9 @@ impl Agent {
     // (Unsupported Media Type) response."
     // Languages are the application's to understand.
     fn check_body(&self, request: &Request) -> Result<(), Unfit> {
-        if request.body().is_empty() || is_optional(request) {
+        // What a NOTIFY may hold is for its subscription to say.
+        if request.body().is_empty() || is_optional(request) || *request.method() == Method::Notify
+        {
             return Ok(());
         }
         let encoding = request.headers().raw(HeaderName::ContentEncoding);

@@ -6,34 +6,49 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_auth::Authenticator;
-use sip_dialog::ends_dialog;
+use sip_dialog::{DialogKey, ends_dialog};
 use sip_message::{Method, Request, Response, Uri};
 use sip_transaction::{ClientKey, NextHop, Transactions};
 
 use super::call::Phase;
 use super::compose::{FirstHop, Initial};
 use super::outgoing::{confirm, cseq, is_challenge, set_cseq};
+use super::refer::End;
 use super::{Agent, ClientUse};
 use crate::{
-    Account, AgentError, AgentEvent, Body, CallKey, EndReason, ExtraHeaders, RequestFailure,
-    RequestKey,
+    Account, AgentError, AgentEvent, Body, CallKey, EndReason, ExtraHeaders, ReferKey,
+    RequestFailure, RequestKey,
 };
 
 /// How often one request is sent again with credentials at most: a proxy, the peer, and a stale nonce at
 /// each.
 pub(crate) const MAX_CHALLENGES: u8 = 4;
 
-/// A request whose answer the application wants.
+/// A request whose answer is wanted.
 pub(crate) struct Asked {
     place: Place,
+    owner: Owner,
     /// What is needed to send it again with credentials; nothing if there are none.
     again: Option<Box<Again>>,
 }
 
+/// Where a request is sent.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     InCall(CallKey),
+    /// In a dialog whatever call it belongs to, or none.
+    InDialog(DialogKey),
     Outside,
+}
+
+/// Who wants the answer.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    Application,
+    /// A REFER of ours.
+    Referrer(ReferKey),
+    /// A NOTIFY about a REFER that we accepted.
+    Reporter(ReferKey),
 }
 
 struct Again {
@@ -83,7 +98,7 @@ impl Agent {
             auth.authorize(&mut request, account.all_credentials(), || tx.random().next_u64());
         }
         let account = call.account.clone();
-        self.ask(now, tx, Place::InCall(key), request, hop, account)
+        self.ask(now, tx, Place::InCall(key), Owner::Application, request, hop, account)
     }
 
     /// Sends a request outside of any call: OPTIONS, MESSAGE or another that needs no more of the stack than
@@ -111,7 +126,8 @@ impl Agent {
         let initial = Initial { account, method, to, hop: &hop, body, headers };
         let request = self.initial_request(tx, &initial)?;
         let account = Some(Arc::clone(account));
-        self.ask(now, tx, Place::Outside, request, hop.next_hop(), account)
+        let owner = Owner::Application;
+        self.ask(now, tx, Place::Outside, owner, request, hop.next_hop(), account)
     }
 
     /// The application no longer wants the answer to a request. The request itself goes on.
@@ -119,18 +135,20 @@ impl Agent {
         self.requests.remove(request);
     }
 
-    fn check_requests(&self) -> Result<(), AgentError> {
+    pub(super) fn check_requests(&self) -> Result<(), AgentError> {
         if self.requests.len() >= self.config.max_requests {
             return Err(AgentError::Full { what: "requests" });
         }
         Ok(())
     }
 
-    fn ask(
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the question")]
+    pub(super) fn ask(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         place: Place,
+        owner: Owner,
         request: Request,
         hop: NextHop,
         account: Option<Arc<Account>>,
@@ -146,7 +164,7 @@ impl Agent {
                 })
             });
         let client = tx.request(now, request, hop)?;
-        let key = self.requests.insert_with(|_| Asked { place, again });
+        let key = self.requests.insert_with(|_| Asked { place, owner, again });
         let key = RequestKey::from(key.ok_or(AgentError::Full { what: "requests" })?);
         self.clients.insert(client, ClientUse::Request(key));
         Ok(key)
@@ -178,10 +196,10 @@ impl Agent {
                         confirm(auth, account.all_credentials(), response);
                     }
                 }
-                (Place::Outside, Some(again)) => {
+                (Place::Outside | Place::InDialog(_), Some(again)) => {
                     confirm(&mut again.auth, again.account.all_credentials(), response);
                 }
-                (Place::Outside, None) => {}
+                (Place::Outside | Place::InDialog(_), None) => {}
             }
         }
         let status = match &result {
@@ -194,7 +212,16 @@ impl Agent {
         {
             dialog.refresh(response);
         }
-        self.events.push_back(AgentEvent::Response { key, result });
+        if let (Place::InDialog(dialog), Ok(response)) = (asked.place, &result)
+            && let Some((dialog, _)) = self.dialogs.get_mut(dialog)
+        {
+            dialog.refresh(response);
+        }
+        match asked.owner {
+            Owner::Application => self.events.push_back(AgentEvent::Response { key, result }),
+            Owner::Referrer(refer) => self.refer_answered(now, tx, refer, &result),
+            Owner::Reporter(refer) => self.report_answered(now, tx, refer, &result),
+        }
         // RFC 3261 §12.2.1.2: "If the response for a request within a dialog is a 481
         // (Call/Transaction Does Not Exist) or a 408 (Request Timeout), the UAC
         // SHOULD terminate the dialog.  A UAC SHOULD also terminate a dialog if
@@ -242,6 +269,13 @@ impl Agent {
                 }
                 cseq(&again.request).checked_add(1)
             }
+            Place::InDialog(dialog) => {
+                let credentials = again.account.all_credentials();
+                if again.auth.challenged(response, credentials).is_err() {
+                    return false;
+                }
+                self.dialogs.get_mut(dialog).and_then(|(dialog, _)| dialog.next_cseq().ok())
+            }
             Place::InCall(call) => {
                 // The calls of other functions need all of the agent.
                 if !self.challenge_call(call, response) {
@@ -259,9 +293,15 @@ impl Agent {
         };
         let Some(again) = &mut asked.again else { return false };
         set_cseq(&mut again.request, number);
+        if let Owner::Referrer(refer) = asked.owner
+            && let Some(refer) = self.refers.get_mut(refer)
+            && let End::Referrer(_) = refer.end
+        {
+            refer.id = number; // its reports name the one that was accepted
+        }
         let credentials = again.account.all_credentials();
         let auth = match asked.place {
-            Place::Outside => &mut again.auth,
+            Place::Outside | Place::InDialog(_) => &mut again.auth,
             Place::InCall(call) => match self.calls.get_mut(call).and_then(|c| c.auth.as_mut()) {
                 Some(auth) => auth,
                 None => return false,

@@ -21,6 +21,8 @@ pub(crate) enum TimerKind {
     Answer,
     /// A registration is to be refreshed or tried again.
     Registration,
+    /// A REFER waits, at either end of it.
+    Refer,
     /// The sender of a request is being looked up.
     Held,
     /// The flow of a registration needs a keep-alive, or has not answered one.
@@ -32,7 +34,7 @@ pub(crate) enum TimerKind {
 }
 
 impl TimerKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -41,6 +43,7 @@ impl TimerKind {
         Self::Owed,
         Self::Answer,
         Self::Registration,
+        Self::Refer,
         Self::Held,
         Self::KeepAlive,
         Self::CallFlow,

@@ -6,7 +6,7 @@
 use sip_dialog::{DialogKey, Dialogs};
 
 use super::Agent;
-use crate::{CallKey, NotifierKey, SubscriptionKey};
+use crate::{CallKey, NotifierKey, ReferKey, SubscriptionKey};
 
 /// One usage of a dialog.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Usage {
     Subscription(SubscriptionKey),
     /// We tell a state.
     Notifier(NotifierKey),
+    /// Somebody was referred to someone, and reports.
+    Refer(ReferKey),
 }
 
 /// All usages of one dialog: one, as a rule.
@@ -33,7 +35,7 @@ impl Usages {
     pub(crate) fn call(&self) -> Option<CallKey> {
         self.iter().find_map(|usage| match usage {
             Usage::Call(call) => Some(call),
-            Usage::Subscription(_) | Usage::Notifier(_) => None,
+            Usage::Subscription(_) | Usage::Notifier(_) | Usage::Refer(_) => None,
         })
     }
 
@@ -46,7 +48,6 @@ impl Usages {
         .copied()
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "subscriptions follow"))]
     pub(crate) fn add(&mut self, usage: Usage) {
         match self {
             Self::One(first) => *self = Self::Several(Box::new(vec![*first, usage])),

@@ -10,9 +10,10 @@ use sip_transaction::ServerKey;
 
 use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, Wait};
 use super::mailbox::{Letter, Mailbox};
-use super::{CallError, IncomingRequest, RequestError};
+use super::{CallError, IncomingRequest, Referral, RequestError};
 use crate::{
-    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, RequestFailure, Sender,
+    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, ReferKey, RequestFailure,
+    Sender,
 };
 
 /// Something happened in a call.
@@ -53,6 +54,8 @@ pub enum CallEvent {
     ModificationWithdrawn,
     /// The peer sent a request within the call: MESSAGE, INFO and the like.
     Request(IncomingRequest),
+    /// The peer asks us to call someone else: a transfer.
+    Referred(Referral),
     /// The call is over. This is the last event, and it always comes.
     Ended(EndReason),
 }
@@ -62,6 +65,7 @@ pub enum CallEvent {
 pub(super) enum CallLetter {
     Update(CallUpdate),
     Request { key: ServerKey, request: Arc<Request>, sender: Sender },
+    Referred { refer: ReferKey, request: Arc<Request>, sender: Sender },
 }
 
 /// What a call's handles share with the shard.
@@ -110,7 +114,8 @@ impl Call {
     }
 
     /// Waits until the call is over. Events until then are dropped unseen: re-INVITEs are refused by 488
-    /// and other requests by 480.
+    /// and other requests by 480,
+    /// and references are declined.
     pub async fn ended(&mut self) -> EndReason {
         self.control.until_end().await
     }
@@ -240,6 +245,10 @@ impl CallControl {
         Ok(self.line.send(command)?)
     }
 
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
     pub(super) fn release(&self, release: Release) {
         self.line.release(release);
     }
@@ -302,6 +311,10 @@ impl CallControl {
                     CallEvent::ModificationWithdrawn
                 }
             },
+            CallLetter::Referred { refer, request, sender } => {
+                let line = Arc::clone(&self.line);
+                CallEvent::Referred(Referral::new(refer, request, sender, line))
+            }
             CallLetter::Request { key, request, sender } => {
                 let line = Arc::clone(&self.line);
                 CallEvent::Request(IncomingRequest::new(key, request, sender, line))

@@ -9,9 +9,10 @@ use sip_transaction::ServerKey;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Call, LiveCounts, Registration, Stopped};
+use super::{Call, LiveCounts, Reference, Registration, Stopped};
 use crate::{
-    Account, AgentError, Body, CallKey, LookedUp, OutgoingCall, RegistrationKey, RequestFailure,
+    Account, AgentError, Body, CallKey, LookedUp, OutgoingCall, ReferKey, RegistrationKey,
+    RequestFailure,
 };
 
 /// Header fields to add: names and values.
@@ -88,6 +89,26 @@ pub(super) enum Command {
         request: Box<RequestParts>,
         answer: Answer,
     },
+    Refer {
+        call: CallKey,
+        target: ReferTarget,
+        headers: Fields,
+        begun: oneshot::Sender<Result<Reference, AgentError>>,
+    },
+    Follow {
+        refer: ReferKey,
+        account: Option<Arc<Account>>,
+        body: Option<Body>,
+        placed: oneshot::Sender<Result<Call, AgentError>>,
+    },
+    Report {
+        refer: ReferKey,
+        status: StatusCode,
+    },
+    Decline {
+        refer: ReferKey,
+        status: StatusCode,
+    },
     Register {
         account: Arc<Account>,
         begun: oneshot::Sender<Result<Registration, AgentError>>,
@@ -104,6 +125,14 @@ pub(super) enum Command {
     },
     /// There are releases to look at.
     Released,
+}
+
+/// Whom the peer of a call is referred to.
+#[derive(Debug)]
+pub(super) enum ReferTarget {
+    Uri(Box<Uri<'static>>),
+    /// The peer of another call of ours, whose place there it takes, if it can.
+    PeerOf(CallKey),
 }
 
 /// A request as its sender describes it.
@@ -127,6 +156,10 @@ pub(super) enum Release {
     Modification(CallKey),
     /// A request was dropped unanswered.
     Request(ServerKey),
+    /// A referral was dropped undecided, or undone: what is to be said of it.
+    Referral(ReferKey, StatusCode),
+    /// A reference was dropped: nobody listens any more.
+    Reference(ReferKey),
     /// Un-register; the handle stays and waits for the end.
     Unregister(RegistrationKey),
     /// A registration was dropped: un-register, and nobody listens any more.

@@ -5,19 +5,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use sip_message::{Request, StatusCode};
+use sip_message::{Request, StatusCode, Uri};
 use sip_transaction::{Application, Endpoint, ServerKey, Transactions};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::call::{CallBox, CallLetter};
-use super::command::{Answer, Command, Line, Release, Releases, SendFailure};
+use super::command::{Answer, Command, Fields, Line, ReferTarget, Release, Releases, SendFailure};
 use super::meter::Meter;
+use super::refer::ReferBox;
 use super::registration::RegistrationBox;
-use super::{Call, Incoming, IncomingRequest, Invitation, LiveCounts, Registration};
+use super::{
+    Call, Incoming, IncomingRequest, Invitation, LiveCounts, Reference, Referral, Registration,
+};
 use crate::{
-    Agent, AgentError, AgentEvent, CallKey, CallUpdate, EndReason, PendingLookup, RegistrationKey,
-    RequestFailure, RequestKey, Sender,
+    Agent, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EndReason, PendingLookup,
+    ReferKey, ReferOutcome, ReferUpdate, RegistrationKey, RequestFailure, RequestKey, Sender,
 };
 
 /// The application side of the shard.
@@ -35,6 +38,12 @@ pub(super) struct Desk {
     modifications: HashMap<CallKey, Answer>,
     /// Who waits for the response to a request.
     requests: HashMap<RequestKey, Answer>,
+    /// The references that a handle stands for.
+    references: HashMap<ReferKey, Arc<ReferBox>>,
+    /// References that wait for the end of the call that rings at the one they are to lead to.
+    postponed: HashMap<CallKey, Postponed>,
+    /// REFERs of peers that were handed out and not answered.
+    referrals: HashSet<ReferKey>,
     /// Requests that were handed out and not answered.
     owed: HashSet<ServerKey>,
     closing: bool,
@@ -94,6 +103,18 @@ impl Application for Desk {
     }
 }
 
+/// Who waits for a reference to be begun.
+type Begun = oneshot::Sender<Result<Reference, AgentError>>;
+
+/// A reference that waits.
+#[derive(Debug)]
+struct Postponed {
+    call: CallKey,
+    target: Uri<'static>,
+    headers: Fields,
+    begun: Begun,
+}
+
 /// What a command needs: the time and the machine.
 struct Turn<'a> {
     now: Instant,
@@ -116,6 +137,9 @@ impl Desk {
             registrations: HashMap::new(),
             modifications: HashMap::new(),
             requests: HashMap::new(),
+            references: HashMap::new(),
+            postponed: HashMap::new(),
+            referrals: HashSet::new(),
             owed: HashSet::new(),
             closing: false,
             meter: Meter::default(),
@@ -199,6 +223,26 @@ impl Desk {
                     Err(error) => refuse(answer, error),
                 }
             }
+            Command::Refer { call, target, headers, begun } => {
+                self.refer(turn, call, target, headers, begun);
+            }
+            Command::Follow { refer, account, body, placed } => {
+                let call = agent.follow(now, tx, refer, account.as_ref(), body, &[]);
+                if call.is_ok() {
+                    self.referrals.remove(&refer);
+                }
+                let _ = placed.send(call.and_then(|call| self.open(call).ok_or(AgentError::Gone)));
+            }
+            Command::Report { refer, status } => {
+                if status.is_final() {
+                    self.referrals.remove(&refer);
+                }
+                log_refused(agent.report(now, tx, refer, status));
+            }
+            Command::Decline { refer, status } => {
+                self.referrals.remove(&refer);
+                log_refused(agent.decline(now, tx, refer, status));
+            }
             Command::Register { account, begun } => {
                 let registration = if self.closing {
                     Err(AgentError::Gone)
@@ -235,6 +279,14 @@ impl Desk {
             }
             AgentEvent::Request { key, call, request, sender } => {
                 self.request(turn, key, call, request, sender);
+            }
+            AgentEvent::Referred { refer, call, request, sender } => {
+                self.referred(turn, refer, call, (request, sender));
+            }
+            AgentEvent::Refer { refer, update } => {
+                if self.references.get(&refer).is_some_and(|known| known.post(update)) {
+                    self.references.remove(&refer);
+                }
             }
             AgentEvent::Lookup { key, pending } => self.look_up(key, pending),
             AgentEvent::Response { key, result } => {
@@ -308,6 +360,7 @@ impl Desk {
                 return;
             }
             CallUpdate::Ended(reason) => {
+                self.refer_postponed(turn, call);
                 if let Some(known) = self.calls.remove(&call) {
                     known.mail.end(reason);
                 }
@@ -377,6 +430,76 @@ impl Desk {
         }
     }
 
+    fn referred(
+        &mut self,
+        turn: &mut Turn<'_>,
+        refer: ReferKey,
+        call: Option<CallKey>,
+        (request, sender): (Arc<Request>, Sender),
+    ) {
+        let known = call.and_then(|call| self.calls.get(&call));
+        let taken = match (known, self.incoming.try_reserve(), self.line.upgrade()) {
+            (Some(known), ..) => {
+                known.mail.offer(CallLetter::Referred { refer, request, sender }).is_ok()
+            }
+            (None, Ok(place), Some(line)) if call.is_none() && !self.closing => {
+                place.send(Incoming::Referral(Referral::new(refer, request, sender, line)));
+                true
+            }
+            _ => false,
+        };
+        if taken {
+            self.referrals.insert(refer);
+        } else {
+            turn.decline(refer, StatusCode::TEMPORARILY_UNAVAILABLE);
+        }
+    }
+
+    fn refer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: CallKey,
+        target: ReferTarget,
+        headers: Fields,
+        begun: Begun,
+    ) {
+        let Turn { now, agent, transactions: tx } = turn;
+        let target = match target {
+            ReferTarget::Uri(uri) => Ok(*uri),
+            ReferTarget::PeerOf(other) => match agent.state(other) {
+                // RFC 5589 §7.6: "the Transferor may decide to terminate its attempt to contact the
+                // Transfer Target before that session is established."
+                Some(CallState::Calling | CallState::Cancelling) => {
+                    let target = agent.address_of_peer(other);
+                    match target.and_then(|to| agent.hang_up(*now, tx, other).map(|()| to)) {
+                        Ok(target) => {
+                            let postponed = Postponed { call, target, headers, begun };
+                            self.postponed.insert(other, postponed);
+                        }
+                        Err(error) => drop(begun.send(Err(error))),
+                    }
+                    return;
+                }
+                _ => agent.place_in(other),
+            },
+        };
+        let key = target.and_then(|to| agent.refer(*now, tx, call, &to, &headers));
+        let reference = key.and_then(|key| {
+            let known = ReferBox::new(key);
+            self.references.insert(key, Arc::clone(&known));
+            Ok(Reference::new(known, self.line.upgrade().ok_or(AgentError::Gone)?))
+        });
+        // Who no longer waits drops it, which means nothing.
+        let _ = begun.send(reference);
+    }
+
+    /// The call that rang is over: now the one whose peer is to ring there can refer to it.
+    fn refer_postponed(&mut self, turn: &mut Turn<'_>, ended: CallKey) {
+        if let Some(Postponed { call, target, headers, begun }) = self.postponed.remove(&ended) {
+            self.refer(turn, call, ReferTarget::Uri(Box::new(target)), headers, begun);
+        }
+    }
+
     fn look_at_releases(&mut self, turn: &mut Turn<'_>) {
         for release in self.releases.take() {
             match release {
@@ -388,9 +511,16 @@ impl Desk {
                 Release::Call(call) => {
                     let unread = self.calls.remove(&call).map(|known| known.mail.take_all());
                     for letter in unread.into_iter().flatten() {
-                        if let CallLetter::Request { key, .. } = letter {
-                            self.owed.remove(&key);
-                            turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                        match letter {
+                            CallLetter::Request { key, .. } => {
+                                self.owed.remove(&key);
+                                turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                            }
+                            CallLetter::Referred { refer, .. } => {
+                                self.referrals.remove(&refer);
+                                turn.decline(refer, StatusCode::DECLINE);
+                            }
+                            CallLetter::Update(_) => {}
                         }
                     }
                     turn.hang_up(call);
@@ -401,6 +531,13 @@ impl Desk {
                 Release::Request(key) => {
                     self.owed.remove(&key);
                     turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+                }
+                Release::Referral(refer, status) => {
+                    self.referrals.remove(&refer);
+                    turn.decline(refer, status);
+                }
+                Release::Reference(refer) => {
+                    self.references.remove(&refer);
                 }
                 Release::Unregister(registration) => turn.unregister(registration),
                 Release::Registration(registration) => {
@@ -421,6 +558,9 @@ impl Desk {
         turn.agent.end_lookups(turn.now, turn.transactions);
         for key in self.owed.drain() {
             turn.reply(key, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
+        }
+        for refer in self.referrals.drain() {
+            turn.decline(refer, StatusCode::TEMPORARILY_UNAVAILABLE);
         }
         for call in self.calls.keys() {
             turn.hang_up(*call);
@@ -443,6 +583,9 @@ impl Drop for Desk {
     fn drop(&mut self) {
         for call in self.calls.values() {
             call.mail.end(EndReason::Failed);
+        }
+        for reference in self.references.values() {
+            reference.post(ReferUpdate::Ended(ReferOutcome::Unreported));
         }
         for registration in self.registrations.values() {
             registration.stop();
@@ -471,6 +614,10 @@ impl Turn<'_> {
 
     fn reply(&mut self, key: ServerKey, status: StatusCode, headers: &[(String, String)]) {
         log_refused(self.agent.reply(self.now, self.transactions, key, status, None, headers));
+    }
+
+    fn decline(&mut self, refer: ReferKey, status: StatusCode) {
+        log_refused(self.agent.decline(self.now, self.transactions, refer, status));
     }
 
     fn unregister(&mut self, registration: RegistrationKey) {

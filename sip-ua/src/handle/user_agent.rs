@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::command::{Command, Line};
 use super::{
-    CallBuilder, IncomingRequest, Invitation, RegisterError, Registration, RequestBuilder, Stopped,
-    UserAgentBuilder,
+    CallBuilder, IncomingRequest, Invitation, Referral, RegisterError, Registration,
+    RequestBuilder, Stopped, UserAgentBuilder,
 };
 use crate::{Account, Body, Live};
 
@@ -48,6 +48,8 @@ pub enum Incoming {
     Invitation(Invitation),
     /// A request outside of any call: MESSAGE, and OPTIONS if the agent does not answer that itself.
     Request(IncomingRequest),
+    /// Someone asks us to call someone else (REFER), outside of any call that we know.
+    Referral(Referral),
 }
 
 /// How much of everything lives: all zero at rest.

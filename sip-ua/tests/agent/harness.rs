@@ -106,6 +106,10 @@ pub fn words(event: &AgentEvent) -> String {
             format!("response {}", response.status().as_u16())
         }
         AgentEvent::Response { result: Err(failure), .. } => format!("no response: {failure}"),
+        AgentEvent::Referred { call, .. } => {
+            format!("referred{}", if call.is_some() { " in call" } else { "" })
+        }
+        AgentEvent::Refer { update, .. } => format!("{update:?}"),
         AgentEvent::Registration { event, .. } => format!("{event:?}"),
         AgentEvent::Lookup { .. } => "lookup".into(),
         other => panic!("no words for {other:?}"),

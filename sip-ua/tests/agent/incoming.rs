@@ -32,15 +32,14 @@ fn settle(lone: &mut Lone) {
 #[test]
 fn a_known_method_that_is_not_served_is_405() {
     let mut lone = Lone::new();
-    for (n, method) in ["SUBSCRIBE", "REFER", "UPDATE", "PRACK", "REGISTER", "PUBLISH", "NOTIFY"]
-        .into_iter()
-        .enumerate()
+    for (n, method) in
+        ["SUBSCRIBE", "UPDATE", "PRACK", "REGISTER", "PUBLISH"].into_iter().enumerate()
     {
         lone.receive_text(&request(method, n as u32, ""), "");
         let response = lone.sent_response(405);
         assert_eq!(
             header(response.headers(), "Allow"),
-            Some("INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO")
+            Some("INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY")
         );
         // RFC 3261 §8.2.6.2: "the UAS MUST add a tag to the To header field in the response"
         assert!(response.headers().to_tag().is_some());

@@ -17,6 +17,7 @@ mod forks;
 mod harness;
 mod incoming;
 mod offers;
+mod refer;
 mod registrations;
 mod requests;
 mod session_timers;

@@ -9,7 +9,7 @@ use sip_sim::{Fate, Link, Network, NodeId};
 use sip_transaction::{Config, Transactions};
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, Live,
-    OutgoingCall,
+    OutgoingCall, ReferOutcome, ReferUpdate,
 };
 
 pub const ALICE: usize = 0;
@@ -125,6 +125,11 @@ impl Office {
         let lines = lines.filter(|line| !line.contains(" 100 ")).collect();
         self.read = self.network.passages().len();
         lines
+    }
+
+    #[track_caller]
+    pub fn expect_flow(&mut self, lines: &[&str]) {
+        assert_eq!(self.flow(), lines);
     }
 
     /// The last request with this method that `from` sent.
@@ -249,6 +254,18 @@ pub fn words(event: &AgentEvent) -> String {
             CallUpdate::Ended(reason) => format!("ended: {reason}"),
             other => panic!("no words for {other:?}"),
         },
+        AgentEvent::Referred { .. } => "referred".into(),
+        AgentEvent::Refer { update: ReferUpdate::Progress(status), .. } => {
+            format!("refer: {}", status.as_u16())
+        }
+        AgentEvent::Refer { update: ReferUpdate::Ended(outcome), .. } => {
+            let (what, status) = match outcome {
+                ReferOutcome::Reported(status) => ("Reported", status),
+                ReferOutcome::Refused(status) => ("Refused", status),
+                _ => return "refer came to Unreported".into(),
+            };
+            format!("refer came to {what}({status})")
+        }
         AgentEvent::Request { request, .. } => format!("request {}", request.method()),
         AgentEvent::Response { result: Ok(response), .. } => {
             format!("response {}", response.status().as_u16())

@@ -9,4 +9,5 @@
 )]
 
 mod harness;
+mod refer;
 mod replaces;
