@@ -3,7 +3,6 @@
 //!     cargo run --release --example call -- sip:bob@127.0.0.1:5060 --duration 2000
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,7 +78,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// How many addresses of redirections are tried for one call.
-const REDIRECTIONS: usize = 5;
+const REDIRECTIONS: u8 = 5;
 
 /// What every call's task needs.
 struct Caller {
@@ -168,51 +167,31 @@ async fn place_all(caller: &Arc<Caller>) {
     }
 }
 
-/// One call, with the addresses that it is redirected to.
+/// One call.
 async fn place(caller: Arc<Caller>, number: u64) {
     caller.placed.fetch_add(1, Ordering::Relaxed);
-    let mut targets = VecDeque::from([caller.options.uri.clone()]);
-    let mut tried: Vec<Uri<'static>> = Vec::new();
-    let mut failure = String::new();
-    while let Some(target) = targets.pop_front() {
-        if tried.len() > REDIRECTIONS || tried.iter().any(|old| old.is_equivalent(&target)) {
-            continue;
+    match place_one(&caller, number).await {
+        Ok(()) => {
+            caller.ok.fetch_add(1, Ordering::Relaxed);
         }
-        tried.push(target.clone());
-        match place_one(&caller, number, target).await {
-            Ok(()) => {
-                caller.ok.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Err(Failure::Redirected(contacts)) => {
-                caller.event(number, format_args!("redirected to {} addresses", contacts.len()));
-                failure = "redirected, but nobody was reached".to_owned();
-                // RFC 3261 §8.1.3.4: in the order of their q values, which they come in.
-                targets.extend(contacts.iter().cloned());
-            }
-            Err(Failure::Other(reason)) => failure = reason,
+        Err(failure) => {
+            caller.failed.fetch_add(1, Ordering::Relaxed);
+            caller.console.line(format_args!("call {number}: failed: {failure}"));
         }
     }
-    caller.failed.fetch_add(1, Ordering::Relaxed);
-    caller.console.line(format_args!("call {number}: failed: {failure}"));
 }
 
-enum Failure {
-    Redirected(Arc<[Uri<'static>]>),
-    Other(String),
-}
-
-/// One call to one address.
-async fn place_one(caller: &Caller, number: u64, target: Uri<'static>) -> Result<(), Failure> {
+async fn place_one(caller: &Caller, number: u64) -> Result<(), String> {
     let options = &caller.options;
     let placed = caller
         .ua
-        .call(target)
+        .call(options.uri.clone())
         .account(&caller.account)
         .offer(caller.media.offer(Direction::SendRecv))
+        .follow_redirects(REDIRECTIONS)
         .start()
         .await;
-    let mut call = placed.map_err(|error| Failure::Other(examples::chain(&error)))?;
+    let mut call = placed.map_err(|error| examples::chain(&error))?;
     let mut cancel_at = options.cancel_after.map(|ms| Instant::now() + Duration::from_millis(ms));
     let mut hang_up_at = None;
     let mut answered = false;
@@ -232,6 +211,9 @@ async fn place_one(caller: &Caller, number: u64, target: Uri<'static>) -> Result
             Some(CallEvent::Ringing { .. }) => caller.event(number, format_args!("ringing")),
             Some(CallEvent::Progress { response, .. }) => {
                 caller.event(number, format_args!("{}", response.status().as_u16()));
+            }
+            Some(CallEvent::Redirected { to }) => {
+                caller.event(number, format_args!("redirected to {to}"));
             }
             Some(CallEvent::Answered { response, .. }) => {
                 answered = true;
@@ -261,12 +243,14 @@ async fn place_one(caller: &Caller, number: u64, target: Uri<'static>) -> Result
                 return match reason {
                     EndReason::Local | EndReason::Remote if answered => Ok(()),
                     EndReason::Cancelled if options.cancel_after.is_some() => Ok(()),
-                    EndReason::Redirected(contacts) => Err(Failure::Redirected(contacts)),
-                    other => Err(Failure::Other(other.to_string())),
+                    EndReason::Redirected(_) => {
+                        Err("redirected, but nobody was reached".to_owned())
+                    }
+                    other => Err(other.to_string()),
                 };
             }
             Some(_) => {}
-            None => return Err(Failure::Other("the user agent stopped".to_owned())),
+            None => return Err("the user agent stopped".to_owned()),
         }
     }
 }
@@ -276,11 +260,11 @@ async fn hold_and_resume(
     number: u64,
     call: &Call,
     after: Duration,
-) -> Result<(), Failure> {
+) -> Result<(), String> {
     sleep(after).await;
     for direction in [Direction::SendOnly, Direction::SendRecv] {
         let answer = call.reinvite(caller.media.offer(direction)).await;
-        let answer = answer.map_err(|error| Failure::Other(examples::chain(&error)))?;
+        let answer = answer.map_err(|error| examples::chain(&error))?;
         let says = sdp::direction(answer.body()).as_str();
         caller.event(number, format_args!("offered {}: {says}", direction.as_str()));
         sleep(Duration::from_millis(500)).await;

@@ -257,12 +257,17 @@ pub struct OutgoingCall {
     pub body: Option<Body>,
     /// More header fields for the INVITE.
     pub headers: Vec<(String, String)>,
+    /// How many more addresses are tried where a 3xx redirects to: see
+    /// [`follow_redirects`](Self::follow_redirects).
+    pub redirects: u8,
+    /// Bodies in place of `body`: see [`alternative`](Self::alternative).
+    pub alternatives: Vec<Body>,
 }
 
 impl OutgoingCall {
     /// A call to this address, without a body.
     pub fn to(to: Uri<'static>) -> Self {
-        Self { to, body: None, headers: Vec::new() }
+        Self { to, body: None, headers: Vec::new(), redirects: 0, alternatives: Vec::new() }
     }
 
     /// The same with this body.
@@ -276,6 +281,24 @@ impl OutgoingCall {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same, and redirections (3xx) are followed (RFC 3261 §8.1.3.4): one address after the other, the most
+    /// wanted first, none twice, from `sips` to no other, and as many as this in all. An address that refuses
+    /// (but not for its user: 6xx) or does not answer is followed by the next. Default none:
+    /// [`EndReason::Redirected`](crate::EndReason::Redirected) tells them.
+    #[must_use]
+    pub fn follow_redirects(mut self, addresses: u8) -> Self {
+        self.redirects = addresses;
+        self
+    }
+
+    /// The same with one more body to offer in place of one that is refused as too large (413: the first that is
+    /// smaller) or for its type (415: the first whose type is in Accept).
+    #[must_use]
+    pub fn alternative(mut self, body: Body) -> Self {
+        self.alternatives.push(body);
         self
     }
 }

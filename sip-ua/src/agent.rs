@@ -8,6 +8,7 @@
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
 //! | `modify.rs`        | changing a session, both ways, and glare                                  |
+//! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
@@ -50,6 +51,7 @@ mod registrations;
 mod replaces;
 mod replies;
 mod requests;
+mod retry;
 mod sender;
 mod session_timer;
 mod table;

@@ -112,6 +112,15 @@ fn request_uri(uri: &Uri<'_>) -> Result<Uri<'static>, BuildError> {
     bare.map_err(|_| BuildError::RequestUri)
 }
 
+impl Request {
+    /// Whether a URI may ask for a header field of that name in a request that is formed from it
+    /// ([`builder_from`](Self::builder_from)), or redirected to it (RFC 3261 §8.1.3.4).
+    #[must_use]
+    pub fn may_come_from_uri(name: HeaderName<'_>) -> bool {
+        is_honoured(name)
+    }
+}
+
 /// Whether a URI may ask for a header field of that name.
 fn is_honoured(name: HeaderName<'_>) -> bool {
     // RFC 3261 §19.1.5: "An implementation SHOULD NOT honor these obviously dangerous header fields:

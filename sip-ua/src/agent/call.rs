@@ -43,6 +43,7 @@ use smallvec::SmallVec;
 
 use super::modify::Exchange;
 use super::replaces::Pointer;
+use super::retry::Retry;
 use super::session_timer::Timing;
 use super::usages::Usage;
 use super::{Agent, ServerUse};
@@ -132,6 +133,8 @@ pub(crate) struct Caller {
     pub(crate) owed: Option<TimerKey>,
     /// The final response came, so that only repeated and forked 2xx may still come.
     pub(crate) answered: bool,
+    /// What may be tried when it is refused.
+    pub(crate) retry: Option<Box<Retry>>,
     /// Nobody picked up within the limit, so that the agent cancels and not the application.
     pub(crate) rang_out: bool,
     /// Another call takes the place of this one, so that it is cancelled.

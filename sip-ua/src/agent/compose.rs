@@ -61,11 +61,14 @@ impl FirstHop {
     pub(crate) fn of(account: &Account, to: &Uri<'static>) -> Self {
         match account.outbound_proxy_uri() {
             None => Self { uri: to.clone(), route: None },
-            Some(proxy) => {
-                let lr = if proxy.lr() { "" } else { ";lr" };
-                Self { uri: proxy.clone(), route: Some(format!("<{proxy}{lr}>").into()) }
-            }
+            Some(proxy) => Self::by_way_of(proxy),
         }
+    }
+
+    /// By way of a proxy that is not the account's.
+    pub(crate) fn by_way_of(proxy: &Uri<'static>) -> Self {
+        let lr = if proxy.lr() { "" } else { ";lr" };
+        Self { uri: proxy.clone(), route: Some(format!("<{proxy}{lr}>").into()) }
     }
 
     pub(crate) fn route(&self) -> Option<&str> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sip_message::{Request, Response, StatusCode, Uri};
+use sip_message::{Request, Response, RetryAfter, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::TransportError;
 
@@ -118,6 +118,12 @@ pub enum CallUpdate {
         /// The response; it may hold a session description (early media).
         response: Response,
     },
+    /// The call goes on to another address: it was redirected (3xx), or the one before refused, and it
+    /// [follows redirections](crate::OutgoingCall::follow_redirects). What was said of the callee before no longer counts.
+    Redirected {
+        /// The address that is tried now; of a 305 still the same.
+        to: Uri<'static>,
+    },
     /// The callee accepted.
     Answered {
         /// The 2xx.
@@ -213,6 +219,18 @@ impl EndReason {
             Self::TransportError(_) => "transport_error",
             Self::Expired => "expired",
             Self::Failed => "failed",
+        }
+    }
+
+    /// After how many seconds the response that ended the call suggests to try again: Retry-After of a 413,
+    /// 480, 486, 500, 503, 600 or 603 (RFC 3261 §20.33).
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Rejected(response) => {
+                let after = response.headers().get::<RetryAfter<'_>>().ok().flatten();
+                after.map(|after| after.seconds())
+            }
+            _ => None,
         }
     }
 

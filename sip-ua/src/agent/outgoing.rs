@@ -15,6 +15,7 @@ use super::call::{Call, Caller, Fork, Phase, SentAck};
 use super::compose::{FirstHop, Initial, listener_towards};
 use super::offer::leaves_answer;
 use super::requests::MAX_CHALLENGES;
+use super::retry::Retry;
 use super::table::TimerKind;
 use super::usages::{Usage, leave};
 use super::{Agent, ClientUse};
@@ -57,6 +58,7 @@ impl Agent {
         let client = tx.request_with_keep(now, invite.clone(), hop.next_hop(), keep)?;
 
         let session = Session::new(Role::Uac, cseq(&invite));
+        let retry = Retry::of(&call);
         let mut call = Call::new(Phase::Calling, session, Some(Arc::clone(account)));
         call.listener = listener;
         call.transactions = 1;
@@ -70,6 +72,7 @@ impl Agent {
             challenges: 0,
             owed: None,
             answered: false,
+            retry,
             rang_out: false,
             replaced: false,
             reports: None,
@@ -355,6 +358,9 @@ impl Agent {
         let reason = match response.status() {
             // The peer's own refusal crossed our CANCEL, and is the truth of how it ended.
             status if cancelling && is_cancelled_by(status) => self.given_up(key),
+            // RFC 3261 §21.3.5: "The alternative services are described in the message body of
+            // the response."
+            StatusCode::ALTERNATIVE_SERVICE => EndReason::Rejected(Arc::new(response)),
             status if status.is_redirection() => EndReason::Redirected(contacts(&response)),
             _ => EndReason::Rejected(Arc::new(response)),
         };
@@ -362,8 +368,8 @@ impl Agent {
         self.client_done(client, key);
     }
 
-    /// RFC 3261 §22.2: sends the INVITE once more with the credentials that a 401 or 407 asks for, or with another
-    /// change that the refusal asks for. False if that is not possible.
+    /// Sends the INVITE once more with the change that the refusal asks for, or to another address. False if that is
+    /// not possible.
     fn invite_again(
         &mut self,
         now: Instant,
@@ -372,11 +378,13 @@ impl Agent {
         response: &Response,
     ) -> bool {
         let tried = self.calls.get(key).and_then(|call| call.caller.as_ref());
-        if tried.is_none_or(|caller| caller.challenges >= MAX_CHALLENGES)
-            || !(self.challenge_call(key, response) || self.raise_interval(key, response))
-        {
-            return false;
-        }
+        let Some(challenges) = tried.map(|caller| caller.challenges) else { return false };
+        let mended = challenges < MAX_CHALLENGES && self.mend(key, response);
+        (mended || self.turn_elsewhere(tx, key, Some(response))) && self.resend_invite(now, tx, key)
+    }
+
+    /// Sends the INVITE that is kept once more.
+    fn resend_invite(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) -> bool {
         let contact = self.contact_again(tx, key);
         let Some(call) = self.calls.get_mut(key) else { return false };
         let (Some(caller), Some(account)) = (&mut call.caller, &call.account) else { return false };
@@ -422,7 +430,12 @@ impl Agent {
         };
         let answered =
             call.and_then(|call| call.caller.as_ref()).is_some_and(|caller| caller.answered);
-        if !answered {
+        let calling = matches!(call.map(|call| &call.phase), Some(Phase::Calling));
+        let elsewhere = calling
+            && !answered
+            && self.turn_elsewhere(tx, key, None)
+            && self.resend_invite(now, tx, key);
+        if !answered && !elsewhere {
             self.end_call(now, tx, key, reason);
         }
         self.client_done(client, key);
@@ -512,7 +525,7 @@ fn is_cancelled_by(status: StatusCode) -> bool {
 }
 
 /// RFC 3261 §8.1.3.4: the addresses of a 3xx, the most wanted first.
-fn contacts(response: &Response) -> Arc<[Uri<'static>]> {
+pub(crate) fn contacts(response: &Response) -> Arc<[Uri<'static>]> {
     let mut contacts: Vec<(u16, Uri<'static>)> = response
         .headers()
         .get_all::<Contact<'_>>()

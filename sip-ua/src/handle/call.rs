@@ -34,6 +34,11 @@ pub enum CallEvent {
         /// The response; with a body it brings early media.
         response: Response,
     },
+    /// The call goes on to another address, for it [follows redirections](CallBuilder::follow_redirects).
+    Redirected {
+        /// The address that is tried now; of a 305 still the same.
+        to: Uri<'static>,
+    },
     /// The callee accepted; its body is the answer to our offer, or its offer.
     Answered {
         /// The 2xx. It is acknowledged already, unless an answer is owed.
@@ -297,6 +302,7 @@ impl CallControl {
             CallLetter::Update(update) => match update {
                 CallUpdate::Ringing { early, response } => CallEvent::Ringing { early, response },
                 CallUpdate::Progress { early, response } => CallEvent::Progress { early, response },
+                CallUpdate::Redirected { to } => CallEvent::Redirected { to },
                 CallUpdate::Answered { response, answer_owed } => {
                     CallEvent::Answered { response, answer_owed }
                 }
@@ -426,6 +432,18 @@ impl CallBuilder {
     /// One more header field for the INVITE.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.call.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Follows redirections to as many addresses as this: see [`OutgoingCall::follow_redirects`].
+    pub fn follow_redirects(mut self, addresses: u8) -> Self {
+        self.call.redirects = addresses;
+        self
+    }
+
+    /// One more body to offer where one is refused by 413 or 415: see [`OutgoingCall::alternative`].
+    pub fn alternative(mut self, body: Body) -> Self {
+        self.call.alternatives.push(body);
         self
     }
 

@@ -371,6 +371,7 @@ impl Desk {
             }
             CallUpdate::Ringing { .. }
             | CallUpdate::Progress { .. }
+            | CallUpdate::Redirected { .. }
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
             | CallUpdate::Modification { .. }

@@ -77,6 +77,7 @@ pub fn words(event: &AgentEvent) -> String {
         AgentEvent::Call { update, .. } => match update {
             CallUpdate::Ringing { early, .. } => format!("ringing {}", early.0),
             CallUpdate::Progress { early, .. } => format!("progress {}", early.0),
+            CallUpdate::Redirected { to } => format!("redirected to {to}"),
             CallUpdate::Answered { answer_owed: false, .. } => "answered".into(),
             CallUpdate::Answered { answer_owed: true, .. } => "answered by an offer".into(),
             CallUpdate::Confirmed { ack: None } => "confirmed".into(),

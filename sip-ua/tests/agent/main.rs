@@ -20,5 +20,6 @@ mod offers;
 mod refer;
 mod registrations;
 mod requests;
+mod retries;
 mod session_timers;
 mod torture;
