@@ -1,5 +1,5 @@
 //! Writes what the fuzz targets begin with: every string in the tests and the documentation of
-//! `sip-message` and `sip-auth`, for each target that can read it.
+//! `sip-message`, `sip-auth` and the WebSocket of `sip-transport`, for each target that can read it.
 //!
 //!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- target/fuzz-seeds
 
@@ -21,6 +21,25 @@ const MAX_OF_ONE: usize = 24;
 const CLAIM: &[u8] = b"\x01Digest username=\"bob\", realm=\"biloxi.com\", nonce=\"@\", \
     uri=\"sip:bob@biloxi.com\", response=\"00000000000000000000000000000000\", algorithm=MD5, \
     qop=auth, nc=00000001, cnonce=\"1\", userhash=false";
+
+/// RFC 5769 §2.1 and §2.2, and a request with an attribute that must be understood and is not.
+const STUN: [&str; 3] = [
+    "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b1\
+     51263b36000600096576746a3a68367659202020000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf",
+    "0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643000800142b91f599\
+     fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96",
+    "000100082112a442b7e7a701bc34d686fa87dfae7fff000401020304",
+];
+
+const UPGRADE: &[u8] = b"GET /sip?x=y HTTP/1.1\r\nHost: sip.example.com\r\nOrigin: https://phone.example.com\r\n\
+    Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat, sip\r\nCookie: a=b\r\n\r\n";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        hex.bytes().filter_map(|c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
 
 fn main() -> io::Result<()> {
     let out: PathBuf = env::args_os().nth(1).expect("a folder to write to").into();
@@ -62,6 +81,15 @@ fn main() -> io::Result<()> {
         }
     }
     add("auth", CLAIM.to_vec());
+    for vector in STUN {
+        add("stun", bytes(vector));
+    }
+    let mut heads = Vec::new();
+    collect(&sources.join("sip-transport/src/ws"), &mut heads)?;
+    heads.push(UPGRADE.to_vec());
+    for head in heads.into_iter().filter(|text| holds(text, b" HTTP/1.1\r\n")) {
+        add("upgrade", head);
+    }
     for (target, seeds) in seeds {
         let folder = out.join(target);
         fs::create_dir_all(&folder)?;

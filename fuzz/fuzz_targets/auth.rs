@@ -71,7 +71,8 @@ fn challenged(value: &[u8]) {
         let again = Message::parse(request.to_bytes(), &limits).expect("a message");
         let Message::Request(again) = again else { panic!("a request") };
         assert_eq!(again.headers().iter().count(), request.headers().iter().count());
-        let shown = again.get_all::<sip_message::Authorization>().map(|a| a.expect("credentials").0);
+        let shown =
+            again.get_all::<sip_message::Authorization>().map(|a| a.expect("credentials").0);
         let proxy = again.get_all::<sip_message::ProxyAuthorization>();
         let mut all = shown.chain(proxy.map(|a| a.expect("credentials").0));
         let one = all.next().expect("an answer");
@@ -88,7 +89,8 @@ fn claimed(value: &[u8]) {
     let mut request = request();
     let arrival = Arrival { request: &request, source: b"", now: NOW };
     let answer = authority.answer(&sip_auth::Refusal::NoCredentials, &arrival, 7);
-    let md5 = answer.challenges.iter().find(|challenge| challenge.algorithm().as_deref() == Some("MD5"));
+    let md5 =
+        answer.challenges.iter().find(|challenge| challenge.algorithm().as_deref() == Some("MD5"));
     let nonce = md5.and_then(|md5| Some(md5.nonce()?.into_owned())).expect("a nonce");
     let mut text = Vec::new();
     for byte in value {

@@ -371,5 +371,5 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "udp", feature = "tcp"))]
 mod tests;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sip_message::{Message, Method, ParseErrorKind, Refusal, Request, Response};
-use sip_transport::{Flow, Input, Locals, is_stun};
+use sip_transport::{Flow, Input, Locals};
 
 use crate::{Config, ConfigError, Output, Stats, TransactionUser, Transactions};
 
@@ -38,7 +38,8 @@ impl<U: TransactionUser> Endpoint<U> {
             // RFC 5626 §8: "If a server compliant to this section receives SIP requests on a
             // given interface and UDP port, it MUST also provide a limited version
             // of a STUN server on the same interface and UDP port."
-            Input::Datagram { flow, payload } if is_stun(&payload) => {
+            #[cfg(feature = "stun")]
+            Input::Datagram { flow, payload } if sip_transport::is_stun(&payload) => {
                 self.transactions.receive_stun(flow, &payload);
             }
             Input::Datagram { flow, payload } => {

@@ -96,7 +96,7 @@
 //!
 //! # On tokio
 //!
-//! With the feature `tokio` (on by default), `Shard` is one task that owns an endpoint and its sockets, and
+//! With the feature `udp` or `tcp` (both are on by default), `Shard` is one task that owns an endpoint and its sockets, and
 //! an `Application` that stands between the endpoint's user and the rest of the program.
 #![forbid(unsafe_code)]
 

@@ -13,9 +13,7 @@ use hashbrown::HashTable;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 use sip_transport::locate::{BadTargets, Preferences};
 use sip_transport::tls::Peer;
-use sip_transport::{
-    ConnectionId, Destination, Flow, Locals, Stun, StunId, Target, Transmit, TransportError,
-};
+use sip_transport::{ConnectionId, Destination, Flow, Locals, Target, Transmit, TransportError};
 use tracing::Span;
 
 use crate::machine::Interval;
@@ -175,8 +173,9 @@ impl Transactions {
 
     /// Sends a STUN Binding request over a flow of UDP (RFC 5626 §4.4.2), once; [`Event::Binding`] tells of
     /// the answer. Only who said that they understand it may be asked.
-    pub fn ask_binding(&mut self, flow: Flow, id: StunId) {
-        self.outputs.push_back(over_flow(flow, Stun::request(id)));
+    #[cfg(feature = "stun")]
+    pub fn ask_binding(&mut self, flow: Flow, id: sip_transport::StunId) {
+        self.outputs.push_back(over_flow(flow, sip_transport::Stun::request(id)));
     }
 
     /// Closes the connection of a flow after what is queued on it was written; [`Event::Closed`] follows.
@@ -226,7 +225,10 @@ impl Transactions {
         self.events.push_back(Event::Closed { flow, error });
     }
 
+    #[cfg(feature = "stun")]
     pub(crate) fn receive_stun(&mut self, flow: Flow, datagram: &[u8]) {
+        use sip_transport::Stun;
+
         match Stun::parse(datagram) {
             Some(request @ Stun::Request { .. }) => {
                 let answer = request.answer(flow.remote);

@@ -3,7 +3,9 @@
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+#[cfg(feature = "tcp")]
+use std::time::Duration;
+use std::time::Instant;
 
 use sip_message::Transport;
 
@@ -103,6 +105,7 @@ impl Admission {
 
     /// Takes one unit for a message on a connection that was admitted. It is there and comes in; how long
     /// nothing more is to be read, if the source is over its ration by now.
+    #[cfg(feature = "tcp")]
     pub(crate) fn take(
         &mut self,
         now: impl FnOnce() -> Instant,
@@ -188,6 +191,7 @@ impl Rations {
     }
 
     /// Takes one unit in any case; by how many the source is over its ration then.
+    #[cfg(feature = "tcp")]
     fn overtake(&mut self, now: u32, source: IpAddr) -> Option<u32> {
         let rate = self.rate;
         let mut least = u32::MAX;

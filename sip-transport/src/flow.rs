@@ -44,6 +44,9 @@ impl ConnectionId {
     }
 }
 
+/// The 96 bits by which the answer to a STUN Binding request finds it.
+pub type StunId = [u8; 12];
+
 /// The path a message came by, and by which one may go back: RFC 5626 calls it a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {

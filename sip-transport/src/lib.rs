@@ -8,8 +8,9 @@
 //!
 //! [`locate`] finds the servers of a domain (RFC 3263), with the answers of the DNS as its inputs.
 //!
-//! The feature `tokio` (on by default) adds [`Sockets`]: UDP and TCP over IPv4 and IPv6, with a
-//! table of connections. Every queue and table is bounded ([`Config`]).
+//! The features `udp` and `tcp` (on by default) add [`Sockets`] on tokio: UDP and TCP over IPv4 and IPv6,
+//! with a table of connections. Every queue and table is bounded ([`Config`]). `stun` (on by default) adds the
+//! STUN messages of the SIP port.
 //!
 //! The feature `ws` adds WebSocket (RFC 7118), client and server: listeners such as `ws:0.0.0.0:80`, and
 //! `WsConfig` for who may connect. A client needs no listener: [`ListenAddr::dial_only`].
@@ -54,6 +55,10 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
+#[cfg_attr(
+    not(any(feature = "udp", feature = "tcp")),
+    allow(dead_code, reason = "nothing comes in without a transport")
+)]
 mod admission;
 #[cfg(feature = "tokio")]
 mod config;
@@ -67,6 +72,7 @@ mod mtu;
 mod ready;
 #[cfg(feature = "tokio")]
 mod sockets;
+#[cfg(feature = "stun")]
 mod stun;
 mod tap;
 pub mod tls;
@@ -79,7 +85,7 @@ pub use admission::{Entry, Gate};
 #[cfg(feature = "tokio")]
 pub use config::Config;
 pub use error::TransportError;
-pub use flow::{ConnectionId, Destination, Flow, Input, ListenerId, Target, Transmit};
+pub use flow::{ConnectionId, Destination, Flow, Input, ListenerId, StunId, Target, Transmit};
 pub use listen::{ListenAddr, ListenAddrError};
 pub use locals::{Local, Locals};
 pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
@@ -87,7 +93,8 @@ pub use mtu::{MAX_DATAGRAM, requires_congestion_control};
 pub use ready::ReadySet;
 #[cfg(feature = "tokio")]
 pub use sockets::{ByReason, ByTransport, SocketStats, Sockets};
-pub use stun::{Stun, StunId, is_stun};
+#[cfg(feature = "stun")]
+pub use stun::{Stun, is_stun};
 #[cfg(feature = "hep")]
 pub use tap::hep::{HepCollector, HepCollectorError, HepStats, HepTap};
 #[cfg(feature = "pcap")]

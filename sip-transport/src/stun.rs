@@ -4,14 +4,14 @@
 //! Responses, and Binding Error Responses."
 //!
 //! None of them is authenticated, and XOR-MAPPED-ADDRESS is the one attribute that means anything. So
-//! the codec is this page; the crates for the whole of STUN bring hashes and key derivation along.
+//! the codec is this page, and no crate: those for the whole of STUN bring hashes and key derivation along for
+//! one message of twenty bytes and its answer.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The 96 bits by which an answer finds its request.
-pub type StunId = [u8; 12];
+use crate::StunId;
 
 /// RFC 8489 §5: "The Magic Cookie field MUST contain the fixed value 0x2112A442 in network byte order."
 const COOKIE: u32 = 0x2112_A442;

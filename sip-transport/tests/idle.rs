@@ -1,7 +1,7 @@
 //! Ten thousand connections that say nothing: what each costs, whether others are served, and whether
 //! every one of them ends in time. Alone in its binary, since it counts what this process allocates; the
 //! far ends are another process, because both together need more descriptors than one may have.
-#![cfg(all(feature = "tokio", target_os = "linux"))]
+#![cfg(all(feature = "tcp", target_os = "linux"))]
 // clippy.toml allows these in test functions; here are their helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 

@@ -51,7 +51,9 @@ impl KeepAlive {
             (Self::Off, _) => None,
             (Self::Agreed, _) if !agreed => None,
             (Self::Agreed | Self::Expected, true) => Some(Method::Ping),
-            (Self::Agreed | Self::Expected, false) => Some(Method::Stun),
+            (Self::Agreed | Self::Expected, false) => {
+                cfg!(feature = "stun").then_some(Method::Stun)
+            }
             (Self::Blank, _) => Some(Method::Blank),
         }
     }
@@ -297,5 +299,5 @@ fn new_id(draw: Draw<'_>) -> StunId {
     id
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "stun"))]
 mod tests;

@@ -58,7 +58,7 @@
 //! [`Agent`] is the user agent core: it owns calls and registrations and touches no socket, clock or
 //! thread. It is a [`TransactionUser`](sip_transaction::TransactionUser), so it runs in a simulated network
 //! as well. The handles above ([`UserAgent`], [`Call`] …) speak to one task that owns it with its sockets;
-//! they need the feature `tokio`, which is on by default.
+//! they need the feature `udp` or `tcp`, which are on by default.
 //!
 //! With the feature `metrics` (off by default) what happens is counted by the `metrics` facade:
 //! `docs/metrics.md` of the repository lists the names.
@@ -99,6 +99,6 @@ pub use sip_auth::{
 pub use sip_dialog::{ReferOutcome, SessionTimerPolicy, Side};
 
 /// The README's code compiles.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "udp", feature = "tcp"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,7 +1,7 @@
 //! Bad input, from the wire to a running [`UserAgent`] and back: what is not SIP is dropped, or closes its
 //! connection; what is SIP and not acceptable gets the status that RFC 3261 owes it; and all the while calls go on
 //! and nothing is left behind.
-#![cfg(feature = "tokio")]
+#![cfg(all(feature = "udp", feature = "tcp"))]
 // The helpers of tests are tests too, but clippy knows only functions marked as such.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,6 +1,6 @@
 //! Calls go through while others misuse their connections: the whole stack over loopback. Prints what the
 //! calls felt of it (`cargo test -p sip-ua --test hostile -- --nocapture`).
-#![cfg(feature = "tokio")]
+#![cfg(all(feature = "udp", feature = "tcp"))]
 // The helpers of tests are tests too, but clippy knows only functions marked as such.
 #![allow(
     clippy::unwrap_used,

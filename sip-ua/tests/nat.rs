@@ -3,6 +3,7 @@
 //!
 //! `SIP_SIM_SEED=N` runs another seed; a run that fails prints its own.
 
+#![cfg(feature = "stun")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

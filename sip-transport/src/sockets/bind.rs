@@ -5,12 +5,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sip_message::{Host, Transport};
+#[cfg(feature = "tcp")]
 use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(feature = "tcp")]
 use tokio::net::TcpListener;
 
+#[cfg(feature = "tcp")]
+use super::BACKLOG;
+use super::Listener;
+#[cfg(feature = "tcp")]
 use super::layered::Layer;
+#[cfg(feature = "udp")]
 use super::udp::Udp;
-use super::{BACKLOG, Listener};
 use crate::{Config, ListenAddr, ListenerId, Local, Locals};
 
 /// Binds every address, and the TCP listeners that belong beside the UDP ones.
@@ -22,21 +28,7 @@ pub(super) fn bind_all(
     let mut locals = Vec::new();
     let mut beside = Vec::new();
     for addr in addrs {
-        let (listener, partner) = match addr.transport() {
-            Transport::Udp => bind_udp(addr, addrs, config)?,
-            other if other != Transport::Tcp && Layer::of(other, config).is_none() => {
-                let text = format!("cannot listen on {addr}: no {} here", other.as_str());
-                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-            }
-            #[cfg(feature = "tls")]
-            other if other.is_secure() && !addr.is_dial_only() && !can_serve(config) => {
-                let text = format!("cannot listen on {addr}: there is no certificate to show");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
-            _ if addr.is_dial_only() => (Listener::DialOnly(addr.addr()), None),
-            Transport::Tcp => (bind_beside(addr, &locals)?, None),
-            _ => (bind_tcp(addr)?, None),
-        };
+        let (listener, partner) = bind_one(addr, addrs, &locals, config)?;
         locals.push(local(addr, &listener)?);
         listeners.push(listener);
         beside.extend(partner);
@@ -48,6 +40,48 @@ pub(super) fn bind_all(
     Ok((listeners, Locals::new(locals)))
 }
 
+fn bind_one(
+    addr: &ListenAddr,
+    addrs: &[ListenAddr],
+    locals: &[Local],
+    config: &Config,
+) -> io::Result<Bound> {
+    let _ = (addrs, locals);
+    match addr.transport() {
+        #[cfg(feature = "udp")]
+        Transport::Udp => bind_udp(addr, addrs, config),
+        other if !is_spoken(other, config) => {
+            let text = format!("cannot listen on {addr}: no {} here", other.as_str());
+            Err(io::Error::new(io::ErrorKind::Unsupported, text))
+        }
+        #[cfg(feature = "tls")]
+        other if other.is_secure() && !addr.is_dial_only() && !can_serve(config) => {
+            let text = format!("cannot listen on {addr}: there is no certificate to show");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        _ if addr.is_dial_only() => Ok((Listener::DialOnly(addr.addr()), None)),
+        #[cfg(feature = "tcp")]
+        Transport::Tcp => Ok((bind_beside(addr, locals)?, None)),
+        #[cfg(feature = "tcp")]
+        _ => Ok((bind_tcp(addr)?, None)),
+        #[cfg(not(feature = "tcp"))]
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Whether this build and the configuration have that transport.
+fn is_spoken(transport: Transport, config: &Config) -> bool {
+    let _ = config;
+    match transport {
+        Transport::Udp => cfg!(feature = "udp"),
+        Transport::Tcp => cfg!(feature = "tcp"),
+        #[cfg(feature = "tcp")]
+        other => Layer::of(other, config).is_some(),
+        #[cfg(not(feature = "tcp"))]
+        _ => false,
+    }
+}
+
 #[cfg(feature = "tls")]
 fn can_serve(config: &Config) -> bool {
     config.tls.as_ref().is_some_and(crate::tls::Tls::can_serve)
@@ -56,20 +90,30 @@ fn can_serve(config: &Config) -> bool {
 type Bound = (Listener, Option<(ListenAddr, Listener)>);
 
 /// Binds UDP, and TCP on the same port unless that is in the list itself.
+#[cfg(feature = "udp")]
 fn bind_udp(addr: &ListenAddr, addrs: &[ListenAddr], config: &Config) -> io::Result<Bound> {
+    let _ = addrs;
     // RFC 3261 §18.2.1: "For any port and interface that a server listens on for UDP, it MUST
     // listen on that same port and interface for TCP."
-    let listed =
-        |other: &ListenAddr| other.transport() == Transport::Tcp && other.addr() == addr.addr();
-    let beside = config.tcp_beside_udp && !addrs.iter().any(listed);
+    #[cfg(feature = "tcp")]
+    {
+        let listed =
+            |other: &ListenAddr| other.transport() == Transport::Tcp && other.addr() == addr.addr();
+        if config.tcp_beside_udp && !addrs.iter().any(listed) {
+            return bind_both(addr, config);
+        }
+    }
+    let udp = Udp::bind(addr.addr(), config).map_err(|error| bind_error(addr, &error))?;
+    Ok((Listener::Udp(udp), None))
+}
+
+#[cfg(all(feature = "udp", feature = "tcp"))]
+fn bind_both(addr: &ListenAddr, config: &Config) -> io::Result<Bound> {
     // A port that the system chose for UDP may be taken for TCP: then it chooses again.
     let attempts = if addr.addr().port() == 0 { PORT_ATTEMPTS } else { 1 };
     let mut attempt = 1;
     loop {
         let udp = Udp::bind(addr.addr(), config).map_err(|error| bind_error(addr, &error))?;
-        if !beside {
-            return Ok((Listener::Udp(udp), None));
-        }
         let tcp = retarget(addr, Transport::Tcp, udp.local_addr()?);
         match bind_tcp(&tcp) {
             Ok(listener) => return Ok((Listener::Udp(udp), Some((tcp, listener)))),
@@ -80,10 +124,12 @@ fn bind_udp(addr: &ListenAddr, addrs: &[ListenAddr], config: &Config) -> io::Res
 }
 
 /// Attempts to find a port that is free for UDP and for TCP.
+#[cfg(all(feature = "udp", feature = "tcp"))]
 const PORT_ATTEMPTS: u32 = 16;
 
 /// Binds TCP; where the system chooses the port, on that of a UDP listener of the same address if
 /// it is free, so that RFC 3261 §18.2.1 holds for these too.
+#[cfg(feature = "tcp")]
 fn bind_beside(addr: &ListenAddr, locals: &[Local]) -> io::Result<Listener> {
     let partner = locals
         .iter()
@@ -97,6 +143,7 @@ fn bind_beside(addr: &ListenAddr, locals: &[Local]) -> io::Result<Listener> {
     bind_tcp(addr)
 }
 
+#[cfg(feature = "tcp")]
 fn bind_tcp(addr: &ListenAddr) -> io::Result<Listener> {
     let bind = || {
         let domain = Domain::for_address(addr.addr());
@@ -120,6 +167,7 @@ fn bind_error(addr: &ListenAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
 }
 
+#[cfg(feature = "tcp")]
 fn retarget(addr: &ListenAddr, transport: Transport, to: SocketAddr) -> ListenAddr {
     let other = ListenAddr::new(transport, to);
     match addr.advertised() {
@@ -130,9 +178,11 @@ fn retarget(addr: &ListenAddr, transport: Transport, to: SocketAddr) -> ListenAd
 
 fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
     let bound = match listener {
+        #[cfg(feature = "udp")]
         Listener::Udp(udp) => udp.local_addr(),
+        #[cfg(feature = "tcp")]
         Listener::Tcp { listener, .. } => listener.local_addr(),
-        Listener::DialOnly(addr) => Ok(*addr),
+        Listener::DialOnly(addr) => Ok::<_, io::Error>(*addr),
     }?;
     let local = Local::new(ListenerId::new(0), addr.transport(), bound);
     let local = match addr.advertised() {

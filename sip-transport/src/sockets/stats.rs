@@ -55,11 +55,13 @@ impl SocketStats {
     }
 
     /// A connection came about.
+    #[cfg(feature = "tcp")]
     pub(super) fn opened(&mut self, transport: Transport, is_ours: bool) {
         if is_ours { &mut self.dialled } else { &mut self.accepted }.count(transport);
     }
 
     /// A connection ended, or never came about.
+    #[cfg(feature = "tcp")]
     pub(super) fn ended(&mut self, was_open: bool, error: Option<TransportError>) {
         if was_open { &mut self.closed } else { &mut self.failed }.count(error);
     }

@@ -126,12 +126,12 @@ impl Udp {
         Ok(())
     }
 
-    /// Whether something waits for room in the system's buffer.
     /// Bytes that wait, each datagram with some more than it has.
     pub(super) const fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 
+    /// Whether something waits for room in the system's buffer.
     pub(super) fn has_queued(&self) -> bool {
         !self.queue.is_empty()
     }

@@ -121,6 +121,26 @@ impl WsConfig {
         self.with(|settings| settings.ping = ping)
     }
 
+    /// What a listener so configured answers to this head of an HTTP request, which has all of it: how long
+    /// the head is, and the 101 that grants the WebSocket. For who tests a configuration, or has a web
+    /// server before it.
+    ///
+    /// ```
+    /// let config = sip_transport::WsConfig::default().path("/sip");
+    /// let head = b"GET / HTTP/1.1\r\nHost: sip.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    ///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    ///     Sec-WebSocket-Protocol: sip\r\n\r\n";
+    /// let refusal = config.answer(head, ([192, 0, 2, 7], 49152).into()).unwrap_err();
+    /// assert_eq!(refusal.status(), 404);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why it is not granted.
+    pub fn answer(&self, head: &[u8], remote: SocketAddr) -> Result<(usize, String), WsRefusal> {
+        super::upgrade::answer(head, remote, self)
+    }
+
     /// The time of the pings, if there are any.
     pub(super) fn ping_after(&self) -> Option<Duration> {
         Some(self.settings.ping).filter(|ping| !ping.is_zero())

@@ -1,5 +1,5 @@
 //! The sockets over loopback, against plain sockets of the standard kind as peers.
-#![cfg(feature = "tokio")]
+#![cfg(all(feature = "udp", feature = "tcp"))]
 // clippy.toml allows these in test functions; here are their helpers too.
 #![allow(
     clippy::unwrap_used,

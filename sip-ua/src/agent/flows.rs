@@ -57,7 +57,11 @@ impl Keeping {
         for action in self.keeper.handle(input, &mut |range| draw(tx, range)) {
             match action {
                 Action::Ping => tx.ping(self.flow),
+                #[cfg(feature = "stun")]
                 Action::Ask(id) => tx.ask_binding(self.flow, id),
+                // Without STUN no keeper asks.
+                #[cfg(not(feature = "stun"))]
+                Action::Ask(_) => {}
                 Action::Arm(after) => {
                     tx.disarm(self.timer);
                     self.timer = tx.arm(now, after, token);

@@ -1,5 +1,5 @@
 //! Two user agents of one process over loopback: what the handles promise.
-#![cfg(feature = "tokio")]
+#![cfg(all(feature = "udp", feature = "tcp"))]
 // The helpers of tests are tests too, but clippy knows only functions marked as such.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
