@@ -1,4 +1,4 @@
-//! Plays the call flows of RFC 3665 between user agents and proxies of this stack, in a simulated network.
+//! Plays the call flows of RFC 3665 and RFC 5359 between user agents and proxies of this stack, in a simulated network.
 //!
 //!     cargo run --release --example flows -- --list
 //!     cargo run --release --example flows -- two-proxies

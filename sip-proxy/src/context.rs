@@ -36,7 +36,7 @@ pub enum Input {
     Timeout,
     /// The request could not be sent.
     Unreachable,
-    /// Timer C of the branch fired.
+    /// Timer C of the branch fired, or the limit that its target has.
     TimerC,
 }
 
@@ -226,7 +226,9 @@ impl<T> ResponseContext<T> {
             // client transaction has not received a provisional response, the proxy
             // MUST behave as if the transaction received a 408 (Request Timeout)
             // response."
+            // Should it say something after all, it is cancelled.
             (State::Calling, Kind::TimerC) => {
+                cancel(at, branch, actions);
                 at.state = State::Completed;
                 self.consider(Best::Failed(StatusCode::REQUEST_TIMEOUT));
                 self.proceed(actions);

@@ -76,6 +76,8 @@ struct Branch {
     server: ServerKey,
     id: BranchId,
     timer_c: Option<TimerKey>,
+    /// Its time is limited as a whole, so that Timer C is never started anew.
+    is_limited: bool,
 }
 
 /// Why a request is not forwarded (RFC 3261 §16.3).
@@ -367,15 +369,17 @@ impl<R: Router> Proxy<R> {
             let Some(context) = self.contexts.get_mut(&key) else { return };
             match action {
                 Action::Forward { branch, target, breadth } => {
+                    let patience = target.patience;
                     match context.forward(now, tx, &self.config, target, breadth) {
                         Some(client) => {
                             context.clients.push(Some(client));
                             context.open += 1;
                             let timer_c = context.responses.is_invite().then(|| {
                                 let token = Key::Client(client).as_u64();
-                                tx.arm(now, self.config.timer_c, token)
+                                tx.arm(now, patience.unwrap_or(self.config.timer_c), token)
                             });
-                            let branch = Branch { server: key, id: branch, timer_c };
+                            let is_limited = patience.is_some();
+                            let branch = Branch { server: key, id: branch, timer_c, is_limited };
                             self.branches.insert(client, branch);
                         }
                         None => {
@@ -410,6 +414,7 @@ impl<R: Router> Proxy<R> {
                     let client = context.clients.get(usize::from(branch.0)).copied().flatten();
                     if let Some(client) = client
                         && let Some(branch) = self.branches.get_mut(&client)
+                        && !branch.is_limited
                     {
                         if let Some(timer) = branch.timer_c.take() {
                             tx.disarm(timer);

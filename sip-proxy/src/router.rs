@@ -1,6 +1,6 @@
 //! Where a request goes: what the application decides.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_message::{Request, StatusCode, Uri};
 use sip_transaction::{NextHop, Transactions};
@@ -99,18 +99,30 @@ pub struct RouteTarget {
     pub(crate) uri: Uri<'static>,
     pub(crate) route: Vec<Uri<'static>>,
     pub(crate) hop: Option<NextHop>,
+    pub(crate) patience: Option<Duration>,
 }
 
 impl RouteTarget {
     /// The Request-URI that the request gets; it also says where it goes.
     pub fn new(uri: Uri<'static>) -> Self {
-        Self { uri, route: Vec::new(), hop: None }
+        Self { uri, route: Vec::new(), hop: None, patience: None }
     }
 
     /// Loose routers that the request visits first: the Path of a binding (RFC 3327 §5.3), say.
     #[must_use]
     pub fn via(mut self, route: impl IntoIterator<Item = Uri<'static>>) -> Self {
         self.route = route.into_iter().collect();
+        self
+    }
+
+    /// Gives up on it after so long without a final response, however often it says that it rings, and goes on to
+    /// the next group: a call that is forwarded when nobody answers.
+    // RFC 3261 §16.10: "A stateful proxy MAY generate a CANCEL to any other request it has
+    // generated at any time (subject to receiving a provisional response to
+    // that request as described in section 9.1)."
+    #[must_use]
+    pub fn for_at_most(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
         self
     }
 

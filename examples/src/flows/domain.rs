@@ -1,11 +1,11 @@
 //! A proxy's domain in the flows: who lives there, who must prove who they are, who registered.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_auth::Answer;
 use sip_message::{Contact, Expires, Method, Request, StatusCode, Uri};
-use sip_proxy::{Reply, Route, Router};
+use sip_proxy::{Reply, Route, RouteTarget, Router};
 use sip_transaction::Transactions;
 use sip_transport::Flow;
 
@@ -20,6 +20,10 @@ pub(super) struct Domain {
     users: BTreeMap<String, Vec<Uri<'static>>>,
     /// Whether it tells where its users are, and does not forward.
     redirects: bool,
+    /// Its users' places are tried one after the other, each for so long.
+    patience: Option<Duration>,
+    /// Who may not call, and what tells them why.
+    screened: Option<(&'static str, &'static str)>,
 }
 
 impl Domain {
@@ -38,6 +42,18 @@ impl Domain {
     /// Answers 302.
     pub(super) fn redirects(mut self) -> Self {
         self.redirects = true;
+        self
+    }
+
+    /// Tries places one after the other, each for at most so long.
+    pub(super) fn one_by_one(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Refuses who proves to be this user, and says where an announcement is.
+    pub(super) fn screens(mut self, user: &'static str, announcement: &'static str) -> Self {
+        self.screened = Some((user, announcement));
         self
     }
 
@@ -84,7 +100,13 @@ impl Router for Domain {
         match &mut self.gate {
             Some(gate) if begins => {
                 let judged = gate.user(now, tx.random().next_u64(), request);
-                judged.map(drop).map_err(|answer| refused(&answer))
+                let user = judged.map_err(|answer| refused(&answer))?;
+                match self.screened {
+                    Some((screened, why)) if user.as_deref() == Some(screened) => {
+                        Err(Reply::new(StatusCode::FORBIDDEN).header("Error-Info", why))
+                    }
+                    _ => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -105,7 +127,14 @@ impl Router for Domain {
                         .fold(moved, |reply, place| reply.header("Contact", &format!("<{place}>"))),
                 )
             }
-            Some(places) => Route::parallel(places.iter().cloned()),
+            Some(places) => match self.patience {
+                None => Route::parallel(places.iter().cloned()),
+                Some(patience) => {
+                    let target = |uri: &Uri<'static>| RouteTarget::new(uri.clone());
+                    let each = places.iter().map(|uri| vec![target(uri).for_at_most(patience)]);
+                    Route::Proxy(each.collect())
+                }
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use sip_auth::Credentials;
 use sip_message::StatusCode;
 use sip_proxy::ProxyConfig;
 use sip_transport::locate::Srv;
-use sip_ua::{Account, CallKey, CallUpdate, EndReason};
+use sip_ua::{Account, Body, CallKey, CallUpdate, EndReason};
 
 use super::Flow;
 use super::domain::Domain;
@@ -386,7 +386,8 @@ fn reinvited(stage: &mut Stage) -> Done {
     stage.phone(BOB, AT_BOB, bob()?)?;
     let (at_alice, at_bob) = rings(stage, TO_BOB)?;
     answers(stage, at_bob)?;
-    let offer = sdp();
+    let text = String::from_utf8_lossy(&sdp().bytes).replace("192.0.2.1", "192.0.2.202");
+    let offer = Body::sdp(text.replace("- 1 1", "- 1 2"));
     stage
         .with(BOB, |now, agent, tx| agent.reinvite(now, tx, at_bob, Some(&offer)))?
         .map_err(|error| error.to_string())?;

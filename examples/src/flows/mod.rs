@@ -1,9 +1,10 @@
-//! The call flows of RFC 3665 as runs in a simulated network: user agents and proxies of this stack say what the
+//! The call flows of RFC 3665 and RFC 5359 as runs in a simulated network: user agents and proxies of this stack say what the
 //! RFC's diagrams show, message by message.
 
 mod domain;
 mod establishment;
 mod registration;
+mod services;
 mod stage;
 
 use sip_ua::Ladder;
@@ -27,7 +28,7 @@ pub struct Flow {
 
 /// All flows, in the order of their sections.
 pub fn all() -> impl Iterator<Item = &'static Flow> {
-    registration::FLOWS.iter().chain(establishment::FLOWS)
+    registration::FLOWS.iter().chain(establishment::FLOWS).chain(services::FLOWS)
 }
 
 impl Flow {

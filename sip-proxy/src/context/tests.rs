@@ -186,7 +186,7 @@ fn timer_c_cancels_a_branch_that_rings() {
 #[test]
 fn timer_c_of_a_branch_that_said_nothing_counts_as_408() {
     let (mut fork, _) = invite("a b");
-    assert_eq!(fork.input(0, Input::TimerC), "b=1 breadth 60");
+    assert_eq!(fork.input(0, Input::TimerC), "cancel 0, b=1 breadth 60");
     assert_eq!(fork.status(1, 404), "relay 404");
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sip_message::StatusCode;
-use sip_proxy::Route;
+use sip_proxy::{Route, RouteTarget};
 
 use crate::scene::{Scene, phone};
 
@@ -113,5 +113,24 @@ fn nobody_at_all_is_unavailable() {
     scene.call();
     scene.run(Duration::from_secs(1));
     assert_eq!(scene.told(0), ["ended: rejected with 480 Temporarily Unavailable"]);
+    scene.finish();
+}
+
+/// However often the first phone says that it rings.
+#[test]
+fn a_call_that_nobody_answers_goes_on_to_the_next() {
+    let mut scene = Scene::new(3, |_| {
+        let first = RouteTarget::new(phone(11)).for_at_most(Duration::from_secs(20));
+        Route::Proxy(vec![vec![first], vec![RouteTarget::new(phone(12))]])
+    });
+    scene.call();
+    scene.run(Duration::from_secs(15));
+    scene.ring(1);
+    scene.run(Duration::from_secs(6));
+    assert_eq!(scene.told(1), ["invitation", "ended: cancelled by the caller"]);
+    scene.accept(2);
+    assert_eq!(scene.told(0), ["ringing 0", "answered"]);
+    let call = scene.invited(2);
+    scene.hang_up(2, call);
     scene.finish();
 }
