@@ -59,6 +59,8 @@ struct Node<U: TransactionUser> {
     endpoint: Endpoint<U>,
     locals: Locals,
     behind: Option<NatId>,
+    /// Connections that were lost in a move, of which the endpoint does not know yet.
+    lost: Vec<Flow>,
 }
 
 /// How much has passed over a [`Network`].
@@ -173,6 +175,58 @@ impl<U: TransactionUser> Network<U> {
         }
     }
 
+    /// Moves a node to other addresses, as many as it has and by the same transports in the same order,
+    /// behind a NAT box or behind none. Nobody is told: its connections lead nowhere any more, and what
+    /// the others send to the old addresses neither. The node's endpoint learns of it when it asks
+    /// ([`Transactions::rebind`]).
+    ///
+    /// # Errors
+    /// [`AddError::AddressTaken`], and nothing has changed then.
+    pub fn relocate(
+        &mut self,
+        node: NodeId,
+        behind: Option<NatId>,
+        addresses: &[SocketAddr],
+    ) -> Result<(), AddError> {
+        let Some(moved) = self.nodes.get(node.0) else { return Ok(()) };
+        let locals = Locals::new(
+            moved
+                .locals
+                .iter()
+                .zip(addresses)
+                .map(|(local, &address)| Local::new(local.id, local.transport, address)),
+        );
+        for Local { transport, addr: address, .. } in locals.iter().cloned() {
+            let owner = self.owners.get(&(behind, transport, address));
+            if owner.is_some_and(|(owner, _)| *owner != node) {
+                return Err(AddError::AddressTaken { transport, address });
+            }
+        }
+        self.owners.retain(|_, (owner, _)| *owner != node);
+        for local in locals.iter() {
+            self.owners.insert((behind, local.transport, local.addr), (node, local.id));
+        }
+        let lost = self.streams.lose_all(node);
+        if let Some(moved) = self.nodes.get_mut(node.0) {
+            moved.locals = locals;
+            moved.behind = behind;
+            moved.lost.extend(lost);
+        }
+        Ok(())
+    }
+
+    fn rebind(&mut self, node: NodeId) {
+        let mut lost = self.streams.lose_all(node);
+        let Some(moved) = self.nodes.get_mut(node.0) else { return };
+        lost.append(&mut moved.lost);
+        let rebound = Input::Rebound { locals: moved.locals.clone(), lost: Vec::new() };
+        let error = Some(TransportError::Closed);
+        let closed = lost.into_iter().map(|flow| Input::Closed { flow, error });
+        for input in [rebound].into_iter().chain(closed) {
+            self.arrive(node, self.now, Arrival::Input(input));
+        }
+    }
+
     fn add_node(
         &mut self,
         behind: Option<NatId>,
@@ -194,7 +248,7 @@ impl<U: TransactionUser> Network<U> {
         for local in locals.iter() {
             self.owners.insert((behind, local.transport, local.addr), (id, local.id));
         }
-        self.nodes.push(Node { endpoint, locals, behind });
+        self.nodes.push(Node { endpoint, locals, behind, lost: Vec::new() });
         Ok(id)
     }
 
@@ -383,6 +437,7 @@ impl<U: TransactionUser> Network<U> {
                         self.arrive(node, self.now, Arrival::Input(closed));
                     }
                 }
+                Output::Rebind => self.rebind(node),
                 // A kind of output that this version does not know changes nothing on the network.
                 _ => {}
             }

@@ -85,6 +85,15 @@ impl Streams {
         self.ends.remove(&(node, id)).map(|end| end.flow(id))
     }
 
+    /// Forgets all ends of a node, in a fixed order, while the far ends are told nothing; the flows that
+    /// ended.
+    pub(crate) fn lose_all(&mut self, node: NodeId) -> Vec<Flow> {
+        let of_node = self.ends.keys().filter(|(owner, _)| *owner == node);
+        let mut lost: Vec<(NodeId, ConnectionId)> = of_node.copied().collect();
+        lost.sort_unstable();
+        lost.into_iter().filter_map(|end| self.lose(end)).collect()
+    }
+
     /// Forgets the connection over which a destination would be reached, if the far end does not know it
     /// any more; the flow that ended.
     pub(crate) fn take_lost(&mut self, node: NodeId, destination: &Destination) -> Option<Flow> {

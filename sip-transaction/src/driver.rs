@@ -314,6 +314,7 @@ impl<A: Application> Shard<A> {
                 self.sources.mark(LOOKUPS);
             }
             Output::Close(connection) => self.sockets.close(connection),
+            Output::Rebind => self.sockets.rebind(),
             Output::Blame(flow) => self.sockets.blame(flow.remote.ip()),
         }
     }

@@ -57,6 +57,7 @@ impl<U: TransactionUser> Endpoint<U> {
             }
             Input::Authenticated { flow, peer } => self.transactions.authenticated(flow, peer),
             Input::Pong { flow } => self.transactions.ponged(flow),
+            Input::Rebound { locals, lost } => self.transactions.rebound(locals, lost),
             Input::Closed { flow, error } => self.transactions.closed(flow, error),
             Input::SendFailed { token, target, error, payload } => {
                 self.transactions.send_failed(now, token, target, error, payload);
@@ -171,8 +172,7 @@ impl<U: TransactionUser> Endpoint<U> {
 
     fn receive_response(&mut self, now: Instant, flow: Flow, response: Response) {
         // RFC 3261 §18.3: "If the message is a response, it MUST be discarded."
-        let is_ours = sip_transport::is_own_response(self.transactions.locals(), &response);
-        if !is_ours || response.validate().is_err() {
+        if !self.transactions.is_own_response(&response) || response.validate().is_err() {
             self.transactions.stats_mut().dropped_responses += 1;
             self.transactions.blame(flow);
             return;

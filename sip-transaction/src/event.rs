@@ -2,7 +2,7 @@
 
 use sip_message::{Request, Response, Uri};
 use sip_transport::locate::{Question, QuestionNumber};
-use sip_transport::{ConnectionId, Flow, StunId, Target, Transmit, TransportError};
+use sip_transport::{ConnectionId, Flow, ListenerId, StunId, Target, Transmit, TransportError};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -101,6 +101,12 @@ pub enum Event {
         /// Where the request came from, as the far end saw it; none in an error response.
         mapped: Option<SocketAddr>,
     },
+    /// The addresses of this machine were looked at anew ([`Transactions::rebind`]): those of
+    /// [`Transactions::locals`] have the names that they have now, and no connection that was open is.
+    Rebound {
+        /// The listeners whose addresses this machine does not have any more.
+        lost: Vec<ListenerId>,
+    },
     /// A connection is gone.
     Closed {
         /// The flow that ended.
@@ -166,6 +172,9 @@ pub enum Output {
     },
     /// Close a connection after what is queued on it was written.
     Close(ConnectionId),
+    /// Look at the addresses of this machine anew; the answer is
+    /// [`Input::Rebound`](sip_transport::Input::Rebound).
+    Rebind,
     /// What came by this flow was no SIP, or had to be refused as malformed. Whoever rations sources
     /// charges this one for it
     /// ([`Sockets::blame`](https://docs.rs/sip-transport/latest/sip_transport/struct.Sockets.html#method.blame)).

@@ -13,7 +13,9 @@ use hashbrown::HashTable;
 use sip_message::{HeaderName, Request, Response, StatusCode};
 use sip_transport::locate::{BadTargets, Preferences};
 use sip_transport::tls::Peer;
-use sip_transport::{ConnectionId, Destination, Flow, Locals, Target, Transmit, TransportError};
+use sip_transport::{
+    ConnectionId, Destination, Flow, ListenerId, Locals, Target, Transmit, TransportError,
+};
 use tracing::Span;
 
 use crate::machine::Interval;
@@ -46,6 +48,8 @@ mod way_back;
 pub struct Transactions {
     config: Config,
     locals: Locals,
+    /// Those before a change of networks, whose names are still in Via of requests that are under way.
+    former: Locals,
     random: Random,
     clients: Slots<Client>,
     servers: Slots<Server>,
@@ -98,6 +102,7 @@ impl Transactions {
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
+            former: Locals::default(),
             clients: Slots::new(),
             servers: Slots::new(),
             matches: HashTable::new(),
@@ -186,6 +191,12 @@ impl Transactions {
         }
     }
 
+    /// Has the addresses of this machine looked at anew, after its networks have changed. Connections are
+    /// dropped, and listeners named anew; [`Event::Rebound`] follows.
+    pub fn rebind(&mut self) {
+        self.outputs.push_back(Output::Rebind);
+    }
+
     /// What was counted so far, and what lives now.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -213,6 +224,19 @@ impl Transactions {
         if let Some(connection) = flow.connection {
             self.peers.insert(connection, peer);
         }
+    }
+
+    pub(crate) fn rebound(&mut self, locals: Locals, lost: Vec<ListenerId>) {
+        if locals != self.locals {
+            self.former = core::mem::replace(&mut self.locals, locals);
+        }
+        self.events.push_back(Event::Rebound { lost });
+    }
+
+    /// Whether a response answers a request of ours.
+    pub(crate) fn is_own_response(&self, response: &Response) -> bool {
+        let is_own = |locals| sip_transport::is_own_response(locals, response);
+        is_own(&self.locals) || !self.former.is_empty() && is_own(&self.former)
     }
 
     pub(crate) fn closed(&mut self, flow: Flow, error: Option<TransportError>) {

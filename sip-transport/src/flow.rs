@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sip_message::{FrameError, Transport};
 
-use crate::TransportError;
 use crate::locate::{Answer, LookupError, QuestionNumber};
 use crate::tls::Peer;
+use crate::{Locals, TransportError};
 
 /// One of the addresses an endpoint listens on: the index into its [`Locals`](crate::Locals).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -220,6 +220,16 @@ pub enum Input {
         flow: Flow,
         /// Why, unless the far end closed it in order or we did.
         error: Option<TransportError>,
+    },
+    /// The addresses of this machine were looked at anew ([`Sockets::rebind`](https://docs.rs/sip-transport/latest/sip_transport/struct.Sockets.html#method.rebind)).
+    /// What was sent over connections and waits for an answer was said to have failed before this; that the
+    /// connections are closed is said after it.
+    Rebound {
+        /// The addresses listened on, as many as before and in the same order, with the names that they
+        /// have now.
+        locals: Locals,
+        /// Those that this machine does not have any more.
+        lost: Vec<ListenerId>,
     },
     /// A message was not sent: the answer to the [`Transmit`] that had this token.
     ///

@@ -25,6 +25,7 @@
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
 //! | `public.rs`        | the addresses at which others see us, as responses tell                  |
+//! | `relocation.rs`    | what follows when the networks of this machine have changed              |
 //! | `compose.rs`       | what messages have in common                                             |
 //! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
@@ -48,6 +49,7 @@ mod refer;
 mod referral;
 mod refusals;
 mod registrations;
+mod relocation;
 mod replaces;
 mod replies;
 mod requests;
@@ -123,6 +125,8 @@ pub struct Agent {
     ways_back: WaysBack,
     kept_calls: KeptCalls,
     public: PublicAddresses,
+    /// Calls wait to be told of a change of networks until a registration knows where we are seen now.
+    relocating: bool,
     /// Who may ask for something.
     guard: Option<Box<Guard>>,
     /// The requests of which that is being looked up.
@@ -222,6 +226,7 @@ impl Agent {
             ways_back: WaysBack::default(),
             kept_calls: KeptCalls::default(),
             public: PublicAddresses::default(),
+            relocating: false,
             guard: None,
             held: Slab::new(),
             events: VecDeque::new(),
@@ -437,6 +442,7 @@ impl TransactionUser for Agent {
             Event::NoAck { .. } => {}
             Event::Pong { flow } => self.ponged(now, tx, flow),
             Event::Binding { flow, id, mapped } => self.bound(now, tx, flow, id, mapped),
+            Event::Rebound { lost } => self.rebound(now, tx, lost),
             // Calls outlive connections: the next request opens another, if it can.
             Event::Closed { flow, .. } => {
                 self.ways_back.closed(flow);

@@ -194,11 +194,19 @@ pub(crate) struct Registration {
     interval_changes: u8,
     redirects: u8,
     /// Where others see us, to be bound with the next REGISTER in place of what is bound.
-    learned: Option<Uri<'static>>,
+    learned: Option<Learned>,
     has_learned: bool,
     moves: u8,
     /// The addresses that the registrar may hold of us beside that of now.
     former: Vec<Uri<'static>>,
+}
+
+/// An address to be bound in place of the one that is.
+#[derive(Debug)]
+struct Learned {
+    contact: Uri<'static>,
+    /// Whether others see it, and we do not listen there.
+    is_far_end: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +266,14 @@ impl Registration {
     /// Others see us at this address: it is bound with the next REGISTER, which a 2xx that comes now causes.
     pub(crate) fn learn(&mut self, contact: Uri<'static>) {
         let is_news = !contact.is_equivalent(&self.config.contact);
-        self.learned = is_news.then_some(contact);
+        self.learned = is_news.then_some(Learned { contact, is_far_end: true });
+    }
+
+    /// We listen elsewhere: that is bound with the next REGISTER.
+    pub(crate) fn relocate(&mut self, contact: Uri<'static>) {
+        self.has_learned = false;
+        let is_news = !contact.is_equivalent(&self.config.contact);
+        self.learned = is_news.then_some(Learned { contact, is_far_end: false });
     }
 
     /// Whether nothing more will come: the registration can be dropped.
@@ -335,6 +350,14 @@ impl Registration {
                 if response.status().is_final() {
                     self.answered(response, draw, &mut out);
                 }
+            }
+            // The networks have changed since it was sent.
+            (
+                State::Asking { stop: false, again: true },
+                Input::Timeout | Input::TransportError(_),
+            ) => {
+                self.bound = true;
+                self.attempt(draw, &mut out);
             }
             (State::Asking { .. }, Input::Timeout) => {
                 // It may have been the answer that was lost.
@@ -551,6 +574,8 @@ impl Registration {
         }
         if self.learned.is_some() && self.moves < MAX_MOVES {
             self.moves += 1;
+            // Whoever wanted another REGISTER gets it by this one.
+            self.state = State::Asking { stop: false, again: false };
             return self.send(self.asked, draw, out);
         }
         out.push(Action::Event(RegistrationEvent::Registered {
@@ -675,10 +700,13 @@ impl Registration {
         // it MUST increment the CSeq header field value as it would normally
         // when sending an updated request."
         self.cseq = if self.cseq >= (1 << 31) - 1 { 1 } else { self.cseq + 1 };
-        if let Some(contact) = self.learned.take() {
-            self.has_learned = true;
+        if let Some(Learned { contact, is_far_end }) = self.learned.take() {
+            self.has_learned = is_far_end;
             let before = std::mem::replace(&mut self.config.contact, contact);
-            if self.bound && self.former.len() < MAX_FORMER {
+            // RFC 5626 §6: with outbound the same instance and flow are the same binding, whose removal this
+            // would be.
+            let is_other = !self.asks_outbound;
+            if is_other && self.bound && self.former.len() < MAX_FORMER {
                 self.former.push(before);
             }
         }

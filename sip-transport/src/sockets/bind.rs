@@ -207,6 +207,36 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
     Ok(if addr.is_dial_only() { local.dial_only() } else { local })
 }
 
+/// The listeners with the names that they have now, and those whose address is gone.
+pub(super) fn rebound(locals: &Locals) -> (Locals, Vec<ListenerId>) {
+    let is_lost = |local: &&Local| {
+        let ip = local.addr.ip();
+        let bind = || std::net::UdpSocket::bind(with_port(local.addr, 0));
+        // Other errors say nothing of the address.
+        !ip.is_unspecified()
+            && bind().is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    };
+    let lost = locals.iter().filter(is_lost).map(|local| local.id).collect();
+    let renamed = locals.iter().cloned().map(|local| {
+        if local.is_advertised {
+            return local;
+        }
+        let ip = reachable_ip(local.addr.ip());
+        let name = if local.listens {
+            SocketAddr::new(ip, local.addr.port()).to_string()
+        } else {
+            Host::from(ip).to_string()
+        };
+        local.reached_at(&name)
+    });
+    (Locals::new(renamed), lost)
+}
+
+fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
+    addr.set_port(port);
+    addr
+}
+
 /// How a client over WebSocket names itself, since nobody can connect to it.
 // RFC 7118 §B.1: "A SIP WebSocket Client running in such an environment can construct a domain name consisting
 // of a random token followed by the ".invalid" top-level domain name, as stated in [RFC2606], and uses it
@@ -244,5 +274,39 @@ fn reachable_ip(ip: IpAddr) -> IpAddr {
     match routed() {
         Ok(ip) if !ip.is_unspecified() => ip,
         _ => loopback,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listened_on_is_named_anew_and_what_is_gone_reported() {
+        let of = |transport, addr: &str| {
+            Local::new(ListenerId::new(0), transport, addr.parse().unwrap())
+        };
+        let before = Locals::new([
+            // An address that this machine took for its own on another network.
+            of(Transport::Udp, "0.0.0.0:5060").reached_at("198.51.100.77:5060"),
+            of(Transport::Udp, "0.0.0.0:5062").with_sent_by("sip.example.com"),
+            of(Transport::Tls, "0.0.0.0:0").dial_only().reached_at("198.51.100.77"),
+            of(Transport::Udp, "127.0.0.1:5060"),
+            // RFC 5737: nobody has it.
+            of(Transport::Udp, "203.0.113.77:5060"),
+        ]);
+        let (after, lost) = rebound(&before);
+        let name = |index| &*after.get(ListenerId::new(index)).unwrap().sent_by;
+        let here = reachable_ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(name(0), format!("{here}:5060"));
+        assert_eq!(name(1), "sip.example.com");
+        assert_eq!(name(2), here.to_string());
+        assert_eq!((name(3), name(4)), ("127.0.0.1:5060", "203.0.113.77:5060"));
+        assert_eq!(lost, [ListenerId::new(4)]);
+        let rest = |locals: &Locals| {
+            let of = |local: &Local| (local.id, local.addr, local.listens, local.is_advertised);
+            locals.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(rest(&before), rest(&after));
     }
 }

@@ -47,7 +47,7 @@ use crate::{
     Config, ConnectionId, Gate, Input, ListenAddr, ListenerId, Locals, ReadySet, Target, Transmit,
     TransportError,
 };
-use bind::bind_all;
+use bind::{bind_all, rebound};
 #[cfg(feature = "tcp")]
 use layered::Layer;
 #[cfg(feature = "ws")]
@@ -225,6 +225,29 @@ impl Sockets {
         self.streams.table.close(connection);
         #[cfg(not(feature = "tcp"))]
         let _ = connection;
+    }
+
+    /// Looks at the addresses of this machine anew, after its networks have changed; what comes of it is said
+    /// by [`Input::Rebound`].
+    ///
+    /// All connections are dropped: each leads from an address that may be gone, and would be found dead
+    /// only after minutes. Sockets stay: one that listens on all addresses serves the new ones as well,
+    /// and is named anew in Via and Contact unless its name was [given](ListenAddr::with_advertised). One that
+    /// listens on an address that is gone is reported, and works again when the address is back.
+    pub fn rebind(&mut self) {
+        #[cfg(feature = "tcp")]
+        self.drop_streams();
+        let (locals, lost) = rebound(&self.locals);
+        self.locals = locals.clone();
+        let mut inputs = std::mem::take(&mut self.arisen);
+        inputs.push(Input::Rebound { locals, lost });
+        // What opens new connections is to know their addresses first; the order within each part stays.
+        inputs.sort_by_key(|input| match input {
+            Input::Closed { .. } => 2,
+            Input::Rebound { .. } => 1,
+            _ => 0,
+        });
+        self.arisen = inputs;
     }
 
     fn fail(&mut self, target: Target, token: u64, error: TransportError, payload: Bytes) {

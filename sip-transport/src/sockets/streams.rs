@@ -332,6 +332,16 @@ impl Sockets {
         }
     }
 
+    /// Drops all connections at once: the networks that they went over have changed.
+    pub(super) fn drop_streams(&mut self) {
+        let mut inputs = std::mem::take(&mut self.arisen);
+        for id in self.streams.table.ids() {
+            self.ended(id, Some(TransportError::Closed), &mut inputs);
+        }
+        inputs.append(&mut self.arisen);
+        self.arisen = inputs;
+    }
+
     fn ended(&mut self, id: ConnectionId, error: Option<TransportError>, inputs: &mut Vec<Input>) {
         let Some(mut connection) = self.streams.table.remove(id) else { return };
         let flow = connection.flow;

@@ -605,6 +605,11 @@ impl Table {
         self.dirty = dirty;
     }
 
+    /// The numbers of all connections.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.by_id.keys().copied().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip_message::Transport;
-use sip_transport::{Config, Destination, Target, Transmit, TransportError};
+use sip_transport::{Config, Destination, Input, Target, Transmit, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::node::{Node, PATIENCE, RESPONSE, options};
 
@@ -203,4 +203,41 @@ async fn closing_writes_what_is_queued_first() {
     assert_eq!(got, RESPONSE);
     drop(peer);
     assert_eq!(node.closed().await, (flow.connection.unwrap(), None));
+}
+
+/// What leads nowhere any more is not used: what waits for an answer fails first, then the addresses are told, by
+/// which new connections are opened, and at last which connections are gone.
+#[tokio::test]
+async fn a_change_of_networks_drops_all_connections() {
+    let mut node = Node::bind(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], Config::default());
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = server.local_addr().unwrap();
+    node.send_tcp(remote, &options(1), 7);
+    let (mut peer, _) = node.with(server.accept()).await.unwrap();
+    let mut buffer = [0; 2000];
+    node.with(peer.read(&mut buffer)).await.unwrap();
+    peer.write_all(&options(2)).await.unwrap();
+    let (flow, _) = node.message().await;
+    let udp = node.addr(Transport::Udp);
+
+    node.sockets.rebind();
+    assert_eq!(node.failure().await, (7, TransportError::Closed));
+    match node.next().await {
+        Input::Rebound { locals, lost } => {
+            assert_eq!(&locals, node.sockets.locals());
+            assert_eq!(lost, []);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(node.closed().await, (flow.connection.unwrap(), Some(TransportError::Closed)));
+    assert_eq!(node.sockets.connections(), 0);
+
+    // The far end goes on over a new connection, and datagrams come as before.
+    node.send_tcp(remote, &options(3), 8);
+    let (mut peer, _) = node.with(server.accept()).await.unwrap();
+    let len = node.with(peer.read(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer[..len], options(3));
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    other.send_to(&options(4), udp).await.unwrap();
+    assert_eq!(node.message().await.1, options(4));
 }

@@ -82,6 +82,8 @@ pub(crate) struct Call {
     pub(crate) referred: bool,
     /// Whether keep-alives over its flow are agreed on, whichever side sends them (RFC 6223).
     pub(crate) keep_agreed: bool,
+    /// The networks have changed since the peer was told where we are, and the application does not know yet.
+    pub(crate) is_relocated: bool,
 }
 
 pub(crate) enum Phase {
@@ -186,6 +188,7 @@ impl Call {
             owed_replies: 0,
             referred: false,
             keep_agreed: false,
+            is_relocated: false,
         }
     }
 

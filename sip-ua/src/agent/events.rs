@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sip_message::{Request, Response, RetryAfter, StatusCode, Uri};
 use sip_transaction::ServerKey;
-use sip_transport::TransportError;
+use sip_transport::{ListenerId, TransportError};
 
 use crate::registration::RegistrationEvent;
 use crate::{CallKey, PendingLookup, ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender};
@@ -80,6 +80,13 @@ pub enum AgentEvent {
         key: ServerKey,
         /// What it waits for.
         pending: PendingLookup,
+    },
+    /// The networks of this machine have changed, as [`Agent::network_changed`](crate::Agent::network_changed)
+    /// has said. Registrations are being made anew; each call gets [`CallUpdate::NetworkChanged`].
+    NetworkChanged {
+        /// The listeners whose addresses this machine does not have any more: nothing comes there, and what
+        /// is sent from there fails, until they are back.
+        lost: Vec<ListenerId>,
     },
     /// A registration moved on.
     Registration {
@@ -159,6 +166,11 @@ pub enum CallUpdate {
         /// Why.
         failure: RequestFailure,
     },
+    /// The networks of this machine have changed, and the peer knows an address of ours that may lead
+    /// nowhere, for media as well: send it a session description with the new ones by
+    /// [`Agent::reinvite`](crate::Agent::reinvite). Its Contact says where requests find us from then on
+    /// (RFC 3261 §14). Until that is answered, what the peer sends in this call may be lost.
+    NetworkChanged,
     /// The call is over. No event of this call follows.
     Ended(EndReason),
 }

@@ -250,7 +250,7 @@ impl Agent {
         self.drive_registration(now, tx, key, Registering::FlowFailed { proven });
     }
 
-    fn stop_keeping(&mut self, tx: &mut Transactions, key: RegistrationKey) {
+    pub(super) fn stop_keeping(&mut self, tx: &mut Transactions, key: RegistrationKey) {
         let registering = self.registrations.get_mut(key);
         if let Some(keeping) = registering.and_then(|registering| registering.keeping.take()) {
             tx.disarm(keeping.timer);

@@ -379,6 +379,7 @@ impl Agent {
         }
         let ack = (!request.body().is_empty()).then_some(request);
         self.update(key, CallUpdate::Confirmed { ack });
+        self.tell_relocated(key);
     }
 
     /// The peer cancelled an INVITE; the transaction layer has answered the CANCEL.

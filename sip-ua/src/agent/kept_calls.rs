@@ -56,6 +56,16 @@ impl KeptCalls {
         }
     }
 
+    /// The networks have changed: no flow of before is to be kept.
+    pub(crate) fn forget_all(&mut self, tx: &mut Transactions) {
+        let flows: Vec<RawKey> = self.by_flow.values().copied().collect();
+        for key in flows {
+            self.forget(tx, key);
+        }
+        // With their new flows the calls may agree on keep-alives anew.
+        self.of.clear();
+    }
+
     fn forget(&mut self, tx: &mut Transactions, key: RawKey) {
         if let Some(kept) = self.flows.remove(key) {
             tx.disarm(kept.keeping.timer);

@@ -275,7 +275,8 @@ impl Agent {
                 caller.owed = Some(timer);
             }
             self.call_came_to(now, tx, key, response.status());
-            return self.update(key, CallUpdate::Answered { response, answer_owed: true });
+            self.update(key, CallUpdate::Answered { response, answer_owed: true });
+            return self.tell_relocated(key);
         }
         // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
         // the transaction layer."
@@ -298,6 +299,7 @@ impl Agent {
                 self.session_begun(now, tx, key, &response);
                 self.call_came_to(now, tx, key, response.status());
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
+                self.tell_relocated(key);
             }
             // RFC 3261 §15: "If the INVITE results in 2xx final response(s)
             // to the INVITE, this means that a UAS accepted the invitation while

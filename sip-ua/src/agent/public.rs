@@ -35,6 +35,11 @@ impl PublicAddresses {
         }
     }
 
+    /// The networks have changed: nobody knows who sees us where.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     pub(crate) fn closed(&mut self, flow: Flow) {
         self.seen.retain(|_, seen| seen.flow != flow);
     }

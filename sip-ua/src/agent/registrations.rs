@@ -15,6 +15,22 @@ use crate::account::Outbound;
 use crate::registration::{Action, FlowTerms, Input, Registration, RegistrationConfig};
 use crate::{Account, AgentError, AgentEvent, KeepAlive, RegistrationKey};
 
+/// The address that a registration binds at first: where we listen for what the registrar sends.
+pub(super) fn binding(
+    tx: &Transactions,
+    account: &Account,
+    registrar: &Uri<'static>,
+) -> Result<Uri<'static>, AgentError> {
+    if let Some(contact) = account.contact_uri() {
+        return Ok(contact.clone());
+    }
+    let hop = FirstHop::of(account, registrar);
+    let secure = registrar.is_secure() || hop.uri.is_secure();
+    let user = account.identity().user();
+    let text = contact(listener_towards(tx, &hop.uri), user, secure);
+    text.trim_matches(['<', '>']).parse().map_err(|_| AgentError::Address)
+}
+
 /// One registration and what it waits for.
 pub(crate) struct Registering {
     pub(super) account: Arc<Account>,
@@ -130,14 +146,7 @@ impl Agent {
             aor = aor.with_display_name(name).map_err(|_| AgentError::Address)?;
         }
         let hop = FirstHop::of(account, &registrar);
-        let contact = match account.contact_uri() {
-            Some(contact) => contact.clone(),
-            None => {
-                let secure = registrar.is_secure() || hop.uri.is_secure();
-                let text = contact(listener_towards(tx, &hop.uri), identity.user(), secure);
-                text.trim_matches(['<', '>']).parse().map_err(address)?
-            }
-        };
+        let contact = binding(tx, account, &registrar)?;
         let mut headers = Vec::new();
         let mut add = |name: &str, value: Option<&str>| {
             headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
@@ -248,8 +257,13 @@ impl Agent {
                 }
             }
         }
-        if self.registrations.get(key).is_some_and(|registering| registering.machine.is_over()) {
+        let registering = self.registrations.get(key);
+        let is_asking = registering.is_some_and(|registering| registering.machine.is_asking());
+        if registering.is_some_and(|registering| registering.machine.is_over()) {
             self.registration_over(tx, key);
+        }
+        if !is_asking {
+            self.relocated_calls();
         }
     }
 

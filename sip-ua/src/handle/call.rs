@@ -57,6 +57,10 @@ pub enum CallEvent {
     Modification(Modification),
     /// The peer took its re-INVITE back before it was answered.
     ModificationWithdrawn,
+    /// The networks of this machine have changed ([`UserAgent::network_changed`](crate::UserAgent::network_changed)):
+    /// offer the session anew by [`CallControl::reinvite`], with the addresses where media are received now.
+    /// That also tells the peer where its requests reach us from now on; till then they may be lost.
+    NetworkChanged,
     /// The peer sent a request within the call: MESSAGE, INFO and the like.
     Request(IncomingRequest),
     /// The peer asks us to call someone else: a transfer.
@@ -311,6 +315,7 @@ impl CallControl {
                     CallEvent::Modification(Modification::new(self.clone(), request))
                 }
                 CallUpdate::ModificationWithdrawn => CallEvent::ModificationWithdrawn,
+                CallUpdate::NetworkChanged => CallEvent::NetworkChanged,
                 CallUpdate::Ended(reason) => CallEvent::Ended(reason),
                 // The desk hands these to the task that waits for them, and posts neither.
                 CallUpdate::Modified { .. } | CallUpdate::ModificationFailed { .. } => {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sip_message::{Method, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
+use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -119,6 +120,10 @@ pub(super) enum Command {
     LookedUp {
         request: ServerKey,
         found: LookedUp,
+    },
+    /// The networks have changed; the listeners that are lost.
+    NetworkChanged {
+        lost: oneshot::Sender<Vec<Local>>,
     },
     Live {
         counts: oneshot::Sender<LiveCounts>,

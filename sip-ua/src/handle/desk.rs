@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use sip_message::{Request, StatusCode, Uri};
 use sip_transaction::{Application, Endpoint, ServerKey, Transactions};
+use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -44,6 +45,8 @@ pub(super) struct Desk {
     postponed: HashMap<CallKey, Postponed>,
     /// REFERs of peers that were handed out and not answered.
     referrals: HashSet<ReferKey>,
+    /// Who waits to hear what is lost by a change of networks.
+    rebinding: Vec<oneshot::Sender<Vec<Local>>>,
     /// Requests that were handed out and not answered.
     owed: HashSet<ServerKey>,
     closing: bool,
@@ -140,6 +143,7 @@ impl Desk {
             references: HashMap::new(),
             postponed: HashMap::new(),
             referrals: HashSet::new(),
+            rebinding: Vec::new(),
             owed: HashSet::new(),
             closing: false,
             meter: Meter::default(),
@@ -262,6 +266,10 @@ impl Desk {
                 log_refused(agent.refresh(now, tx, registration));
             }
             Command::LookedUp { request, found } => agent.looked_up(now, tx, request, found),
+            Command::NetworkChanged { lost } => {
+                self.rebinding.push(lost);
+                agent.network_changed(tx);
+            }
             Command::Live { .. } => {} // answered above
             Command::Released => {}    // looked at after every command
         }
@@ -289,6 +297,14 @@ impl Desk {
                 }
             }
             AgentEvent::Lookup { key, pending } => self.look_up(key, pending),
+            AgentEvent::NetworkChanged { lost } => {
+                let locals = turn.transactions.locals();
+                let lost: Vec<Local> =
+                    lost.iter().filter_map(|id| locals.get(*id).cloned()).collect();
+                for waiting in self.rebinding.drain(..) {
+                    let _ = waiting.send(lost.clone());
+                }
+            }
             AgentEvent::Response { key, result } => {
                 if let Some(answer) = self.requests.remove(&key) {
                     // Who asked may have gone: then nobody wants it.
@@ -375,7 +391,8 @@ impl Desk {
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
             | CallUpdate::Modification { .. }
-            | CallUpdate::ModificationWithdrawn => {}
+            | CallUpdate::ModificationWithdrawn
+            | CallUpdate::NetworkChanged => {}
         }
         // Without a handle the call is being hung up: then nobody wants to know.
         let Some(known) = self.calls.get(&call) else { return };

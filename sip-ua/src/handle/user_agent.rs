@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sip_message::{Method, Uri};
 use sip_transaction::Stopper;
-use sip_transport::Locals;
+use sip_transport::{Local, Locals};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 
@@ -92,7 +92,7 @@ impl UserAgent {
         &self.inner.account
     }
 
-    /// The addresses it listens on, with their real ports.
+    /// The addresses it listens on, with their real ports, and with the names that they had at the start.
     pub fn locals(&self) -> &Locals {
         &self.inner.locals
     }
@@ -152,6 +152,22 @@ impl UserAgent {
     /// answered 503 with Retry-After.
     pub async fn incoming(&self) -> Option<Incoming> {
         self.inner.incoming.lock().await.recv().await
+    }
+
+    /// Says that the networks of this machine have changed: another Wi-Fi, a cable pulled, a VPN begun. To be
+    /// called when the system says so, as often as it does.
+    ///
+    /// Connections are dropped, and what listens on all addresses is named anew; registrations begin anew at
+    /// once, over new flows. Then each call gets [`CallEvent::NetworkChanged`](crate::CallEvent::NetworkChanged),
+    /// and is to be offered anew, since the media have moved as well. Gives the listeners whose
+    /// addresses this machine does not have any more: they work again when those are back, and a user agent
+    /// that is to listen elsewhere has to be started anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the user agent has shut down.
+    pub async fn network_changed(&self) -> Result<Vec<Local>, Stopped> {
+        self.inner.line.ask(|lost| Command::NetworkChanged { lost }).await
     }
 
     /// How much of everything lives.

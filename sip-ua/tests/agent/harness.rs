@@ -92,6 +92,7 @@ pub fn words(event: &AgentEvent) -> String {
                 "reinvite answered by an offer".into()
             }
             CallUpdate::ModificationFailed { failure } => format!("reinvite failed: {failure}"),
+            CallUpdate::NetworkChanged => "network changed".into(),
             CallUpdate::Ended(EndReason::Redirected(contacts)) => {
                 let contacts: Vec<&str> = contacts.iter().map(|uri| uri.as_str()).collect();
                 format!("ended: redirected to {}", contacts.join(" "))

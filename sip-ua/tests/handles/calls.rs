@@ -5,7 +5,9 @@ use sip_ua::{
     AgentError, Call, CallError, CallEvent, EndReason, LiveCounts, RequestError, UserAgent,
 };
 
-use crate::{SDP, answered, at_rest, builder, established, invitation, pair, ua, uri, within};
+use crate::{
+    CHANGED, SDP, answered, at_rest, builder, established, invitation, pair, ua, uri, within,
+};
 
 /// Ring, early media, answer, hold from both sides, a message from both sides, hang up.
 async fn conversation(listen: &str) {
@@ -233,6 +235,34 @@ async fn the_callee_offers_and_the_caller_answers() {
         assert!(matches!(late, CallError::Ended(EndReason::Local)), "{late:?}");
         at_rest(&alice).await;
         at_rest(&bob).await;
+    })
+    .await;
+}
+
+/// The networks of Alice's machine have changed: her connections are gone, she offers the call anew over a new one,
+/// and either side ends it.
+#[tokio::test]
+async fn a_call_outlives_a_change_of_networks() {
+    within(async {
+        for (listen, who_ends) in
+            [("udp:127.0.0.1:0", 0), ("tcp:127.0.0.1:0", 0), ("tcp:127.0.0.1:0", 1)]
+        {
+            let (alice, bob) = (ua("alice", listen).await, ua("bob", listen).await);
+            let (mut calling, mut called) = established(&alice, &bob).await;
+            assert_eq!(alice.network_changed().await.unwrap(), []);
+            assert!(matches!(calling.next().await, Some(CallEvent::NetworkChanged)));
+            change(&mut calling, &mut called, CHANGED).await;
+            let (one, other) = if who_ends == 0 {
+                (&mut calling, &mut called)
+            } else {
+                (&mut called, &mut calling)
+            };
+            one.hang_up();
+            assert!(matches!(one.ended().await, EndReason::Local));
+            assert!(matches!(other.ended().await, EndReason::Remote));
+            at_rest(&alice).await;
+            at_rest(&bob).await;
+        }
     })
     .await;
 }
