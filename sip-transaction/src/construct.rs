@@ -16,20 +16,25 @@ use crate::random::digit;
 /// The ACK to a final response other than a 2xx: RFC 3261 §17.1.1.3.
 pub(crate) fn ack(invite: &Request, response: &Response) -> Option<Bytes> {
     let to = response.headers().raw(HeaderName::To)?;
-    in_the_steps_of(invite, Method::Ack, to)
+    in_the_steps_of(invite, Method::Ack, to, None)
 }
 
-/// The CANCEL of an INVITE: RFC 3261 §9.1.
-pub(crate) fn cancel(invite: &Request) -> Option<Bytes> {
+/// The CANCEL of an INVITE: RFC 3261 §9.1, and why: RFC 3326.
+pub(crate) fn cancel(invite: &Request, reason: Option<&[u8]>) -> Option<Bytes> {
     let to = invite.headers().raw(HeaderName::To)?;
-    in_the_steps_of(invite, Method::Cancel, to)
+    in_the_steps_of(invite, Method::Cancel, to, reason)
 }
 
 /// The offer of keep-alives, where [`request_via`](sip_transport::request_via) puts it.
 const KEEP: &[u8] = b";keep";
 
 /// A request that goes where the INVITE went, and is known there as belonging to it.
-fn in_the_steps_of(invite: &Request, method: Method, to: &[u8]) -> Option<Bytes> {
+fn in_the_steps_of(
+    invite: &Request,
+    method: Method,
+    to: &[u8],
+    reason: Option<&[u8]>,
+) -> Option<Bytes> {
     let headers = invite.headers();
     let number = headers.cseq()?.number;
     // RFC 3261 §17.1.1.3: "The ACK request constructed by the client transaction MUST contain values for
@@ -64,6 +69,9 @@ fn in_the_steps_of(invite: &Request, method: Method, to: &[u8]) -> Option<Bytes>
     // number as was present in the original request, but the method parameter MUST be equal to "ACK"."
     // RFC 3261 §9.1: "However, the method part of the CSeq header field MUST have a value of CANCEL."
     builder = builder.header(&CSeq::new(number, method).ok()?);
+    if let Some(reason) = reason {
+        builder = builder.raw(HeaderName::Reason, reason);
+    }
     // RFC 3261 §9.1: "The CANCEL request MUST NOT contain any Require or Proxy-Require header fields."
     Some(builder.build().ok()?.to_bytes())
 }

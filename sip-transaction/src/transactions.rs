@@ -56,6 +56,8 @@ pub struct Transactions {
     /// The slots of `servers` by their match keys.
     matches: HashTable<u32>,
     lookups: Slots<Lookup>,
+    /// The Reason of CANCELs that wait for a provisional response: few, if any.
+    cancel_reasons: HashMap<ClientKey, Bytes>,
     /// What a lookup may choose from.
     preferences: Preferences,
     /// The targets that failed lately.
@@ -107,6 +109,7 @@ impl Transactions {
             servers: Slots::new(),
             matches: HashTable::new(),
             lookups: Slots::new(),
+            cancel_reasons: HashMap::new(),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),

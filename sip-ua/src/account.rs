@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sip_auth::Credentials;
-use sip_message::Uri;
+use sip_message::{Header, Privacy, Uri};
 
 use crate::KeepAlive;
 
@@ -33,6 +33,8 @@ pub struct Account {
     outbound: Option<Outbound>,
     keep_alive: KeepAlive,
     keep_alive_interval: Option<Duration>,
+    privacy: Option<Box<str>>,
+    headers: Vec<(String, String)>,
     learn_contact: bool,
 }
 
@@ -57,6 +59,8 @@ impl Account {
             outbound: None,
             keep_alive: KeepAlive::default(),
             keep_alive_interval: None,
+            privacy: None,
+            headers: Vec::new(),
             learn_contact: true,
         }
     }
@@ -132,6 +136,46 @@ impl Account {
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
         self.keep_alive = keep_alive;
         self
+    }
+
+    /// Asks for privacy (RFC 3323): requests outside of dialogs name nobody in From and Contact, and Privacy asks the
+    /// network to hide what only it can: `id` that it tells no one who we are (RFC 3325), `header` and
+    /// `session` that it hides addresses, `critical` to rather fail. Who the network is to know us as is said by
+    /// [`with`](Self::with) and [`PPreferredIdentity`](sip_message::PPreferredIdentity).
+    #[must_use]
+    pub fn private(mut self, privacy: Privacy<'static>) -> Self {
+        self.privacy = Some(privacy.to_string().into());
+        self
+    }
+
+    /// Adds a header field to all requests outside of dialogs: which identity we prefer
+    /// ([`PPreferredIdentity`](sip_message::PPreferredIdentity), for a proxy that we trust), how we want to be
+    /// called on ([`AcceptContact`](sip_message::AcceptContact), [`RejectContact`](sip_message::RejectContact),
+    /// [`RequestDisposition`](sip_message::RequestDisposition): RFC 3841).
+    #[must_use]
+    pub fn with<'h, H: Header<'h>>(mut self, header: &H) -> Self {
+        self.headers.push(field(header));
+        self
+    }
+
+    pub(crate) fn own_headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// What Privacy says.
+    pub(crate) fn asks_privacy(&self) -> Option<&str> {
+        self.privacy.as_deref()
+    }
+
+    /// The user that Contact names.
+    pub(crate) fn contact_user(&self) -> Option<&str> {
+        match self.privacy {
+            None => self.identity.user(),
+            // RFC 3323 §4.1.1.2: "In some URIs, such as those that appear in Contact headers, it MAY
+            // also make sense to omit the username altogether"
+            // But then no request of the peer would tell us apart from others at this address.
+            Some(_) => Some("anonymous"),
+        }
     }
 
     /// Sets the longest time between two keep-alives; each is drawn from 80 to 100 % of it. Default 120 s on
@@ -284,6 +328,15 @@ impl OutgoingCall {
         self
     }
 
+    /// The same with one more header field, by its type: [`UserToUser`](sip_message::UserToUser),
+    /// [`AnswerMode`](sip_message::AnswerMode), [`AlertInfo`](sip_message::AlertInfo),
+    /// [`CallInfo`](sip_message::CallInfo), [`PPreferredIdentity`](sip_message::PPreferredIdentity) and so on.
+    #[must_use]
+    pub fn with<'h, H: Header<'h>>(mut self, header: &H) -> Self {
+        self.headers.push(field(header));
+        self
+    }
+
     /// The same, and redirections (3xx) are followed (RFC 3261 §8.1.3.4): one address after the other, the most
     /// wanted first, none twice, from `sips` to no other, and as many as this in all. An address that refuses
     /// (but not for its user: 6xx) or does not answer is followed by the next. Default none:
@@ -301,6 +354,14 @@ impl OutgoingCall {
         self.alternatives.push(body);
         self
     }
+}
+
+/// The name and the value of a header field.
+fn field<'h, H: Header<'h>>(header: &H) -> (String, String) {
+    let mut value = BytesMut::new();
+    header.write(&mut value);
+    // What is not UTF-8 in a typed header field has come from elsewhere; as text it cannot be sent.
+    (H::NAME.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
 }
 
 #[cfg(test)]

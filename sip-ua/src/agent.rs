@@ -10,6 +10,7 @@
 //! | `modify.rs`        | changing a session, both ways, and glare                                  |
 //! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
+//! | `reason.rs`        | why a call is hung up, both ways (RFC 3326)                               |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `sender.rs`        | who sent a request, for the application to decide by                      |
@@ -45,6 +46,7 @@ mod modify;
 mod offer;
 mod outgoing;
 mod public;
+mod reason;
 mod refer;
 mod referral;
 mod refusals;
@@ -110,6 +112,8 @@ pub struct Agent {
     /// Whose secrets answer challenges within calls that came in.
     account: Option<Arc<Account>>,
     calls: Slab<Call>,
+    /// Why the application hung up, until the calls are over: few, if any.
+    reasons: KeyMap<CallKey, Box<str>>,
     /// How many of them are not over.
     active_calls: usize,
     dialogs: Dialogs<Usages>,
@@ -214,6 +218,7 @@ impl Agent {
             config,
             account: None,
             calls: Slab::new(),
+            reasons: KeyMap::default(),
             active_calls: 0,
             dialogs: Dialogs::new(seed, dialogs),
             clients: KeyMap::default(),
@@ -407,7 +412,7 @@ impl TransactionUser for Agent {
             // response.  These header fields MUST be ignored if they are present
             // in these requests."
             Event::Ack { request, .. } => self.ack_received(now, tx, request),
-            Event::Cancelled { key, .. } => self.cancelled(now, tx, key),
+            Event::Cancelled { key, request } => self.cancelled(now, tx, key, &request),
             // RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC
             // SHOULD discard the message."
             Event::Response { response, .. }

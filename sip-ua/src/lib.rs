@@ -68,6 +68,7 @@
 
 mod account;
 mod agent;
+mod caller;
 #[cfg(feature = "tokio")]
 mod handle;
 mod keep_alive;
@@ -82,6 +83,7 @@ pub use agent::{
     Related, RequestFailure, RequestKey, Sender, ServerAuthentication, SharedNonces,
     SubscriptionKey, Users,
 };
+pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
     Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming, IncomingRequest,

@@ -231,6 +231,15 @@ impl Transactions {
         }
     }
 
+    /// The same, and the CANCEL says why by this value of its Reason (RFC 3326). One that cannot be a header field is
+    /// left out.
+    pub fn cancel_with(&mut self, now: Instant, key: ClientKey, reason: impl Into<Bytes>) {
+        if self.clients.get(key.0).is_some() {
+            self.cancel_reasons.insert(key, reason.into());
+        }
+        self.cancel(now, key);
+    }
+
     /// A response that is well-formed and has a Via of ours on top.
     pub(crate) fn receive_response(&mut self, now: Instant, flow: Flow, response: Response) {
         let Some(key) = self.match_response(&response) else {
@@ -707,7 +716,9 @@ impl Transactions {
         let (target, nonce, domain) = (client.target, client.nonce, client.domain());
         let invite = Message::parse(client.message.clone(), &self.config.message);
         let Ok(Message::Request(invite)) = invite else { return };
-        let Some(cancel) = construct::cancel(&invite) else { return };
+        let reason = self.cancel_reasons.remove(&key);
+        let cancel = construct::cancel(&invite, reason.as_deref());
+        let Some(cancel) = cancel.or_else(|| construct::cancel(&invite, None)) else { return };
         // RFC 3261 §9.1: "The destination address, port, and transport for the CANCEL MUST be identical to
         // those used to send the original request."
         let cancel_key = self.insert_client(Method::Cancel, nonce, target, domain, false);
@@ -736,6 +747,7 @@ impl Transactions {
 
     pub(super) fn end_client(&mut self, key: ClientKey) {
         let Some(client) = self.remove_client(key) else { return };
+        self.cancel_reasons.remove(&key);
         trace_in!(client.span, "terminated");
         if client.method == Method::Cancel {
             let invite = client.partner.and_then(|invite| self.clients.get_mut(invite.0));

@@ -50,7 +50,10 @@ impl Agent {
         let Ok(builder) = state.request(Method::Bye) else { return };
         let flow = self.calls.get(key).and_then(|call| call.flow);
         let hop = self.ways_back.hop(flow, state.next_hop());
-        let Ok(mut bye) = self.finish_request(builder, &Method::Bye, None, &[]) else { return };
+        let Ok(mut bye) = self.finish_request(builder, &Method::Bye, None, &self.reason_of(key))
+        else {
+            return;
+        };
         let Some(call) = self.calls.get_mut(key) else { return };
         if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
             auth.authorize(&mut bye, account.all_credentials(), || tx.random().next_u64());
@@ -116,6 +119,7 @@ impl Agent {
             // the UAS SHOULD terminate the session (and therefore stop sending and
             // listening for media)."
             Phase::Accepted(_) | Phase::Established => {
+                self.tell_reasons(key, request.headers());
                 self.end_call(now, tx, key, EndReason::Remote);
             }
             // Crossing BYEs: ours is on its way, and both are answered.

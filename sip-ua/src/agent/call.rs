@@ -299,6 +299,7 @@ impl Agent {
             return;
         }
         let Some(call) = self.calls.remove(key) else { return };
+        self.reasons.remove(&key);
         if let Some(dialog) = call.dialog {
             self.leave_dialog(dialog, Usage::Call(key));
         }

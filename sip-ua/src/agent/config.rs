@@ -5,6 +5,8 @@ use std::time::Duration;
 use sip_dialog::SessionTimerPolicy;
 use sip_message::Method;
 
+use crate::Sender;
+
 /// The settings of an [`Agent`](crate::Agent): plain values with setters.
 ///
 /// ```
@@ -79,6 +81,9 @@ pub struct AgentConfig {
     /// business, and a re-INVITE of the peer with the session description that it sent last is answered by our own
     /// last one. `None` is not to know of them. Default 30 minutes, refreshed by the caller.
     pub session_timer: Option<SessionTimerPolicy>,
+    /// Which senders belong to our trust domain: only what they assert of a caller is used
+    /// ([`Caller::asserted`](crate::Caller::asserted), RFC 3325 §8). Default `None`: nobody.
+    pub trust: Option<fn(&Sender) -> bool>,
     /// Max-Forwards of requests. Default 70 (RFC 3261 §8.1.1.6).
     pub max_forwards: u8,
 }
@@ -108,6 +113,7 @@ impl Default for AgentConfig {
             glare_retries: 4,
             keep: None,
             session_timer: Some(SessionTimerPolicy::default()),
+            trust: None,
             max_forwards: 70,
         }
     }
@@ -165,5 +171,6 @@ setters! {
     glare_retries: u8,
     keep: Option<Duration>,
     session_timer: Option<SessionTimerPolicy>,
+    trust: Option<fn(&Sender) -> bool>,
     max_forwards: u8,
 }

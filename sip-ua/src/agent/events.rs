@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sip_message::{Request, Response, RetryAfter, StatusCode, Uri};
+use sip_message::{Reason, Request, Response, RetryAfter, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::{ListenerId, TransportError};
 
+use super::reason::reasons;
 use crate::registration::RegistrationEvent;
 use crate::{CallKey, PendingLookup, ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender};
 
@@ -171,6 +172,12 @@ pub enum CallUpdate {
     /// [`Agent::reinvite`](crate::Agent::reinvite). Its Contact says where requests find us from then on
     /// (RFC 3261 §14). Until that is answered, what the peer sends in this call may be lost.
     NetworkChanged,
+    /// The peer says why it hangs up: the Reason values of its BYE or CANCEL (RFC 3326), at least one. The end
+    /// follows.
+    Reason {
+        /// What they say: a status of SIP, a cause of Q.850, a text for people.
+        reasons: Vec<Reason<'static>>,
+    },
     /// The call is over. No event of this call follows.
     Ended(EndReason),
 }
@@ -231,6 +238,15 @@ impl EndReason {
             Self::TransportError(_) => "transport_error",
             Self::Expired => "expired",
             Self::Failed => "failed",
+        }
+    }
+
+    /// The Reason values of the response that ended the call (RFC 3326), a cause of Q.850 for one. Those of a BYE
+    /// or CANCEL come by [`CallUpdate::Reason`].
+    pub fn reasons(&self) -> Vec<Reason<'static>> {
+        match self {
+            Self::Rejected(response) => reasons(response.headers()),
+            _ => Vec::new(),
         }
     }
 

@@ -383,7 +383,13 @@ impl Agent {
     }
 
     /// The peer cancelled an INVITE; the transaction layer has answered the CANCEL.
-    pub(crate) fn cancelled(&mut self, now: Instant, tx: &mut Transactions, server: ServerKey) {
+    pub(crate) fn cancelled(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        server: ServerKey,
+        cancel: &Request,
+    ) {
         // RFC 3261 §9.2: "the behavior of the UAS on
         // receiving a CANCEL request depends on whether it has already sent a
         // final response for the original request.  If it has, the CANCEL
@@ -400,6 +406,7 @@ impl Agent {
                 let Phase::Invited(invited) = &call.phase else { return };
                 let request = Arc::clone(&invited.request);
                 self.refuse_invite(now, tx, key, server, &request, StatusCode::REQUEST_TERMINATED);
+                self.tell_reasons(key, cancel.headers());
                 self.end_call(now, tx, key, EndReason::CancelledByPeer);
             }
             Some(ServerUse::Modification(key)) => self.modification_cancelled(now, tx, key),

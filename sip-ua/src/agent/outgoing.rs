@@ -112,7 +112,10 @@ impl Agent {
         // 17.1.1.1), the client SHOULD then consider the original transaction
         // cancelled and SHOULD destroy the client transaction handling the
         // original request."
-        tx.cancel(now, caller.client);
+        match self.reasons.get(&key) {
+            Some(reason) => tx.cancel_with(now, caller.client, reason.as_bytes().to_vec()),
+            None => tx.cancel(now, caller.client),
+        }
         call.phase = Phase::Cancelling;
     }
 

@@ -193,7 +193,7 @@ impl Agent {
         let NextHop::Uri(towards) = &caller.hop else { return None };
         let local = call.listener.and_then(|listener| tx.locals().get(listener));
         let before = caller.invite.headers().raw(HeaderName::Contact)?;
-        let (user, secure) = (account.identity().user(), before.starts_with(b"<sips:"));
+        let (user, secure) = (account.contact_user(), before.starts_with(b"<sips:"));
         let contact = self.own_contact(local, towards, Some(account), user, secure);
         Some(over_this_flow(contact, Some(account)))
     }

@@ -195,7 +195,7 @@ impl Agent {
         // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
         // URI, the Contact header field MUST contain a SIPS URI as well."
         let secure = target.is_secure() || hop.uri.is_secure();
-        let contact = contact(listener, account.identity().user(), secure);
+        let contact = contact(listener, account.contact_user(), secure);
         let contact = over_this_flow(contact, Some(&account));
         let change = Change {
             headers: &[

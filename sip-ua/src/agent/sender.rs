@@ -24,6 +24,7 @@ pub struct Sender {
     flow: Flow,
     peer: Option<Arc<Peer>>,
     user: Option<Box<str>>,
+    trusted: bool,
 }
 
 impl Sender {
@@ -39,6 +40,11 @@ impl Sender {
         self.peer.as_deref()
     }
 
+    /// Whether it came from an element of our trust domain, by [`AgentConfig::trust`](crate::AgentConfig::trust).
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     /// The username that was proven by digest, where
     /// [`UserAgentBuilder::authentication`](crate::UserAgentBuilder::authentication) or
     /// [`Agent::set_authentication`](crate::Agent::set_authentication) asks for that.
@@ -51,10 +57,13 @@ impl Agent {
     /// Who sent the request of that transaction.
     pub(super) fn sender(&self, tx: &Transactions, server: ServerKey, flow: Flow) -> Sender {
         let proven = self.servers.get(&server).and_then(|served| served.sender.as_ref());
-        Sender {
+        let mut sender = Sender {
             flow,
             peer: tx.peer(&flow).cloned(),
             user: proven.and_then(|proven| proven.username()).map(Box::from),
-        }
+            trusted: false,
+        };
+        sender.trusted = self.config.trust.is_some_and(|trusts| trusts(&sender));
+        sender
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip_message::{Method, Request, Response, StatusCode, Uri};
+use sip_message::{Method, Reason, Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
 
 use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, Wait};
@@ -33,6 +33,11 @@ pub enum CallEvent {
         early: EarlyId,
         /// The response; with a body it brings early media.
         response: Response,
+    },
+    /// The peer says why it hangs up (RFC 3326): the end follows.
+    Reason {
+        /// The Reason values of its BYE or CANCEL: at least one.
+        reasons: Vec<Reason<'static>>,
     },
     /// The call goes on to another address, for it [follows redirections](CallBuilder::follow_redirects).
     Redirected {
@@ -166,6 +171,23 @@ impl CallControl {
     pub fn hang_up(&self) {
         if self.end_reason().is_none() {
             self.line.release(Release::HangUp(self.call.key));
+        }
+    }
+
+    /// The same, and says why in what ends the call, be it CANCEL, BYE or a refusal (RFC 3326).
+    ///
+    /// ```no_run
+    /// # fn end(call: &sip_ua::CallControl) -> Result<(), sip_message::HeaderError> {
+    /// use sip_message::{Reason, StatusCode};
+    ///
+    /// call.hang_up_with(&Reason::sip(StatusCode::OK).with_text("Call completed elsewhere")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hang_up_with(&self, reason: &Reason<'_>) {
+        if self.end_reason().is_none() {
+            let reason = Box::new(reason.to_static());
+            self.line.release(Release::HangUpWith(self.call.key, reason));
         }
     }
 
@@ -307,6 +329,7 @@ impl CallControl {
                 CallUpdate::Ringing { early, response } => CallEvent::Ringing { early, response },
                 CallUpdate::Progress { early, response } => CallEvent::Progress { early, response },
                 CallUpdate::Redirected { to } => CallEvent::Redirected { to },
+                CallUpdate::Reason { reasons } => CallEvent::Reason { reasons },
                 CallUpdate::Answered { response, answer_owed } => {
                     CallEvent::Answered { response, answer_owed }
                 }
@@ -431,6 +454,12 @@ impl CallBuilder {
     /// A body of any type.
     pub fn body(mut self, body: Body) -> Self {
         self.call.body = Some(body);
+        self
+    }
+
+    /// One more header field for the INVITE, by its type: see [`OutgoingCall::with`].
+    pub fn with<'h, H: sip_message::Header<'h>>(mut self, header: &H) -> Self {
+        *self.call = (*self.call).with(header);
         self
     }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sip_message::{Method, Response, StatusCode, Uri};
+use sip_message::{Method, Reason, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
@@ -155,6 +155,7 @@ pub(super) enum Release {
     Invitation(CallKey),
     /// Hang up; the handle stays and waits for the end.
     HangUp(CallKey),
+    HangUpWith(CallKey, Box<Reason<'static>>),
     /// A call was dropped: hang up, and nobody listens any more.
     Call(CallKey),
     /// A re-INVITE was dropped unanswered.

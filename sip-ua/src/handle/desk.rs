@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use sip_message::{Request, StatusCode, Uri};
+use sip_message::{Reason, Request, StatusCode, Uri};
 use sip_transaction::{Application, Endpoint, ServerKey, Transactions};
 use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
@@ -388,6 +388,7 @@ impl Desk {
             CallUpdate::Ringing { .. }
             | CallUpdate::Progress { .. }
             | CallUpdate::Redirected { .. }
+            | CallUpdate::Reason { .. }
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
             | CallUpdate::Modification { .. }
@@ -526,6 +527,7 @@ impl Desk {
                     turn.reject(call, StatusCode::TEMPORARILY_UNAVAILABLE, &[]);
                 }
                 Release::HangUp(call) => turn.hang_up(call),
+                Release::HangUpWith(call, reason) => turn.hang_up_with(call, &reason),
                 Release::Call(call) => {
                     let unread = self.calls.remove(&call).map(|known| known.mail.take_all());
                     for letter in unread.into_iter().flatten() {
@@ -614,6 +616,10 @@ impl Drop for Desk {
 impl Turn<'_> {
     fn reject(&mut self, call: CallKey, status: StatusCode, headers: &[(String, String)]) {
         log_refused(self.agent.reject(self.now, self.transactions, call, status, headers));
+    }
+
+    fn hang_up_with(&mut self, call: CallKey, reason: &Reason<'_>) {
+        log_refused(self.agent.hang_up_with(self.now, self.transactions, call, reason));
     }
 
     fn hang_up(&mut self, call: CallKey) {

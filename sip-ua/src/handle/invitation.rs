@@ -8,7 +8,7 @@ use sip_message::{From, HeaderError, Request, StatusCode, Uri};
 use super::call::{CallBox, fields, sdp};
 use super::command::{Command, Line, Release, Wait};
 use super::{Call, CallControl, CallError};
-use crate::{Body, CallKey, EndReason, Related, Sender};
+use crate::{Body, CallKey, Caller, EndReason, Related, Sender};
 
 /// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
 /// cannot be written twice.
@@ -47,6 +47,11 @@ impl Invitation {
     /// Who sent the INVITE, whatever it says: from where, and who proved to be there.
     pub fn sender(&self) -> &Sender {
         &self.sender
+    }
+
+    /// Who calls and what may be shown of it: identity, privacy, diversions, and what else goes along with a call.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller::new(&self.request, self.sender.is_trusted())
     }
 
     /// Who calls, as the INVITE says.

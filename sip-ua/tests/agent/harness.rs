@@ -97,6 +97,10 @@ pub fn words(event: &AgentEvent) -> String {
                 let contacts: Vec<&str> = contacts.iter().map(|uri| uri.as_str()).collect();
                 format!("ended: redirected to {}", contacts.join(" "))
             }
+            CallUpdate::Reason { reasons } => {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                format!("because {}", reasons.join(", "))
+            }
             CallUpdate::Ended(reason) => format!("ended: {reason}"),
             other => panic!("no words for {other:?}"),
         },

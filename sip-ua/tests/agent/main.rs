@@ -15,6 +15,7 @@ mod challenges;
 mod changes;
 mod forks;
 mod harness;
+mod identity;
 mod incoming;
 mod offers;
 mod refer;
