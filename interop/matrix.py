@@ -6,7 +6,7 @@ import time
 
 import names
 from peers import (
-    LOOPBACK, Baresip, Collector, Failed, HepOverTcp, Kamailio, Ours, Phones, Pki, Process, Sipp, Uas, WebSocketServer, captured, free_port,
+    HERE, LOOPBACK, Baresip, Collector, Failed, HepOverTcp, Kamailio, Ours, Phones, Pki, Process, Sipp, Sipsak, Uas, WebSocketServer, captured, free_port,
     wait_bound,
 )
 
@@ -118,7 +118,7 @@ class Bench:
 def cells(reference):
     if reference:
         return sipp_reference()
-    ours = [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *our_own_cells()]
+    ours = [*sipp_calls_us(), *we_call_sipp(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells()]
     return [*ours, *browser_cells()]
 
 
@@ -730,6 +730,66 @@ def openssl_cells():
     ]
     for direction, scenario, body in table:
         yield Cell("OpenSSL", direction, "tls", scenario, body)
+
+
+# ---------------------------------------------------------------- sipsak
+
+
+def sipsak_cells():
+    """It only asks: as a server it can do nothing. Its own MESSAGE mode dies of itself (0.9.8.1), so it sends one of a file."""
+    table = [
+        ("asks us", "OPTIONS", BOTH, functools.partial(sipsak_asks, [], [])),
+        ("asks us", "OPTIONS, 401", BOTH, functools.partial(sipsak_asks, [*ALICE, "--algorithm", "MD5"], SIPSAK_ALICE)),
+        ("asks us", "MESSAGE", BOTH, sipsak_sends_a_message),
+        ("asks us", "flood", ("udp",), sipsak_floods),
+        ("registers at us", "401", BOTH, sipsak_registers),
+    ]
+    for direction, scenario, transports, body in table:
+        for transport in transports:
+            yield Cell("sipsak", direction, transport, scenario, body)
+
+
+SIPSAK_ALICE = ["-u", "alice", "-a", "secret"]
+
+
+def sipsak(bench, uas, *arguments):
+    process = bench.started(Sipsak(bench.folder, bench.transport, "-s", f"sip:uas@{uas.address}", *arguments))
+    process.ok()
+    return process
+
+
+def sipsak_asks(challenge, credentials, bench):
+    """Debian's sipsak knows MD5 only, and ends at the sight of anything else."""
+    asked = sipsak(bench, bench.uas(*challenge), *credentials)
+    asked.expect(r"^ *SIP/2\.0 200 OK")
+    if challenge and "401 Unauthorized" not in asked.text():
+        raise Failed("sipsak was not challenged")
+
+
+def sipsak_sends_a_message(bench):
+    uas = bench.uas()
+    sipsak(bench, uas, "-f", HERE / "sipsak" / "message.sip")
+    uas.expect(r"^MESSAGE \(5 bytes\): 200")
+
+
+def sipsak_registers(bench):
+    uas = bench.uas("--registrations", *ALICE, "--algorithm", "MD5")
+    registered = sipsak(bench, uas, "-U", "-i", "-C", "sip:alice@127.0.0.1:5090", "-x", 600, *SIPSAK_ALICE)
+    registered.expect(r"All usrloc tests completed successful")
+    uas.expect(r"^REGISTER .*: 200")
+
+
+def sipsak_floods(bench):
+    """100 requests at once: none is lost, and the next is answered."""
+    uas = bench.uas()
+    sipsak(bench, uas, "-F", "-e", 100)
+    sipsak(bench, uas).expect(r"^ *SIP/2\.0 200 OK")
+    uas.stop()
+    live = int(uas.expect(r"^live: transactions=(\d+)")[1])
+    if live != 101:
+        raise Failed(f"{live} of 101 requests made a transaction")
+
+
 # ---------------------------------------------------------------- JsSIP and SIP.js
 
 PHONES = ["--user", "alice:alice's secret", "--user", "bob:bob's secret", "--algorithm", "MD5"]  # they know no other

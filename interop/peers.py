@@ -310,6 +310,14 @@ class Collector(Process):
         return re.findall(r"told of (\S+) (\S+) from (\S+)$", self.text(), re.M)
 
 
+class Sipsak(Process):
+    """sipsak, run to its end: 0 if it got the answer that it wants."""
+
+    def __init__(self, folder, transport, *arguments):
+        over = [] if transport == "udp" else ["-E", transport]
+        super().__init__("sipsak", ["sipsak", "-vvv", *over, *arguments], folder)
+
+
 class HepOverTcp(threading.Thread):
     """Takes HEP over TCP for a collector, and gives it each packet of the stream as a datagram.
 
@@ -416,7 +424,7 @@ def wait_bound(process, port, transport, host, seconds=10):
 
 PACKAGES = {
     "tshark": "tshark", "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "node": "nodejs", "npm": "npm",
-    "chromium": "chromium",
+    "chromium": "chromium", "sipsak": "sipsak",
 }
 
 

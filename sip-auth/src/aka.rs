@@ -86,7 +86,7 @@ pub(crate) fn to_base64(bytes: &[u8]) -> String {
 }
 
 /// Base64, whatever its padding: the examples of RFC 3310 §4 have two characters too many.
-fn from_base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     let mut bytes = Vec::with_capacity(digits.len());
     for chunk in digits.chunks(4) {

@@ -86,6 +86,10 @@ pub enum AuthError {
         /// The realm it claims.
         realm: String,
     },
+    /// The server was to prove that it knows the secret, and its 2xx holds no proof, or not of the last
+    /// request. Perhaps it never asked for credentials.
+    #[error("the server did not prove that it knows the secret")]
+    Unproven,
 }
 
 /// What a response said about the server.
@@ -411,6 +415,19 @@ impl Authenticator {
                 Ok(Confirmation::Proven)
             }
             _ => Err(AuthError::Impostor { realm: answering.challenge.realm.clone() }),
+        }
+    }
+}
+
+impl Confirmation {
+    /// For who demands a proof.
+    ///
+    /// # Errors
+    /// [`AuthError::Unproven`] if there is none.
+    pub fn required(self) -> Result<(), AuthError> {
+        match self {
+            Self::Proven => Ok(()),
+            Self::Silent => Err(AuthError::Unproven),
         }
     }
 }

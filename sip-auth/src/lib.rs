@@ -5,7 +5,8 @@
 //!
 //! - An [`Authenticator`] answers the challenges that a client gets, with [`Credentials`]: a password, its
 //!   [`Ha1`], or a SIM ([`Aka`]).
-//! - An [`Authority`] challenges what a server, a registrar or a proxy gets, and judges what comes back.
+//! - An [`Authority`] challenges what a server, a registrar or a proxy gets, and judges what comes back; an
+//!   [`AkaAuthority`] does so for the SIMs of a home network.
 //!
 //! MD5, SHA-256 and SHA-512/256, each also as `-sess`; `auth`, `auth-int` and the digest of RFC 2069;
 //! several realms and algorithms at once; hidden usernames; mutual authentication.
@@ -56,7 +57,8 @@ pub use nonce::{NonceId, NonceKey, ShortKey};
 pub use replay::{NonceStore, NonceUse, Use, UsedNonces};
 pub use secret::{BadHa1, Credentials, Ha1, Secret};
 pub use server::{
-    Answer, Arrival, Authenticated, Authority, BadText, Checked, Claim, Proof, Refusal, User,
+    AkaAuthority, AkaHome, AkaVector, Answer, Arrival, Authenticated, Authority, BadText, Checked,
+    Claim, Proof, Refusal, User,
 };
 
 /// Who asks: it decides which header field asks and which answers.

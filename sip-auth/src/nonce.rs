@@ -57,6 +57,9 @@ impl NonceKey {
             mac.update(&(text.len() as u64).to_be_bytes());
             mac.update(text);
         }
+        if !scope.asked.is_empty() {
+            mac.update(scope.asked);
+        }
         let full = mac.finalize().into_bytes();
         let mut short = [0; MAC];
         for (to, from) in short.iter_mut().zip(full) {
@@ -88,6 +91,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) call_id: &'a [u8],
     /// Empty: from anywhere.
     pub(crate) source: &'a [u8],
+    /// What a SIM is asked beside it; empty: nothing.
+    pub(crate) asked: &'a [u8],
 }
 
 /// Why a nonce is not good.
@@ -106,17 +111,31 @@ pub struct NonceId([u8; LEN]);
 impl NonceId {
     /// As it is sent.
     pub(crate) fn make(keys: &Keys, scope: &Scope<'_>, now: Duration, random: u64) -> String {
+        let mut text = String::with_capacity(LEN.saturating_mul(2));
+        for byte in Self::fresh(keys, scope, now, random).0 {
+            text.extend(hex_pair(byte).map(char::from));
+        }
+        text
+    }
+
+    /// A new one.
+    pub(crate) fn fresh(keys: &Keys, scope: &Scope<'_>, now: Duration, random: u64) -> Self {
         let mut stamp = Vec::with_capacity(LEN);
         let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).to_be_bytes();
         stamp.extend_from_slice(millis.get(2..).unwrap_or_default());
         stamp.extend_from_slice(&random.to_be_bytes());
         let mac = keys.current.mac(&stamp, scope);
         stamp.extend_from_slice(&mac);
-        let mut text = String::with_capacity(LEN.saturating_mul(2));
-        for byte in stamp {
-            text.extend(hex_pair(byte).map(char::from));
+        let mut id = [0; LEN];
+        for (to, from) in id.iter_mut().zip(stamp) {
+            *to = from;
         }
-        text
+        Self(id)
+    }
+
+    /// Of bytes that came back; whether they are one is still to be seen.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 
     /// Of a nonce that comes back.
@@ -128,7 +147,19 @@ impl NonceId {
         life: Duration,
     ) -> Result<Self, Bad> {
         let id = Self::from_hex(text).ok_or(Bad::Foreign)?;
-        let (stamp, mac) = id.0.split_at_checked(TIME + RANDOM).ok_or(Bad::Foreign)?;
+        id.verify(keys, scope, now, life)?;
+        Ok(id)
+    }
+
+    /// Whether it was made here for this, and is good still.
+    pub(crate) fn verify(
+        &self,
+        keys: &Keys,
+        scope: &Scope<'_>,
+        now: Duration,
+        life: Duration,
+    ) -> Result<(), Bad> {
+        let (stamp, mac) = self.0.split_at_checked(TIME + RANDOM).ok_or(Bad::Foreign)?;
         let known = [Some(&keys.current), keys.previous.as_ref()]
             .into_iter()
             .flatten()
@@ -136,11 +167,11 @@ impl NonceId {
         if !known {
             return Err(Bad::Foreign);
         }
-        let made = id.made();
+        let made = self.made();
         if made > now.saturating_add(MAX_SKEW) || now > made.saturating_add(life) {
             return Err(Bad::Old);
         }
-        Ok(id)
+        Ok(())
     }
 
     fn from_hex(text: &str) -> Option<Self> {

@@ -12,13 +12,15 @@ use sip_message::{
 };
 
 use crate::digest::{self, Signed};
-use crate::nonce::{Bad, Keys, Scope};
+use crate::nonce::{Keys, Scope};
 use crate::{Algorithm, Asker, NonceId, NonceKey, NonceUse, Qop};
 use shown::Shown;
 
+pub use aka::{AkaAuthority, AkaHome, AkaVector};
 pub use claim::{Authenticated, Checked, Claim, Proof, User};
 pub use refusal::{Answer, Refusal};
 
+mod aka;
 mod claim;
 mod refusal;
 mod shown;
@@ -80,6 +82,8 @@ pub struct Authority {
     forwarded: bool,
     userhash: bool,
     forbids: bool,
+    /// What SIMs answer is judged too.
+    aka: bool,
 }
 
 /// A text that cannot stand in a challenge: it has control characters.
@@ -139,6 +143,7 @@ impl Authority {
             forwarded: false,
             userhash: false,
             forbids: false,
+            aka: false,
         })
     }
 
@@ -364,16 +369,18 @@ impl Authority {
         // challenge."
         let nonce =
             shown.nonce().filter(|nonce| !nonce.is_empty()).ok_or(Refusal::NoCredentials)?;
-        let algorithm = shown.algorithm().filter(|known| self.algorithms.contains(known));
-        let algorithm = algorithm.ok_or(Refusal::ForeignNonce)?;
-        let scope = self.scope(algorithm, arrival);
-        let id =
-            NonceId::judge(&nonce, &self.keys, &scope, arrival.now, self.life).map_err(|bad| {
-                match bad {
-                    Bad::Foreign => Refusal::ForeignNonce,
-                    Bad::Old => Refusal::OldNonce,
-                }
-            })?;
+        let is_offered = |known: &Algorithm| match known.is_aka() {
+            true => self.aka,
+            false => self.algorithms.contains(known),
+        };
+        let algorithm = shown.algorithm().filter(is_offered).ok_or(Refusal::ForeignNonce)?;
+        let (id, aka) = if algorithm.is_aka() {
+            let (id, aka) = self.aka_nonce(&nonce, shown.auts()?, arrival)?;
+            (id, Some(aka))
+        } else {
+            let scope = self.scope(algorithm, arrival);
+            (NonceId::judge(&nonce, &self.keys, &scope, arrival.now, self.life)?, None)
+        };
         // From here on it is the answer to a challenge of ours.
         shown.no_parameter_twice()?;
         let user = shown.user(self.userhash)?;
@@ -419,6 +426,7 @@ impl Authority {
             cnonce,
             signed,
             response,
+            aka,
             used: NonceUse { nonce: id, nc, expires: id.made().saturating_add(self.life) },
         })
     }
@@ -430,6 +438,7 @@ impl Authority {
             algorithm,
             call_id: call_id.unwrap_or_default(),
             source: arrival.source,
+            asked: b"",
         }
     }
 

@@ -26,6 +26,7 @@ pub struct Account {
     identity: Uri<'static>,
     display_name: Option<String>,
     credentials: Vec<Credentials>,
+    require_proof: bool,
     registrar: Option<Uri<'static>>,
     outbound_proxy: Option<Uri<'static>>,
     expires: Duration,
@@ -52,6 +53,7 @@ impl Account {
             identity,
             display_name: None,
             credentials: Vec::new(),
+            require_proof: false,
             registrar: None,
             outbound_proxy: None,
             expires: Duration::from_secs(3600),
@@ -87,6 +89,19 @@ impl Account {
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials.push(credentials);
+        self
+    }
+
+    /// Demands that the registrar proves that it knows the secret too (`rspauth`, RFC 7616 §3.5): a 2xx to
+    /// REGISTER without a right proof, also one that comes without any challenge, is a failure by
+    /// [`AuthError::Impostor`](crate::AuthError::Impostor) or
+    /// [`AuthError::Unproven`](crate::AuthError::Unproven), which is tried again seldom. Many
+    /// registrars give none; without this a wrong one is logged and borne with.
+    ///
+    /// It says nothing of calls and other requests: who answers them is not who keeps the secret.
+    #[must_use]
+    pub fn require_proof(mut self) -> Self {
+        self.require_proof = true;
         self
     }
 
@@ -234,6 +249,10 @@ impl Account {
     /// The name beside it.
     pub fn shown_name(&self) -> Option<&str> {
         self.display_name.as_deref()
+    }
+
+    pub(crate) const fn requires_proof(&self) -> bool {
+        self.require_proof
     }
 
     /// The secrets, in the order they were added.

@@ -96,7 +96,7 @@ pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
 pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
-    Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, User,
+    Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, UsedNonces, User,
 };
 pub use sip_dialog::{ReferOutcome, SessionTimerPolicy, Side};
 

@@ -69,6 +69,8 @@ pub(crate) struct RegistrationConfig {
     /// Header fields to add: Route, User-Agent, Allow, Supported and such.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) credentials: Vec<Credentials>,
+    /// The registrar must prove that it knows the secret.
+    pub(crate) require_proof: bool,
 }
 
 /// What happened.
@@ -529,7 +531,13 @@ impl Registration {
                 }
             }
             status if status.is_success() => {
-                confirm(&mut self.authenticator, &self.config.credentials, response);
+                if let Err(error) = self.judge_proof(response) {
+                    // Whoever it was may hold a binding now: it is removed at the end.
+                    self.bound = true;
+                    self.authenticator = Authenticator::default();
+                    let reason = RegistrationFailure::Authentication(error);
+                    return self.failed(reason, Retry::Seldom, draw, out);
+                }
                 match self.granted(response) {
                     0 => {
                         self.bound = false;
@@ -560,6 +568,16 @@ impl Registration {
             }
             _ => self.refused(response, draw, out),
         }
+    }
+
+    /// What a 2xx says of the registrar. A wrong proof matters to those only who demand one.
+    fn judge_proof(&mut self, response: &Response) -> Result<(), AuthError> {
+        let credentials = &self.config.credentials;
+        if !self.config.require_proof {
+            confirm(&mut self.authenticator, credentials, response);
+            return Ok(());
+        }
+        self.authenticator.confirmed(response, credentials)?.required()
     }
 
     /// The registrar holds the binding for so many seconds.

@@ -10,7 +10,7 @@ fn keys(bytes: u8) -> Keys {
 }
 
 fn scope<'a>(realm: &'a str, algorithm: Algorithm, call_id: &'a str, source: &'a str) -> Scope<'a> {
-    Scope { realm, algorithm, call_id: call_id.as_bytes(), source: source.as_bytes() }
+    Scope { realm, algorithm, call_id: call_id.as_bytes(), source: source.as_bytes(), asked: b"" }
 }
 
 #[test]

@@ -14,7 +14,8 @@ fn second(n: u64) -> Duration {
 /// A nonce that was made at this second.
 fn nonce(made: u64) -> NonceId {
     let keys = Keys { current: NonceKey::new(&[1; 32]).unwrap(), previous: None };
-    let scope = Scope { realm: "r", algorithm: Algorithm::MD5, call_id: b"", source: b"" };
+    let scope =
+        Scope { realm: "r", algorithm: Algorithm::MD5, call_id: b"", source: b"", asked: b"" };
     let text = NonceId::make(&keys, &scope, second(made), 7);
     NonceId::judge(&text, &keys, &scope, second(made), LIFE).unwrap()
 }

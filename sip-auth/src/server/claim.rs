@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::Refusal;
+use super::aka::AkaClaim;
 use crate::digest::{self, Digest, Inputs};
 use crate::{Algorithm, NonceStore, NonceUse, Qop, Secret, Use};
 
@@ -40,6 +41,8 @@ pub struct Claim {
     pub(super) cnonce: String,
     pub(super) signed: Digest,
     pub(super) response: Digest,
+    /// What a SIM was asked.
+    pub(super) aka: Option<Box<AkaClaim>>,
     pub(super) used: NonceUse,
 }
 

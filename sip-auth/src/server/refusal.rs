@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use sip_message::{Challenge, HeaderName, StatusCode};
 
+use crate::nonce::Bad;
+
 /// Why a request is not served: [`Authority::answer`](crate::Authority::answer) says what is owed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +35,15 @@ pub enum Refusal {
     /// They were computed for another URI.
     #[error("the credentials are for another URI")]
     OtherUri,
+}
+
+impl From<Bad> for Refusal {
+    fn from(bad: Bad) -> Self {
+        match bad {
+            Bad::Foreign => Self::ForeignNonce,
+            Bad::Old => Self::OldNonce,
+        }
+    }
 }
 
 impl Refusal {

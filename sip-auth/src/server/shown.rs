@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use sip_message::AuthParam;
 
 use super::{MAX_TEXT, Refusal, User};
+use crate::aka::from_base64;
 use crate::digest::Digest;
 use crate::{Algorithm, Hash, Qop};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "username",
     "username*",
     "realm",
@@ -22,6 +23,7 @@ const NAMES: [&str; 11] = [
     "qop",
     "nc",
     "userhash",
+    "auts",
 ];
 
 /// The parameters that matter, each the first of its name.
@@ -116,6 +118,13 @@ impl<'a> Shown<'a> {
             Ok(nc) if digits && nc > 0 => Ok(nc),
             _ => Err(Refusal::Malformed("nc")),
         }
+    }
+
+    /// What a SIM says that is out of step (RFC 3310 §3.4).
+    pub(super) fn auts(&self) -> Result<Option<[u8; 14]>, Refusal> {
+        let Some(auts) = self.param("auts") else { return Ok(None) };
+        let bytes = from_base64(&auts).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Some).ok_or(Refusal::Malformed("auts"))
     }
 
     pub(super) fn response(&self, hash: Hash) -> Result<Digest, Refusal> {

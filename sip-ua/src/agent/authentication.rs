@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sip_auth::{Authority, Claim, Credentials, NonceUse, Use};
+use sip_auth::{Authority, Claim, Credentials, NonceStore, NonceUse, Use, UsedNonces};
 
 /// An answer that is at hand, or one that is to be waited for.
 pub enum Lookup<T> {
@@ -85,6 +85,21 @@ pub trait SharedNonces: Send + Sync {
     /// Records a use and judges it in one step, so that two servers never both find it to be the first.
     /// The nonce may be forgotten when it has run out ([`NonceUse::expires`]).
     fn record(&self, used: &NonceUse, now: Duration) -> Lookup<Use>;
+}
+
+/// Several handles on one store.
+impl<T: SharedNonces + ?Sized> SharedNonces for Arc<T> {
+    fn record(&self, used: &NonceUse, now: Duration) -> Lookup<Use> {
+        (**self).record(used, now)
+    }
+}
+
+/// For servers in one process: each holds an `Arc` of it.
+impl SharedNonces for Mutex<UsedNonces> {
+    fn record(&self, used: &NonceUse, now: Duration) -> Lookup<Use> {
+        // Whole at every step: a panic elsewhere left nothing half done.
+        self.lock().unwrap_or_else(PoisonError::into_inner).record(used, now).into()
+    }
 }
 
 /// Which requests are to prove whose they are, and how: see

@@ -181,6 +181,7 @@ impl Agent {
             from_tag: tx.random().token(TAG_BITS),
             headers,
             credentials: account.all_credentials().to_vec(),
+            require_proof: account.requires_proof(),
         })
     }
 

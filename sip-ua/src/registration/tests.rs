@@ -1,6 +1,7 @@
 use super::*;
 
 use bytes::Bytes;
+use sip_auth::{Arrival, Authority, Checked, NonceKey, Refusal, Secret, Use};
 use sip_message::{Limits, Message};
 use sip_transport::TransportError::Closed;
 
@@ -17,6 +18,7 @@ fn config() -> RegistrationConfig {
         from_tag: "a1".into(),
         headers: vec![("Route".into(), "<sip:proxy;lr>".into()), ("X-Phone".into(), "1".into())],
         credentials: vec![Credentials::new("alice", "secret")],
+        require_proof: false,
     }
 }
 
@@ -240,6 +242,79 @@ fn a_challenge_is_answered_at_once() {
         "WWW-Authenticate: Digest realm=\"example.com\", nonce=\"3\", qop=\"auth\", stale=true";
     assert_eq!(run.answer("401 Unauthorized", stale), []);
     assert_eq!(run.answer("200 OK", "Expires: 600"), [registered(600)]);
+}
+
+/// A registrar challenges; what it says of itself in the 200 to the answer.
+fn proof_of(run: &mut Run) -> String {
+    let key = NonceKey::new(&[7; 32]).unwrap();
+    let authority = Authority::server("example.com", key).unwrap();
+    let now = Duration::from_secs(1_700_000_000);
+    let request = run.out.clone().expect("a REGISTER is out");
+    let challenge = {
+        let arrival = Arrival { request: &request, source: b"", now };
+        let answer = authority.answer(&Refusal::NoCredentials, &arrival, 1);
+        answer.fields().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>()
+    };
+    assert_eq!(run.answer("401 Unauthorized", &challenge), []);
+    let request = run.out.clone().expect("a REGISTER is out");
+    let arrival = Arrival { request: &request, source: b"", now };
+    let Ok(Checked::Claimed(claim)) = authority.check(&arrival) else { panic!("no claim") };
+    let proof = claim.verify(&Secret::password("secret")).unwrap();
+    let authenticated = proof.settle(Use::First).unwrap();
+    authority.info(&authenticated, b"", None).unwrap().to_string()
+}
+
+/// The same from one who does not know the secret.
+fn forged(info: &str) -> String {
+    let (before, rest) = info.split_once("rspauth=\"").unwrap();
+    let (digest, after) = rest.split_once('"').unwrap();
+    format!("{before}rspauth=\"{}\"{after}", "0".repeat(digest.len()))
+}
+
+#[test]
+fn a_registrar_must_prove_itself_where_that_is_demanded() {
+    let bound = format!("Contact: <{CONTACT}>;expires=600");
+    let demanding = || RegistrationConfig { require_proof: true, ..config() };
+    let failure = RegistrationFailure::Authentication;
+    // A right proof.
+    let mut run = Run::new(demanding());
+    run.feed(Input::Start);
+    let info = proof_of(&mut run);
+    let events = run.answer("200 OK", &format!("{bound}\nAuthentication-Info: {info}"));
+    assert_eq!(events, [registered(600)]);
+    // A wrong one: borne with, unless it is demanded.
+    for (config, is_refused) in [(config(), false), (demanding(), true)] {
+        let mut run = Run::new(config);
+        run.feed(Input::Start);
+        let info = forged(&proof_of(&mut run));
+        let events = run.answer("200 OK", &format!("{bound}\nAuthentication-Info: {info}"));
+        match (is_refused, &events[..]) {
+            (false, [event]) => assert_eq!(*event, registered(600)),
+            (true, [RegistrationEvent::Failed { reason, retry_in: Some(_) }]) => {
+                let realm = "example.com".into();
+                assert_eq!(*reason, failure(AuthError::Impostor { realm }));
+            }
+            _ => panic!("{events:?}"),
+        }
+    }
+    // None at all, after a challenge and without one.
+    for challenged in [true, false] {
+        let mut run = Run::new(demanding());
+        run.feed(Input::Start);
+        if challenged {
+            proof_of(&mut run);
+        }
+        let events = run.answer("200 OK", &bound);
+        let [RegistrationEvent::Failed { reason, retry_in: Some(_) }] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!(*reason, failure(AuthError::Unproven));
+        // The next attempt is made, and ends well.
+        run.feed(Input::Timer);
+        let info = proof_of(&mut run);
+        let events = run.answer("200 OK", &format!("{bound}\nAuthentication-Info: {info}"));
+        assert_eq!(events, [registered(600)]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sip_auth::{Authenticator, Confirmation};
+use sip_auth::{Authenticator, Confirmation, UsedNonces};
 use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use sip_ua::{
     AgentEvent, Authority, Claim, Credentials, LookedUp, Lookup, NonceKey, NonceUse, Qop,
@@ -465,6 +465,24 @@ impl SharedNonces for Shared {
             if known { Use::Repeated } else { Use::First }
         })
     }
+}
+
+#[test]
+fn servers_of_one_process_share_what_was_used_in_memory() {
+    let shared = Arc::new(Mutex::new(UsedNonces::new(100, Duration::ZERO)));
+    let mut one = lone(guard().shared_nonces(Arc::clone(&shared)));
+    let mut other = lone(guard().shared_nonces(shared));
+    one.receive_text(&asked(1, "MESSAGE", ""), "");
+    let mut bob = Bob::challenged("alice", "secret", &one.sent_response(401));
+    let first = bob.ask(2, Method::Message, "");
+    other.receive_text(&first, "");
+    other.expect(&["request MESSAGE"]);
+    // Somebody recorded it.
+    one.receive_text(&first, "");
+    one.sent_response(401);
+    one.expect(&[]);
+    one.receive_text(&bob.ask(3, Method::Message, ""), "");
+    one.expect(&["request MESSAGE"]);
 }
 
 /// A nonce of one server is good at another with the same key, but not for the same request.
