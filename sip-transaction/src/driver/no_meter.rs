@@ -8,7 +8,7 @@ use crate::Stats;
 
 /// Counts nothing.
 #[derive(Debug, Default)]
-pub(super) struct Meter;
+pub(super) struct Meter {}
 
 impl Meter {
     pub(super) const fn input(&self, _: &Input) {}

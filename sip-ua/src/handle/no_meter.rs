@@ -6,7 +6,7 @@ use crate::{CallKey, CallUpdate, Live, RegistrationEvent, RegistrationKey};
 
 /// Counts nothing.
 #[derive(Debug, Default)]
-pub(super) struct Meter;
+pub(super) struct Meter {}
 
 impl Meter {
     pub(super) const fn calls(&self, _: Instant, _: CallKey) {}
