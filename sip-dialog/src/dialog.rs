@@ -219,6 +219,29 @@ impl Dialog {
         })
     }
 
+    /// The dialog that a NOTIFY makes at the subscriber (RFC 6665 §4.4.1). `cseq` is the number of the SUBSCRIBE
+    /// of ours that it answers; the NOTIFY came over `transport`.
+    ///
+    /// # Errors
+    /// What is missing or malformed in the NOTIFY; [`DialogError::rejection`] is the answer owed.
+    pub fn subscribed(
+        notify: &Request,
+        cseq: u32,
+        transport: Transport,
+    ) -> Result<Dialog, DialogError> {
+        let local_tag = notify.headers().to_tag().ok_or(DialogError::NoTag)?;
+        // RFC 6665 §4.4.1: "Because the dialog usage is established by the NOTIFY request, the
+        // route set at the subscriber is taken from the NOTIFY request itself,
+        // as opposed to the route set present in the 200-class response to the
+        // SUBSCRIBE request."
+        Ok(Dialog {
+            local_cseq: Some(cseq),
+            role: Role::Uac,
+            state: State::Confirmed,
+            ..Dialog::uas(notify, local_tag, transport)?
+        })
+    }
+
     // What we send.
 
     /// A request within the dialog, with the next CSeq number (RFC 3261 §12.2.1.1): Request-URI, Route,

@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(Rate::once_in(Duration::MAX).to_string(), "0.0000000001");
     }
 
-    // RFC 6446 §8: "Event: presence;max-rate=0.05"
+    // RFC 6446 §9.2
     #[test]
     fn in_header_fields() {
         let event = Event::parse(b"presence;max-rate=0.05;min-rate=x;adaptive-min-rate=0.01");

@@ -368,6 +368,11 @@ impl Subscriber {
         self.state == State::Over
     }
 
+    /// Whether a SUBSCRIBE is out.
+    pub fn is_asking(&self) -> bool {
+        self.asking
+    }
+
     /// Whether a NOTIFY has made the subscription, and it has not ended.
     pub fn is_established(&self) -> bool {
         matches!(self.state, State::Pending | State::Active)

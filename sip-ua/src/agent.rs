@@ -23,6 +23,9 @@
 //! | `admission.rs`     | challenges for what comes in, requests that wait for a lookup, proofs     |
 //! | `registrations.rs` | the registration machine wired up                                        |
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
+//! | `subscriptions.rs` | what the application is told of: subscriptions of ours                    |
+//! | `notifications.rs` | what it tells: subscriptions of peers                                     |
+//! | `asker.rs`         | the request of a machine that is out, and its credentials                 |
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
 //! | `public.rs`        | the addresses at which others see us, as responses tell                  |
@@ -31,6 +34,7 @@
 //! | `way_back.rs`      | the connections that alone lead to the peers of some calls                |
 
 mod admission;
+mod asker;
 mod authentication;
 mod bye;
 mod call;
@@ -43,6 +47,7 @@ mod incoming;
 mod kept_calls;
 mod key;
 mod modify;
+mod notifications;
 mod offer;
 mod outgoing;
 mod public;
@@ -58,13 +63,14 @@ mod requests;
 mod retry;
 mod sender;
 mod session_timer;
+mod subscriptions;
 mod table;
 mod usages;
 mod way_back;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_dialog::{DialogKey, Dialogs, MergedKey, MergedRequests};
 use sip_message::{Request, Response, Via};
@@ -78,8 +84,10 @@ pub use config::AgentConfig;
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};
 pub use key::{CallKey, NotifierKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey};
+pub use notifications::{Grant, NotifierUpdate};
 pub use replaces::Related;
 pub use sender::Sender;
+pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
 
 pub(crate) use self::outgoing::confirm;
 
@@ -88,13 +96,15 @@ use self::call::Call;
 use self::compose::Capabilities;
 use self::kept_calls::KeptCalls;
 use self::key::{RawKey, Slab};
+use self::notifications::Notifiers;
 use self::public::PublicAddresses;
 use self::refer::Refer;
 use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
+use self::subscriptions::Subscriptions;
 use self::table::TimerKind;
-use self::usages::Usages;
+use self::usages::{Usage, Usages};
 use self::way_back::WaysBack;
 use crate::Account;
 use crate::registration::Input as RegistrationInput;
@@ -125,6 +135,10 @@ pub struct Agent {
     owed: Slab<Owed>,
     refers: Slab<Refer>,
     registrations: Slab<Registering>,
+    subscriptions: Subscriptions,
+    notifiers: Notifiers,
+    /// From when the times of the machines are counted.
+    started: Option<Instant>,
     merged: MergedRequests,
     ways_back: WaysBack,
     kept_calls: KeptCalls,
@@ -151,9 +165,15 @@ pub(crate) struct Received {
 enum ClientUse {
     Invite(CallKey),
     Modification(CallKey),
-    Bye { call: CallKey, dialog: DialogKey, challenges: u8 },
+    Bye {
+        call: CallKey,
+        dialog: DialogKey,
+        challenges: u8,
+    },
     Request(RequestKey),
     Register(RegistrationKey),
+    /// For a subscription of ours, or of a peer.
+    Event(Usage),
 }
 
 /// What is noted about a server transaction.
@@ -203,6 +223,10 @@ pub struct Live {
     pub lookups: usize,
     /// Registrations.
     pub registrations: usize,
+    /// Subscriptions of ours, those that wait for their next try included.
+    pub subscriptions: usize,
+    /// Subscriptions of peers.
+    pub notifiers: usize,
     /// Transactions that the agent has something noted about.
     pub transactions: usize,
 }
@@ -212,7 +236,8 @@ impl Agent {
     /// they cannot know, or the same as that of the endpoint.
     pub fn new(config: AgentConfig, seed: [u64; 2]) -> Self {
         // At most so many dialogs for each call by forking, and one as a rule.
-        let dialogs = config.max_calls.saturating_mul(2);
+        let told = config.max_subscriptions.saturating_add(config.max_notifiers);
+        let dialogs = config.max_calls.saturating_mul(2).saturating_add(told);
         Self {
             capabilities: Capabilities::new(&config),
             config,
@@ -227,6 +252,9 @@ impl Agent {
             owed: Slab::new(),
             refers: Slab::new(),
             registrations: Slab::new(),
+            subscriptions: Subscriptions::new(),
+            notifiers: Notifiers::new(),
+            started: None,
             merged: MergedRequests::new(seed),
             ways_back: WaysBack::default(),
             kept_calls: KeptCalls::default(),
@@ -259,6 +287,8 @@ impl Agent {
             references: self.refers.len(),
             lookups: self.held.len(),
             registrations: self.registrations.len(),
+            subscriptions: self.subscriptions.len(),
+            notifiers: self.notifiers.len(),
             transactions: self.clients.len() + self.servers.len(),
         }
     }
@@ -270,8 +300,14 @@ impl Agent {
         let calls = self.calls.values().filter(|call| !matches!(call.phase, call::Phase::Over));
         let byes = self.clients.values().filter(|usage| matches!(usage, ClientUse::Bye { .. }));
         let answers = self.owed.len() + self.held.len();
-        let others = self.requests.len() + answers + self.registrations.len();
+        let told = self.subscriptions.len() + self.notifiers.len();
+        let others = self.requests.len() + answers + self.registrations.len() + told;
         calls.count() + byes.count() + others
+    }
+
+    /// The time as the machines count it that know no clock.
+    fn since_start(&mut self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.started.get_or_insert(now))
     }
 
     /// Remembers that the peer of a call that we place was heard over this flow, where that matters.
@@ -343,6 +379,20 @@ impl Agent {
                 };
                 self.register_answered(now, tx, client, registration, input, outcome.flow());
             }
+            ClientUse::Event(usage) => {
+                if let Outcome::Response(response, _) = &outcome
+                    && response.status().is_provisional()
+                {
+                    return;
+                }
+                match usage {
+                    Usage::Subscription(key) => {
+                        self.subscribe_answered(now, tx, client, key, &outcome);
+                    }
+                    Usage::Notifier(key) => self.notify_answered(now, tx, client, key, &outcome),
+                    Usage::Call(_) | Usage::Refer(_) => {} // They have uses of their own.
+                }
+            }
         }
     }
 
@@ -374,6 +424,8 @@ impl Agent {
             TimerKind::Refer => self.refer_timer(now, tx, key.into()),
             TimerKind::Held => self.held_timer(now, tx, key),
             TimerKind::Registration => self.registration_timer(now, tx, key.into()),
+            TimerKind::Subscription => self.subscription_timer(now, tx, key),
+            TimerKind::Notifier => self.notifier_timer(now, tx, key),
             TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),
             TimerKind::CallFlow => self.call_flow_timer(now, tx, key),
             TimerKind::Session => self.session_timer(now, tx, key.into()),

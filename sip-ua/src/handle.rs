@@ -25,16 +25,20 @@ mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "handle/no_meter.rs"]
 mod meter;
+mod notifier;
 mod refer;
 mod registration;
 mod request;
+mod subscription;
 mod user_agent;
 
 pub use builder::UserAgentBuilder;
 pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
 pub use invitation::Invitation;
+pub use notifier::{Notifier, SubscriptionRequest};
 pub use refer::{Errand, Reference, Referral};
 pub use registration::Registration;
 pub use request::{IncomingRequest, RequestBuilder};
+pub use subscription::{Subscription, SubscriptionBuilder};
 pub use user_agent::{Incoming, LiveCounts, UserAgent};

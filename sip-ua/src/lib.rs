@@ -79,16 +79,18 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Live, LookedUp, Lookup, NotifierKey, PendingLookup, ReferKey, ReferUpdate, RegistrationKey,
-    Related, RequestFailure, RequestKey, Sender, ServerAuthentication, SharedNonces,
-    SubscriptionKey, Users,
+    Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, ReferKey,
+    ReferUpdate, RegistrationKey, Related, RequestFailure, RequestKey, Sender,
+    ServerAuthentication, SharedNonces, SubscriptionKey, SubscriptionUpdate, SubscriptionWish,
+    Users,
 };
 pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
     Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming, IncomingRequest,
-    Invitation, LiveCounts, Modification, Reference, Referral, RegisterError, Registration,
-    RequestBuilder, RequestError, StartError, Stopped, UserAgent, UserAgentBuilder,
+    Invitation, LiveCounts, Modification, Notifier, Reference, Referral, RegisterError,
+    Registration, RequestBuilder, RequestError, StartError, Stopped, Subscription,
+    SubscriptionBuilder, SubscriptionRequest, UserAgent, UserAgentBuilder,
 };
 pub use keep_alive::KeepAlive;
 pub use ladder::Ladder;
@@ -98,7 +100,10 @@ pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
     Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, UsedNonces, User,
 };
-pub use sip_dialog::{ReferOutcome, SessionTimerPolicy, Side};
+pub use sip_dialog::{
+    NotifierConfig, NotifierEnd, Rate, Rates, ReferOutcome, SessionTimerPolicy, Side,
+    SubscriberConfig, SubscriptionEnd, SubscriptionEvent, TerminationReason,
+};
 
 /// The README's code compiles.
 #[cfg(all(doctest, feature = "udp", feature = "tcp"))]

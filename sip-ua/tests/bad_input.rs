@@ -34,7 +34,7 @@ type Row = (&'static str, Vec<u8>, Owed);
 
 const BAD_REQUEST: Owed = Answer(400, &[]);
 const ALLOW: &[(&str, &str)] =
-    &[("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY")];
+    &[("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER")];
 
 /// A request that nothing is wrong with. `{n}` becomes the number of its row.
 fn good(method: &str) -> String {

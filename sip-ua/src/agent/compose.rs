@@ -19,14 +19,19 @@ pub(crate) struct Capabilities {
     /// `None` if there is nothing to list.
     pub(crate) supported: Option<Box<str>>,
     pub(crate) accept: Box<str>,
+    /// `None` if there is nothing to list.
+    pub(crate) allow_events: Option<Box<str>>,
     pub(crate) user_agent: Option<Box<str>>,
 }
 
 impl Capabilities {
     pub(crate) fn new(config: &AgentConfig) -> Self {
-        let mut allow = String::from("INVITE, ACK, CANCEL, BYE, OPTIONS");
+        let mut allow = String::from("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY");
+        if !config.event_packages.is_empty() {
+            allow.push_str(", SUBSCRIBE");
+        }
         for method in &config.methods {
-            if !is_own(method) {
+            if !is_own(method) && *method != Method::Subscribe {
                 let _ = write!(allow, ", {}", method.as_str());
             }
         }
@@ -35,6 +40,8 @@ impl Capabilities {
             allow: allow.into(),
             supported: (!tags.is_empty()).then(|| tags.join(", ").into()),
             accept: config.accept.join(", ").into(),
+            allow_events: (!config.event_packages.is_empty())
+                .then(|| config.event_packages.join(", ").into()),
             user_agent: config.user_agent.as_deref().map(Into::into),
         }
     }
@@ -46,7 +53,15 @@ impl Capabilities {
 ///
 /// RFC 3261 §11: "All UAs MUST support the OPTIONS method."
 pub(crate) fn is_own(method: &Method) -> bool {
-    matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Options)
+    matches!(
+        method,
+        Method::Invite
+            | Method::Ack
+            | Method::Cancel
+            | Method::Bye
+            | Method::Options
+            | Method::Notify
+    )
 }
 
 /// Where a request outside of a dialog goes, and the Route it needs to get there.
@@ -154,7 +169,7 @@ impl Agent {
         // RFC 3261 §8.1.1.8: "The Contact header field MUST be present and contain exactly one SIP or
         // SIPS URI in any request that can result in the establishment of a
         // dialog."
-        if *method == Method::Invite {
+        if matches!(method, Method::Invite | Method::Subscribe) {
             let listener = listener_towards(tx, &hop.uri);
             // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
             // URI, the Contact header field MUST contain a SIPS URI as well."
@@ -180,6 +195,13 @@ impl Agent {
         if matches!(method, Method::Invite | Method::Options) {
             // RFC 3261 §13.2.1: "An Allow header field (Section 20.5) SHOULD be present in the INVITE."
             builder = builder.raw(HeaderName::Allow, self.capabilities.allow.as_bytes());
+            // RFC 6665 §4.4.4: "Any user agent that can act as a notifier for one or more event
+            // packages SHOULD include an appropriate "Allow-Events" header field
+            // indicating all supported events in all methods which initiate dialogs
+            // and their responses (such as INVITE) and OPTIONS responses."
+            if let Some(events) = &self.capabilities.allow_events {
+                builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());
+            }
         }
         if *method == Method::Options {
             // RFC 3261 §11.1: "An Accept header field SHOULD be included to indicate the type of

@@ -49,6 +49,17 @@ pub struct AgentConfig {
     pub max_refers: usize,
     /// How many registrations may be kept at a time. Default 1,000.
     pub max_registrations: usize,
+    /// The event types for which the application is a notifier, listed in Allow-Events; a SUBSCRIBE for another
+    /// is answered 489. Default none, and SUBSCRIBE is answered 405.
+    pub event_packages: Vec<String>,
+    /// How many subscriptions the application may have at a time, those that forks make included. Default
+    /// 10,000.
+    pub max_subscriptions: usize,
+    /// How many subscriptions peers may have at a time; a SUBSCRIBE on top of them is answered 503. Default
+    /// 100,000.
+    pub max_notifiers: usize,
+    /// How many of them one peer may have, by the URI of its From. Default 256.
+    pub max_notifiers_per_peer: u32,
     /// How many early dialogs one INVITE may make at its caller by forking; further branches are reported
     /// without a dialog. Default 16.
     pub max_forks: u16,
@@ -103,6 +114,10 @@ impl Default for AgentConfig {
             max_owed_replies_per_call: 16,
             max_refers: 1_000,
             max_registrations: 1_000,
+            event_packages: Vec::new(),
+            max_subscriptions: 10_000,
+            max_notifiers: 100_000,
+            max_notifiers_per_peer: 256,
             max_forks: 16,
             retry_after: 5,
             answer_options: true,
@@ -161,6 +176,10 @@ setters! {
     max_owed_replies_per_call: u8,
     max_refers: usize,
     max_registrations: usize,
+    event_packages: Vec<String>,
+    max_subscriptions: usize,
+    max_notifiers: usize,
+    max_notifiers_per_peer: u32,
     max_forks: u16,
     retry_after: u32,
     answer_options: bool,

@@ -9,7 +9,10 @@ use sip_transport::{ListenerId, TransportError};
 
 use super::reason::reasons;
 use crate::registration::RegistrationEvent;
-use crate::{CallKey, PendingLookup, ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender};
+use crate::{
+    CallKey, NotifierKey, NotifierUpdate, PendingLookup, ReferKey, ReferOutcome, RegistrationKey,
+    RequestKey, Sender, SubscriptionKey, SubscriptionUpdate,
+};
 
 /// Something happened that the application wants to know.
 #[derive(Debug)]
@@ -88,6 +91,33 @@ pub enum AgentEvent {
         /// The listeners whose addresses this machine does not have any more: nothing comes there, and what
         /// is sent from there fails, until they are back.
         lost: Vec<ListenerId>,
+    },
+    /// A peer subscribes to a state of ours. Answer at once with
+    /// [`Agent::accept_subscription`](crate::Agent::accept_subscription), or refuse with
+    /// [`Agent::reply`](crate::Agent::reply); with neither it is answered 500 after a while.
+    Subscribe {
+        /// What to answer.
+        key: ServerKey,
+        /// The SUBSCRIBE.
+        request: Arc<Request>,
+        /// Who sent it.
+        sender: Sender,
+    },
+    /// A subscription of ours moved on.
+    Subscription {
+        /// Which.
+        subscription: SubscriptionKey,
+        /// Which of its notifiers, where a proxy forked it: 0 is the first.
+        notifier: u16,
+        /// How.
+        update: SubscriptionUpdate,
+    },
+    /// A subscription of a peer moved on.
+    Notifier {
+        /// Which.
+        notifier: NotifierKey,
+        /// How.
+        update: NotifierUpdate,
     },
     /// A registration moved on.
     Registration {

@@ -282,6 +282,9 @@ impl Agent {
             // field and the Supported header field, and MAY contain the Accept
             // header field."
             builder = builder.raw(HeaderName::Allow, self.capabilities.allow.as_bytes());
+            if let Some(events) = &self.capabilities.allow_events {
+                builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());
+            }
             if let Some(supported) = &self.capabilities.supported {
                 builder = builder.raw(HeaderName::Supported, supported.as_bytes());
             }

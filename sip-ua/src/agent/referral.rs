@@ -347,12 +347,12 @@ impl Agent {
     }
 
     fn send_report(&mut self, now: Instant, tx: &mut Transactions, key: ReferKey, report: Report) {
-        if self.notify(now, tx, key, report).is_err() {
+        if self.notify_referrer(now, tx, key, report).is_err() {
             self.reporter(now, tx, key, ReporterInput::Lost);
         }
     }
 
-    fn notify(
+    fn notify_referrer(
         &mut self,
         now: Instant,
         tx: &mut Transactions,

@@ -82,6 +82,10 @@ impl Agent {
         }
         match self.dialogs.find(request) {
             Found::Dialog(dialog) => self.mid_dialog(now, tx, dialog, received),
+            // The first NOTIFY makes the dialog of a subscription.
+            Found::NoSuchDialog if *request.method() == Method::Notify => {
+                self.notified(now, tx, None, received);
+            }
             Found::NoSuchDialog => {
                 self.refuse(now, tx, server, request, Rejection::no_such_dialog());
             }
@@ -97,6 +101,10 @@ impl Agent {
                 Method::Refer => self.referred(now, tx, None, None, received),
                 Method::Options if self.config.answer_options => {
                     self.answer_options(now, tx, server, request);
+                }
+                Method::Subscribe => self.subscription_requested(now, tx, received),
+                Method::Notify => {
+                    self.refuse(now, tx, server, request, Rejection::no_such_dialog());
                 }
                 _ => self.ask_application(now, tx, None, received),
             },
@@ -122,6 +130,11 @@ impl Agent {
         }
         if self.refer_usage(now, tx, key, &received) {
             return;
+        }
+        match request.method() {
+            Method::Notify => return self.notified(now, tx, Some(key), received),
+            Method::Subscribe => return self.resubscribed(now, tx, key, received),
+            _ => {}
         }
         // RFC 5057 §5.3: "A dialog can have at most one invite usage, so any INVITE,
         // UPDATE, PRACK, ACK, CANCEL, BYE, or INFO requests belong to it."
@@ -159,7 +172,8 @@ impl Agent {
     // method and is not capable of supporting it for any user."
     fn check_method(&self, request: &Request) -> Result<(), Unfit> {
         let method = request.method();
-        if is_own(method) || self.config.methods.contains(method) {
+        let notifies = *method == Method::Subscribe && !self.config.event_packages.is_empty();
+        if notifies || is_own(method) || self.config.methods.contains(method) {
             Ok(())
         } else if matches!(method, Method::Other(_)) {
             Err(Unfit::UnknownMethod)
@@ -361,6 +375,9 @@ impl Agent {
             .raw(HeaderName::AcceptLanguage, b"*");
         let supported = self.capabilities.supported.as_deref().unwrap_or("");
         builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+        if let Some(events) = &self.capabilities.allow_events {
+            builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());
+        }
         self.respond(now, tx, server, request, builder);
     }
 

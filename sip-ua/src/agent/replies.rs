@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use sip_message::{Method, Request, StatusCode};
 use sip_transaction::{ServerKey, TimerKey, Transactions};
+use sip_transport::Flow;
 
 use super::key::RawKey;
 use super::table::TimerKind;
@@ -16,9 +17,10 @@ use crate::{AgentError, AgentEvent, Body, CallKey, ExtraHeaders};
 /// A request that waits for the application's reply.
 pub(crate) struct Owed {
     server: ServerKey,
-    request: Arc<Request>,
+    pub(super) request: Arc<Request>,
     call: Option<CallKey>,
     timer: TimerKey,
+    pub(super) flow: Flow,
 }
 
 impl Agent {
@@ -45,6 +47,7 @@ impl Agent {
             request: kept,
             call,
             timer: tx.arm(now, guard, TimerKind::Owed.token(raw)),
+            flow,
         });
         let Some(raw) = raw else { return self.refuse_for_now(now, tx, server, &request) };
         self.served(server).usage = ServerUse::Owed(raw);
@@ -52,7 +55,10 @@ impl Agent {
             call.owed_replies = call.owed_replies.saturating_add(1);
         }
         let sender = self.sender(tx, server, flow);
-        self.events.push_back(AgentEvent::Request { key: server, call, request, sender });
+        self.events.push_back(match (call, request.method()) {
+            (None, Method::Subscribe) => AgentEvent::Subscribe { key: server, request, sender },
+            _ => AgentEvent::Request { key: server, call, request, sender },
+        });
     }
 
     /// Answers a request that came by [`AgentEvent::Request`].
@@ -78,6 +84,9 @@ impl Agent {
             return Err(AgentError::Gone);
         };
         let owed = self.owed.get(raw).ok_or(AgentError::Gone)?;
+        if status.is_success() && *owed.request.method() == Method::Subscribe {
+            return Err(AgentError::Status(status)); // It has a command of its own.
+        }
         let tag = tx.local_tag(key);
         let builder = self.response(&owed.request, status, &tag);
         let mut response = self.proven(key, Self::finish_response(builder, body, headers)?);

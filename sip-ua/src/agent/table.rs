@@ -31,10 +31,14 @@ pub(crate) enum TimerKind {
     CallFlow,
     /// A session is to be refreshed, or was not.
     Session,
+    /// A subscription of ours is due for a refresh, its end, or a new try.
+    Subscription,
+    /// A subscription of a peer runs out, or is to be told something.
+    Notifier,
 }
 
 impl TimerKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -48,6 +52,8 @@ impl TimerKind {
         Self::KeepAlive,
         Self::CallFlow,
         Self::Session,
+        Self::Subscription,
+        Self::Notifier,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

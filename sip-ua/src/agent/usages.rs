@@ -10,7 +10,6 @@ use crate::{CallKey, NotifierKey, ReferKey, SubscriptionKey};
 
 /// One usage of a dialog.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "subscriptions follow"))]
 pub(crate) enum Usage {
     Call(CallKey),
     /// We are told of a state.

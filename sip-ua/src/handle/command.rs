@@ -10,10 +10,10 @@ use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Call, LiveCounts, Reference, Registration, Stopped};
+use super::{Call, LiveCounts, Notifier, Reference, Registration, Stopped, Subscription};
 use crate::{
-    Account, AgentError, Body, CallKey, LookedUp, OutgoingCall, ReferKey, RegistrationKey,
-    RequestFailure,
+    Account, AgentError, Body, CallKey, Grant, LookedUp, NotifierKey, OutgoingCall, ReferKey,
+    RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish, TerminationReason,
 };
 
 /// Header fields to add: names and values.
@@ -117,6 +117,32 @@ pub(super) enum Command {
     Refresh {
         registration: RegistrationKey,
     },
+    Subscribe {
+        account: Arc<Account>,
+        wish: Box<SubscriptionWish>,
+        begun: oneshot::Sender<Result<Subscription, AgentError>>,
+    },
+    RefreshSubscription {
+        subscription: SubscriptionKey,
+    },
+    AcceptSubscription {
+        request: ServerKey,
+        grant: Box<Grant>,
+        accepted: oneshot::Sender<Result<Notifier, AgentError>>,
+    },
+    Notify {
+        notifier: NotifierKey,
+        state: Body,
+        entity_tag: Option<String>,
+    },
+    Grant {
+        notifier: NotifierKey,
+    },
+    Terminate {
+        notifier: NotifierKey,
+        reason: TerminationReason,
+        retry_after: Option<u32>,
+    },
     LookedUp {
         request: ServerKey,
         found: LookedUp,
@@ -170,6 +196,12 @@ pub(super) enum Release {
     Unregister(RegistrationKey),
     /// A registration was dropped: un-register, and nobody listens any more.
     Registration(RegistrationKey),
+    /// End a subscription of ours; the handle stays and waits for the end.
+    Unsubscribe(SubscriptionKey),
+    /// A subscription of ours was dropped: end it, and nobody listens any more.
+    Subscription(SubscriptionKey),
+    /// A subscription of a peer was dropped: the same.
+    Notifier(NotifierKey),
     /// A registration was let go: the binding stays, and nobody listens any more.
     Leave(RegistrationKey),
 }

@@ -1,6 +1,8 @@
 //! Where handles and agent meet: the part of the shard that turns commands into calls of the agent, and
 //! what the agent tells into mail for the handles.
 
+mod subscriptions;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -11,6 +13,7 @@ use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::subscriptions::Subscriptions;
 use super::call::{CallBox, CallLetter};
 use super::command::{Answer, Command, Fields, Line, ReferTarget, Release, Releases, SendFailure};
 use super::meter::Meter;
@@ -35,6 +38,7 @@ pub(super) struct Desk {
     /// thousand calls open chooses which of them end, so the map's usual hash stays.
     calls: HashMap<CallKey, Arc<CallBox>>,
     registrations: HashMap<RegistrationKey, Arc<RegistrationBox>>,
+    subscriptions: Subscriptions,
     /// Who waits for the outcome of a change of the session.
     modifications: HashMap<CallKey, Answer>,
     /// Who waits for the response to a request.
@@ -138,6 +142,7 @@ impl Desk {
             incoming,
             calls: HashMap::new(),
             registrations: HashMap::new(),
+            subscriptions: Subscriptions::default(),
             modifications: HashMap::new(),
             requests: HashMap::new(),
             references: HashMap::new(),
@@ -270,6 +275,12 @@ impl Desk {
                 self.rebinding.push(lost);
                 agent.network_changed(tx);
             }
+            Command::Subscribe { .. }
+            | Command::RefreshSubscription { .. }
+            | Command::AcceptSubscription { .. }
+            | Command::Notify { .. }
+            | Command::Grant { .. }
+            | Command::Terminate { .. } => self.obey_subscription(turn, command),
             Command::Live { .. } => {} // answered above
             Command::Released => {}    // looked at after every command
         }
@@ -311,6 +322,13 @@ impl Desk {
                     let _ = answer.send(result.map_err(SendFailure::Failed));
                 }
             }
+            AgentEvent::Subscribe { key, request, sender } => {
+                self.subscribed(turn, key, request, sender);
+            }
+            AgentEvent::Subscription { subscription, notifier, update } => {
+                self.subscription_moved(subscription, notifier, update);
+            }
+            AgentEvent::Notifier { notifier, update } => self.notifier_moved(notifier, update),
             AgentEvent::Registration { registration, event } => {
                 self.meter.registration(registration, &event);
                 let known = self.registrations.get(&registration);
@@ -435,6 +453,16 @@ impl Desk {
                 Ok(())
             }),
         };
+        self.note_owed(turn, key, taken);
+    }
+
+    /// A request was handed out, or there was nobody to take it.
+    fn note_owed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: ServerKey,
+        taken: Result<(), TrySendError<()>>,
+    ) {
         match taken {
             Ok(()) => {
                 self.owed.insert(key);
@@ -564,6 +592,9 @@ impl Desk {
                     self.registrations.remove(&registration);
                     turn.unregister(registration);
                 }
+                Release::Unsubscribe(key) => turn.unsubscribe(key),
+                Release::Subscription(key) => self.drop_subscription(turn, key),
+                Release::Notifier(key) => self.drop_notifier(turn, key),
                 Release::Leave(registration) => {
                     self.registrations.remove(&registration);
                     turn.agent.abandon(turn.transactions, registration);
@@ -588,6 +619,7 @@ impl Desk {
         for registration in self.registrations.keys() {
             turn.unregister(*registration);
         }
+        self.close_subscriptions(turn);
     }
 
     /// A handle on a new call.

@@ -34,6 +34,15 @@ impl IncomingRequest {
         Self { key, request, sender, line: Some(line) }
     }
 
+    pub(super) fn key(&self) -> ServerKey {
+        self.key
+    }
+
+    /// It is answered in another way.
+    pub(super) fn take_line(&mut self) -> Option<Arc<Line>> {
+        self.line.take()
+    }
+
     /// The request.
     pub fn request(&self) -> &Request {
         &self.request

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::command::{Command, Line};
 use super::{
     CallBuilder, IncomingRequest, Invitation, Referral, RegisterError, Registration,
-    RequestBuilder, Stopped, UserAgentBuilder,
+    RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest, UserAgentBuilder,
 };
 use crate::{Account, Body, Live};
 
@@ -50,6 +50,9 @@ pub enum Incoming {
     Request(IncomingRequest),
     /// Someone asks us to call someone else (REFER), outside of any call that we know.
     Referral(Referral),
+    /// Someone subscribes to a state of ours: one of
+    /// [`AgentConfig::event_packages`](crate::AgentConfig::event_packages).
+    Subscription(SubscriptionRequest),
 }
 
 /// How much of everything lives: all zero at rest.
@@ -116,6 +119,13 @@ impl UserAgent {
     /// Sends a text (RFC 3428).
     pub fn message(&self, to: Uri<'static>, text: impl Into<String>) -> RequestBuilder {
         self.request(Method::Message, to).body(Body::text(text))
+    }
+
+    /// Begins a subscription to the state of `to` that `event` names: `presence`, `message-summary`, `dialog`;
+    /// [`SubscriptionBuilder::start`] sends it.
+    pub fn subscribe(&self, to: Uri<'static>, event: impl Into<String>) -> SubscriptionBuilder {
+        let (line, account) = (Arc::clone(&self.inner.line), Arc::clone(&self.inner.account));
+        SubscriptionBuilder::new(line, account, to, event.into())
     }
 
     /// Registers the user agent's own account and waits for the registrar's word. From then on the

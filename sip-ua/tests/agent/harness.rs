@@ -13,7 +13,8 @@ use sip_transport::locate::Zone;
 use sip_transport::{Flow, Input, ListenerId, Local, Locals, Target, TransportError};
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, EndReason, Live,
-    OutgoingCall,
+    NotifierEnd, NotifierUpdate, OutgoingCall, SubscriptionEnd, SubscriptionEvent,
+    SubscriptionUpdate,
 };
 
 pub const ALICE: usize = 0;
@@ -117,7 +118,42 @@ pub fn words(event: &AgentEvent) -> String {
         }
         AgentEvent::Refer { update, .. } => format!("{update:?}"),
         AgentEvent::Registration { event, .. } => format!("{event:?}"),
+        AgentEvent::Subscribe { .. } => "subscribe".into(),
+        AgentEvent::Subscription { notifier, update, .. } => {
+            let fork = if *notifier > 0 { format!("{notifier}: ") } else { String::new() };
+            format!("{fork}{}", words_of_subscription(update))
+        }
+        AgentEvent::Notifier { update, .. } => match update {
+            NotifierUpdate::Refreshed => "refreshed".into(),
+            NotifierUpdate::Ended(NotifierEnd::Refused(status)) => {
+                format!("ended Refused({})", status.as_u16())
+            }
+            NotifierUpdate::Ended(end) => format!("ended {end:?}"),
+            other => panic!("no words for {other:?}"),
+        },
         AgentEvent::Lookup { .. } => "lookup".into(),
+        other => panic!("no words for {other:?}"),
+    }
+}
+
+fn words_of_subscription(update: &SubscriptionUpdate) -> String {
+    match update {
+        SubscriptionUpdate::Notify(request) => {
+            let state = header(request.headers(), "Subscription-State").unwrap();
+            let body = String::from_utf8_lossy(request.body());
+            format!("notify {state} {body}").trim_end().into()
+        }
+        SubscriptionUpdate::State(SubscriptionEvent::Ended { reason, retry_in }) => {
+            let reason = match reason {
+                SubscriptionEnd::Refused(status) => format!("Refused({})", status.as_u16()),
+                other => format!("{other:?}"),
+            };
+            match retry_in {
+                Some(wait) => format!("ended {reason}, again in {}", wait.as_secs()),
+                None => format!("ended {reason}"),
+            }
+        }
+        SubscriptionUpdate::State(event) => format!("{event:?}"),
         other => panic!("no words for {other:?}"),
     }
 }

@@ -39,7 +39,7 @@ fn a_known_method_that_is_not_served_is_405() {
         let response = lone.sent_response(405);
         assert_eq!(
             header(response.headers(), "Allow"),
-            Some("INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY")
+            Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER")
         );
         // RFC 3261 §8.2.6.2: "the UAS MUST add a tag to the To header field in the response"
         assert!(response.headers().to_tag().is_some());

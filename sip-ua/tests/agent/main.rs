@@ -23,4 +23,5 @@ mod registrations;
 mod requests;
 mod retries;
 mod session_timers;
+mod subscriptions;
 mod torture;

@@ -174,7 +174,7 @@ fn an_invite_says_who_calls_and_what_it_can_do() {
         ("Max-Forwards", "70"),
         ("CSeq", "1 INVITE"),
         ("Contact", "<sip:alice@192.0.2.1:5060>"),
-        ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY"),
+        ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER"),
         ("Supported", "timer"),
         ("Subject", "lunch"),
         ("Content-Type", "application/sdp"),

@@ -19,7 +19,7 @@ enum Owed {
     Ringing,
 }
 
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, INFO, REFER, NOTIFY";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER";
 const BAD_REQUEST: Owed = Answer(400, "", "");
 const OPTIONS_OK: Owed = Answer(200, "Allow", ALLOW);
 /// RFC 4475 §3.3.7: "Endpoints choosing not to act as registrars will simply reject the

@@ -10,6 +10,7 @@ mod limits;
 mod refusals;
 mod registration;
 mod requests;
+mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "ws")]
