@@ -372,5 +372,6 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-#[cfg(all(test, feature = "udp", feature = "tcp"))]
+#[cfg(test)]
+#[cfg(all(feature = "udp", feature = "tcp"))]
 mod tests;

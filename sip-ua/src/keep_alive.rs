@@ -299,5 +299,6 @@ fn new_id(draw: Draw<'_>) -> StunId {
     id
 }
 
-#[cfg(all(test, feature = "stun"))]
+#[cfg(test)]
+#[cfg(feature = "stun")]
 mod tests;
