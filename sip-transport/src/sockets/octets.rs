@@ -69,6 +69,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Layered for Octets<S> {
         let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
         let mut chunk = ReadBuf::uninit(&mut chunk);
         match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk)) {
+            // TLS 1.3 would let us go on writing, but nobody would read it: who says good-bye waits for
+            // nothing. What is owed goes over another connection, as RFC 3261 §18.2.2 has it.
+            // RFC 5923 §8.3: "Before closing a TLS connection, the initiator of the closure MUST either wait
+            // for any outstanding SIP transactions to complete, or explicitly abandon them."
+            // RFC 5923 §8.3: "After the initiator of the close has sent a closure alert, it MUST discard any
+            // TLS messages until it has received a similar alert from its peer."
             Ok(()) if chunk.filled().is_empty() => return Poll::Ready(Read::End(None)),
             Ok(()) => self.buffer.extend_from_slice(chunk.filled()),
             // Who ends a stream of messages, each with its length, between two of them cuts nothing off,

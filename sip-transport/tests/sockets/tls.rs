@@ -1,5 +1,6 @@
 //! TLS: who is let in, who is refused and how the caller learns why, and what a handshake may cost others.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,13 @@ use rcgen::{CertificateParams, SanType, SerialNumber, date_time_ymd};
 use sip_message::Transport;
 use sip_transport::TransportError;
 use sip_transport::tls::{Alert, ClientCertificates, Peer, Tls, TlsBuilder, TlsError};
-use sip_transport::{Config, Destination, Flow, Input, ListenAddr, Sockets, Target, Transmit};
+use sip_transport::{
+    Config, ConnectionId, Destination, Flow, Input, ListenAddr, Sockets, Target, Transmit,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::node::{Node, options};
+use crate::node::{Node, PATIENCE, RESPONSE, options};
 use crate::pki::{FOR_MAIL, Leaf, Pki, dns, named, uri};
 
 const DOMAIN: &str = "example.com";
@@ -556,4 +559,114 @@ async fn listening_takes_a_certificate_and_tls_its_set_up() {
     let mut plain = Node::bind(&["udp:127.0.0.1:0"], Config::default());
     plain.send_tls_to("127.0.0.1:5061".parse().unwrap(), DOMAIN, &options(1), 3);
     assert_eq!(plain.failure().await, (3, TransportError::ProtocolUnsupported));
+}
+
+#[tokio::test]
+async fn after_a_closure_alert_nothing_more_is_written_and_a_response_takes_its_fallback() {
+    let pki = Pki::new();
+    let own = pki.of(DOMAIN);
+    let mut node = server(with(pki.showing(&own)));
+    let mut caller = server(with(pki.showing(&own)));
+    caller.send_tls(&node, DOMAIN, &options(1), 0);
+    let (flow, _) = loop {
+        tokio::select! {
+            message = node.message() => break message,
+            _ = caller.wait() => {}
+        }
+    };
+    // It says good-bye although it was not answered, and goes on listening.
+    caller.sockets.close(ConnectionId::new(NonZeroU32::MIN));
+    let closed = loop {
+        tokio::select! {
+            closed = node.closed() => break closed,
+            _ = caller.wait() => {}
+        }
+    };
+    assert_eq!(closed, (flow.connection.unwrap(), None));
+    let fallback = Some(Target::new(Transport::Tls, caller.addr(Transport::Tls)));
+    let (destination, payload) = (Destination::Flow(flow), RESPONSE.into());
+    let domain = Some(DOMAIN.into());
+    node.sockets.send(Transmit { destination, fallback, payload, token: 8, domain });
+    let arrives = async {
+        loop {
+            tokio::select! {
+                input = caller.wait() => if let Input::Message { flow, payload } = input {
+                    return (flow, payload);
+                },
+                _ = node.wait() => {}
+            }
+        }
+    };
+    let (way, response) = tokio::time::timeout(PATIENCE, arrives).await.unwrap();
+    assert_eq!(response, RESPONSE);
+    assert_ne!(way.connection, Some(ConnectionId::new(NonZeroU32::MIN)));
+}
+
+/// Where rustls is told to write keys.
+const KEY_LOG: &str = "SSLKEYLOGFILE";
+
+#[test]
+fn a_key_log_has_the_secrets_of_each_handshake() {
+    let path = std::env::temp_dir().join(format!("keys-of-{}.log", std::process::id()));
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--nocapture", "--exact", "tls::a_handshake_whose_keys_are_logged"])
+        .env(KEY_LOG, &path)
+        .output()
+        .unwrap();
+    let log = std::fs::read_to_string(&path).unwrap_or_default();
+    let _ = std::fs::remove_file(&path);
+    let said = String::from_utf8(child.stdout).unwrap();
+    assert!(child.status.success(), "{said}");
+    let random = said.lines().find_map(|line| line.strip_prefix("random ")).expect("a handshake");
+    // As all that read such files want it: what it is, the random of the ClientHello, the secret.
+    for name in [
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0",
+        "SERVER_TRAFFIC_SECRET_0",
+    ] {
+        let secrets: Vec<_> = log
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.strip_prefix(random))
+            .map(|secret| secret.trim())
+            .collect();
+        // Both ends log here, and agree.
+        assert_eq!(secrets.len(), 2, "{name} of {random}: {log}");
+        assert_eq!(secrets[0], secrets[1]);
+        assert!(matches!(secrets[0].len(), 64 | 96), "{}", secrets[0]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test of the key log, in a process of its own"]
+async fn a_handshake_whose_keys_are_logged() {
+    let pki = Pki::new();
+    let own = pki.of(DOMAIN);
+    let mut node = server(with(pki.showing(&own).key_log(true)));
+    let mut caller = client(with(pki.trusting().key_log(true)));
+    // In between somebody looks on.
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (via, to) = (between.local_addr().unwrap(), node.addr(Transport::Tls));
+    let looking_on = tokio::spawn(async move {
+        let (mut near, _) = between.accept().await.unwrap();
+        let mut far = TcpStream::connect(to).await.unwrap();
+        let mut hello = [0; 43];
+        near.read_exact(&mut hello).await.unwrap();
+        far.write_all(&hello).await.unwrap();
+        // RFC 8446 §4.1.2 and §5.1: a record's head of 5 bytes, the message's of 4, the version, the random.
+        let random: String = hello[11..].iter().map(|byte| format!("{byte:02x}")).collect();
+        println!("\nrandom {random}");
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+    });
+    caller.send_tls_to(via, DOMAIN, &options(1), 7);
+    loop {
+        tokio::select! {
+            (_, message) = node.message() => {
+                assert_eq!(message, options(1));
+                break;
+            }
+            _ = caller.wait() => {}
+        }
+    }
+    looking_on.abort();
 }

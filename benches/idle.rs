@@ -1,4 +1,5 @@
-//! What idle connections of TLS cost: `cargo run --release -p benches --features tls --bin idle-tls [COUNT]`.
+//! What idle connections cost: `cargo run --release -p benches --features tls --bin idle TRANSPORT [COUNT]`, where
+//! TRANSPORT is tcp, tls, ws or wss.
 //!
 //! 10,000 connections (or COUNT) shake hands, ask once and are answered, so that every buffer was used; then
 //! they say nothing more. Printed is what this process holds for each, counted by an allocator that counts, and
@@ -23,9 +24,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sip_message::Transport;
 use sip_transport::tls::{Certificate, Tls};
-use sip_transport::{Config, Destination, Input, Sockets, Transmit, TransportError};
+use sip_transport::{
+    Config, Destination, Input, ListenAddr, Sockets, Transmit, TransportError, WsConfig,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -40,9 +43,13 @@ const CONNECTIONS: usize = 10_000;
 const LIMIT: usize = 24 * 1024;
 const IDLE: Duration = Duration::from_secs(90);
 
-const TO: &str = "IDLE_TLS_TO";
-const COUNT: &str = "IDLE_TLS_COUNT";
-const ROOT: &str = "IDLE_TLS_ROOT";
+const TO: &str = "IDLE_TO";
+const BY: &str = "IDLE_BY";
+const COUNT: &str = "IDLE_COUNT";
+const ROOT: &str = "IDLE_ROOT";
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
 
 const DOMAIN: &str = "example.com";
 const REQUEST: &[u8] = b"OPTIONS sip:b@example.com SIP/2.0\r\nContent-Length: 0\r\n\r\n";
@@ -54,20 +61,32 @@ async fn main() -> ExitCode {
         far_ends(to.parse().unwrap()).await;
         return ExitCode::SUCCESS;
     }
-    let asked_for = std::env::args().nth(1).map_or(CONNECTIONS, |count| count.parse().unwrap());
+    let mut args = std::env::args().skip(1);
+    let named = args.next().and_then(|name| name.parse().ok());
+    let Some(transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss)) =
+        named
+    else {
+        eprintln!("idle: say tcp, tls, ws or wss");
+        return ExitCode::FAILURE;
+    };
+    let asked_for = args.next().map_or(CONNECTIONS, |count| count.parse().unwrap());
     let count = descriptors().saturating_sub(200).min(asked_for);
     let (tls, root) = set_up();
     let config = Config::default()
         .tls(Some(tls))
+        // A ping would be something said.
+        .ws(WsConfig::default().ping(Duration::ZERO))
         .idle_timeout(IDLE)
         .connections(count)
         .connections_per_peer(count);
-    let mut sockets = Sockets::bind(&["tls:127.0.0.1:0".parse().unwrap()], config).unwrap();
-    let to = sockets.locals().first(Transport::Tls).unwrap().addr;
+    let listen = ListenAddr::new(transport, (Ipv4Addr::LOCALHOST, 0).into());
+    let mut sockets = Sockets::bind(&[listen], config).unwrap();
+    let to = sockets.locals().first(transport).unwrap().addr;
     let (heap, resident) = (Region::new(ALLOCATOR), resident());
     let begun = Instant::now();
     let mut far_ends = Command::new(std::env::current_exe().unwrap())
-        .envs([(TO, to.to_string()), (COUNT, count.to_string()), (ROOT, root)])
+        .envs([(TO, to.to_string()), (BY, transport.to_string())])
+        .envs([(COUNT, count.to_string()), (ROOT, root)])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -87,7 +106,7 @@ async fn main() -> ExitCode {
                     open_after = begun.elapsed();
                     let resident = (self::resident() - resident) / count;
                     println!(
-                        "{count} idle TLS connections: {} bytes each on the heap, {resident} resident",
+                        "{count} idle {transport} connections: {} bytes each on the heap, {resident} resident",
                         each.unwrap_or_default(),
                     );
                 }
@@ -154,17 +173,35 @@ async fn far_ends(to: SocketAddr) {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = TlsConnector::from(Arc::new(config));
+    let transport: Transport = std::env::var(BY).unwrap().parse().unwrap();
+    let is_web = matches!(transport, Transport::Ws | Transport::Wss);
     let mut open = Vec::new();
     for number in 0..count {
         let host = u8::try_from(2 + number / 5_000).unwrap();
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
         let stream = socket.connect(to).await.unwrap();
-        let mut stream = connector.connect(DOMAIN.try_into().unwrap(), stream).await.unwrap();
+        let mut stream: Box<dyn Stream> = if matches!(transport, Transport::Tls | Transport::Wss) {
+            Box::new(connector.connect(DOMAIN.try_into().unwrap(), stream).await.unwrap())
+        } else {
+            Box::new(stream)
+        };
+        if is_web {
+            stream.write_all(UPGRADE).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            assert!(head.starts_with(b"HTTP/1.1 101 "));
+            // A text frame, masked by zeros.
+            let len = u8::try_from(REQUEST.len()).unwrap();
+            assert!(len < 126);
+            stream.write_all(&[0x81, 0x80 | len, 0, 0, 0, 0]).await.unwrap();
+        }
         stream.write_all(REQUEST).await.unwrap();
-        let mut answer = vec![0; RESPONSE.len()];
+        let mut answer = vec![0; RESPONSE.len() + if is_web { 2 } else { 0 }];
         stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(answer, RESPONSE);
+        assert!(answer.ends_with(RESPONSE));
         open.push(stream);
     }
     for mut stream in open {
@@ -172,6 +209,10 @@ async fn far_ends(to: SocketAddr) {
         let _ = stream.read_to_end(&mut rest).await;
     }
 }
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// What the system says this process has in memory, in bytes.
 fn resident() -> usize {
