@@ -1,5 +1,5 @@
 //! Writes what the fuzz targets begin with: every string in the tests and the documentation of
-//! `sip-message`, `sip-auth` and the WebSocket of `sip-transport`, for each target that can read it.
+//! `sip-message`, `sip-auth`, `sip-sdp` and the WebSocket of `sip-transport`, for each target that can read it.
 //!
 //!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- target/fuzz-seeds
 
@@ -44,8 +44,9 @@ fn main() -> io::Result<()> {
     let out: PathBuf = env::args_os().nth(1).expect("a folder to write to").into();
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut texts = Vec::new();
-    for folder in ["sip-message/src", "sip-message/tests", "sip-auth/src", "sip-auth/tests"] {
-        collect(&sources.join(folder), &mut texts)?;
+    for of in ["sip-message", "sip-auth", "sip-sdp"] {
+        collect(&sources.join(of).join("src"), &mut texts)?;
+        collect(&sources.join(of).join("tests"), &mut texts)?;
     }
     texts.sort();
     texts.dedup();
@@ -88,6 +89,18 @@ fn main() -> io::Result<()> {
     heads.push(UPGRADE.to_vec());
     for head in heads.into_iter().filter(|text| holds(text, b" HTTP/1.1\r\n")) {
         add("upgrade", head);
+    }
+    // Each description alone, twice, and as the answer to ours.
+    for text in texts.iter().filter(|text| holds(text, b"m=") && text.len() < 4096) {
+        let text: Vec<u8> = text.trim_ascii().iter().copied().filter(|byte| *byte != 0).collect();
+        let head = b"v=0\r\no=- 9 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
+        let head: &[u8] = if text.starts_with(b"v=0") { b"" } else { head };
+        let whole = [head, &text, b"\r\n"].concat();
+        for kind in 0..4 {
+            add("sdp", [&[kind], whole.as_slice()].concat());
+            add("sdp", [&[kind], whole.as_slice(), b"\0", &whole].concat());
+            add("sdp", [&[kind, 0], whole.as_slice()].concat());
+        }
     }
     for (target, seeds) in seeds {
         let folder = out.join(target);

@@ -167,7 +167,8 @@ impl MediaSession {
         // RFC 3264 §8.2: "A stream that is offered with a port of zero MUST be marked with port zero in the
         // answer."
         // But for those that BUNDLE alone carries.
-        if offered.port == 0 && !(offered.bundle_only && bundled) {
+        let carried = offered.bundle_only && bundled && !offered.is_multicast();
+        if offered.port == 0 && !carried {
             return Verdict::Unwanted;
         }
         let slot = self.slots.get(index);

@@ -485,7 +485,10 @@ impl Codecs {
         let (number, encoding) = value.trim().split_once(' ')?;
         let number = number.parse().ok().filter(|number| *number < 128)?;
         let codec = Codec::parse(encoding.trim())?;
-        self.maps.push((number, codec));
+        // The first counts if there are two.
+        if self.maps.iter().all(|(mapped, _)| *mapped != number) {
+            self.maps.push((number, codec));
+        }
         Some(())
     }
 
@@ -493,6 +496,7 @@ impl Codecs {
     fn parameters(&mut self, value: &str) {
         if let Some((number, parameters)) = value.split_once(' ')
             && let Ok(number) = number.parse()
+            && self.parameters.iter().all(|(of, _)| *of != number)
         {
             self.parameters.push((number, parameters.trim().to_owned()));
         }

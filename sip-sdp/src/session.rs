@@ -457,8 +457,7 @@ impl MediaSession {
         self.held = self.settled_held;
         let added = self.slots.split_off(before.slots.min(self.slots.len()));
         for slot in &mut self.slots {
-            slot.offered = None;
-            let wanted = std::mem::replace(&mut slot.wanted, slot.settled.clone());
+            let wanted = slot.undo();
             if slot.settled.is_none() {
                 self.spare.extend(wanted.map(|wish| Spare { wish, asked: false }));
             }
@@ -472,9 +471,7 @@ impl MediaSession {
         let waiting = self.waiting.take();
         self.settled_held = waiting.map_or(self.held, |waiting| waiting.held);
         for slot in &mut self.slots {
-            // What has been asked for since the offer is for the next one.
-            let offered = slot.offered.take().map(|(_, wish)| wish);
-            slot.settled = if waiting.is_some() { offered } else { slot.wanted.clone() };
+            slot.settle(waiting.is_some());
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Slot {
     pub(crate) mid: Option<Arc<str>>,
     /// Dynamic payload types that either side has ever used here, and a digest of the codec.
     bound: Vec<(u8, u32)>,
+    /// How many of them have been agreed on: what an offer that is refused says more binds nobody.
+    settled_bound: usize,
 }
 
 /// A stream and the payload types of its codecs.
@@ -76,12 +78,29 @@ impl Slot {
             line: Arc::new(line),
             mid: None,
             bound: Vec::new(),
+            settled_bound: 0,
         }
     }
 
     /// Whether another stream may be put here: a slot whose port was zero in the last exchange.
     pub(crate) fn is_free(&self) -> bool {
         self.wanted.is_none() && self.agreed.is_none()
+    }
+
+    /// An exchange is done: what was offered in it, if it was ours, or what is wanted now is what an offer is rolled
+    /// back to.
+    pub(crate) fn settle(&mut self, ours: bool) {
+        // What has been asked for since our offer is for the next one.
+        let offered = self.offered.take().map(|(_, wish)| wish);
+        self.settled = if ours { offered } else { self.wanted.clone() };
+        self.settled_bound = self.bound.len();
+    }
+
+    /// Back to where the last exchange left it; what was wanted is given.
+    pub(crate) fn undo(&mut self) -> Option<Arc<Wish>> {
+        self.offered = None;
+        self.bound.truncate(self.settled_bound);
+        std::mem::replace(&mut self.wanted, self.settled.clone())
     }
 
     /// Remembers what a number stands for; whether it stood for another codec before.
@@ -111,41 +130,40 @@ impl Slot {
 /// one that its codec would like, else the first that never stood for anything else here.
 pub(crate) fn number(slots: &mut [Slot], across: bool) -> Result<(), Misuse> {
     for index in 0..slots.len() {
-        let Some(slot) = slots.get(index) else { continue };
-        let Some(wish) = slot.wanted.clone() else { continue };
-        if wish.numbers.iter().all(Option::is_some) {
-            continue;
-        }
-        let mut wish = Wish::clone(&wish);
-        for at in 0..wish.numbers.len() {
-            let Some(codec) = wish.stream.of().codecs().get(at) else { continue };
-            if wish.numbers.get(at).is_some_and(Option::is_some) {
+        let Some(wish) = slots.get(index).and_then(|slot| slot.wanted.clone()) else { continue };
+        // RFC 3264 §8.3.2: "the mapping from a particular dynamic payload type number to a particular codec
+        // within that media stream MUST NOT change for the duration of a session."
+        // Streams of one bundle share the numbers.
+        let may_bind = |slots: &[Slot], number: u8, codec: &Codec| {
+            let mut bound = slots.iter().enumerate().filter(|(at, _)| across || *at == index);
+            bound.all(|(_, slot)| slot.may_bind(number, codec))
+        };
+        let codecs = wish.stream.of().codecs();
+        // A stream that comes from another place, or a peer that binds a number anew: it is not ours any more.
+        let kept = |(codec, number): (&Codec, &Option<u8>)| {
+            number.filter(|number| may_bind(slots, *number, codec))
+        };
+        let mut numbers: Vec<Option<u8>> = codecs.iter().zip(&wish.numbers).map(kept).collect();
+        for (at, codec) in codecs.iter().enumerate() {
+            if numbers.get(at).is_none_or(Option::is_some) {
                 continue;
             }
-            // RFC 3264 §8.3.2: "the mapping from a particular dynamic payload type number to a particular
-            // codec within that media stream MUST NOT change for the duration of a session."
-            // Streams of one bundle share the numbers.
-            let is_free = |number: &u8| {
-                let mut others =
-                    slots.iter().enumerate().filter(|(other, _)| across || *other == index);
-                let ours = wish.numbers.contains(&Some(*number));
-                !ours && others.all(|(_, slot)| slot.may_bind(*number, codec))
-            };
-            let fixed =
-                codec.static_number().filter(|number| !wish.numbers.contains(&Some(*number)));
+            let unused = |number: &u8| !numbers.contains(&Some(*number));
+            let is_free = |number: &u8| unused(number) && may_bind(slots, *number, codec);
+            let fixed = codec.static_number().filter(unused);
             let liked = codec.preferred.filter(|number| is_dynamic(*number) && is_free(number));
             let found = liked.or(fixed).or_else(|| dynamic_numbers().find(is_free));
             let found = found.ok_or(Misuse::NoPayloadType)?;
-            let codec = codec.clone();
-            if let Some(number) = wish.numbers.get_mut(at) {
+            if let Some(number) = numbers.get_mut(at) {
                 *number = Some(found);
             }
-            if let Some(slot) = slots.get_mut(index) {
-                slot.bind(found, &codec);
-            }
         }
-        if let Some(slot) = slots.get_mut(index) {
-            slot.wanted = Some(Arc::new(wish));
+        let Some(slot) = slots.get_mut(index) else { continue };
+        for (codec, number) in codecs.iter().zip(numbers.iter().flatten()) {
+            slot.bind(*number, codec);
+        }
+        if numbers != wish.numbers {
+            slot.wanted = Some(Arc::new(Wish { stream: wish.stream.clone(), numbers }));
         }
     }
     Ok(())

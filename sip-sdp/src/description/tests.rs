@@ -83,6 +83,17 @@ fn what_does_no_harm_is_read() {
 }
 
 #[test]
+fn of_two_that_say_what_a_number_is_the_first_counts() {
+    let text = format!(
+        "{HEAD}m=audio 4000 RTP/AVP 18 96\r\na=rtpmap:18 x/1\r\na=rtpmap:96 opus/48000/2\r\n\
+        a=rtpmap:96 PCMU/8000\r\na=fmtp:96 a=1\r\na=fmtp:96 a=2\r\n"
+    );
+    let read = parse(&text).unwrap();
+    let codec = &read.media[0].formats[1].codec;
+    assert_eq!((codec.name(), codec.fmtp()), ("opus", Some("a=1")));
+}
+
+#[test]
 fn every_limit_is_kept() {
     let limits = Limits::default().size(400).media(2).attributes(3).lines(6).formats(4);
     let name = |text: &str| match Description::parse(text.as_bytes(), &limits) {
