@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use examples::sdp::{self, Direction, Media};
+use examples::sdp::{self, Media};
 use examples::{Console, Resolving, Securing, Tapping, free_listeners, local_ip, parse_uri};
 use sip_message::{StatusCode, Uri};
+use sip_sdp::{Hold, MediaSession};
 use sip_transport::ListenAddr;
 use sip_ua::{Account, Call, CallEvent, Credentials, EndReason, UserAgent};
 use tokio::task::JoinSet;
@@ -183,15 +184,17 @@ async fn place(caller: Arc<Caller>, number: u64) {
 
 async fn place_one(caller: &Caller, number: u64) -> Result<(), String> {
     let options = &caller.options;
+    let mut session = caller.media.session().map_err(failed)?;
+    let offer = session.offer().map_err(failed)?;
     let placed = caller
         .ua
         .call(options.uri.clone())
         .account(&caller.account)
-        .offer(caller.media.offer(Direction::SendRecv))
+        .offer(offer)
         .follow_redirects(REDIRECTIONS)
         .start()
         .await;
-    let mut call = placed.map_err(|error| examples::chain(&error))?;
+    let mut call = placed.map_err(failed)?;
     let mut cancel_at = options.cancel_after.map(|ms| Instant::now() + Duration::from_millis(ms));
     let mut hang_up_at = None;
     let mut answered = false;
@@ -220,18 +223,31 @@ async fn place_one(caller: &Caller, number: u64) -> Result<(), String> {
                 cancel_at = None;
                 hang_up_at = Some(Instant::now() + Duration::from_millis(options.duration));
                 caller.event(number, format_args!("answered with {}", response.status().as_u16()));
+                // Who answers without a session description, or with one that is none, is let be.
+                match session.take_answer(response.body()) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        caller.event(number, format_args!("no answer to the offer: {error}"));
+                        let _ = session.roll_back();
+                    }
+                }
                 if let Some(ms) = options.hold_after {
-                    hold_and_resume(caller, number, &call, Duration::from_millis(ms)).await?;
+                    let after = Duration::from_millis(ms);
+                    hold_and_resume(caller, number, &call, &mut session, after).await?;
                 }
             }
             Some(CallEvent::Modification(modification)) => {
-                let answer = caller.media.answer(modification.offer());
-                let says = answer.as_ref().map_or("refused", |sdp| sdp::direction(sdp).as_str());
-                caller.event(number, format_args!("re-INVITE: {says}"));
-                // An error means that the call is over: the next event says so.
-                let _ = match answer {
-                    Some(answer) => modification.accept(answer).await,
-                    None => modification.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
+                // An error of either means that the call is over: the next event says so.
+                let _ = match session.answer(modification.offer()) {
+                    Ok((answer, _)) => {
+                        let says = sdp::direction(&session);
+                        caller.event(number, format_args!("re-INVITE: {says}"));
+                        modification.accept(answer).await
+                    }
+                    Err(error) => {
+                        caller.event(number, format_args!("re-INVITE: refused: {error}"));
+                        modification.reject(error.status()).await
+                    }
                 };
             }
             Some(CallEvent::Request(request)) => {
@@ -259,17 +275,27 @@ async fn hold_and_resume(
     caller: &Caller,
     number: u64,
     call: &Call,
+    session: &mut MediaSession,
     after: Duration,
 ) -> Result<(), String> {
     sleep(after).await;
-    for direction in [Direction::SendOnly, Direction::SendRecv] {
-        let answer = call.reinvite(caller.media.offer(direction)).await;
-        let answer = answer.map_err(|error| examples::chain(&error))?;
-        let says = sdp::direction(answer.body()).as_str();
-        caller.event(number, format_args!("offered {}: {says}", direction.as_str()));
+    for held in [true, false] {
+        if held {
+            session.hold(Hold::Music)
+        } else {
+            session.resume()
+        }
+        let answer = call.reinvite(session.offer().map_err(failed)?).await.map_err(failed)?;
+        session.take_answer(answer.body()).map_err(failed)?;
+        let done = if held { "held" } else { "resumed" };
+        caller.event(number, format_args!("{done}: {}", sdp::direction(session)));
         sleep(Duration::from_millis(500)).await;
     }
     Ok(())
+}
+
+fn failed(error: impl Error) -> String {
+    examples::chain(&error)
 }
 
 impl Caller {

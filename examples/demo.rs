@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::sdp::{self, Direction, Media};
+use examples::sdp::{self, Media};
 use sip_message::{Method, StatusCode, Uri};
+use sip_sdp::{Direction, Hold};
 use sip_ua::{Account, Call, CallEvent, EndReason, Incoming, Recorder, UserAgent};
 use tokio::time::timeout;
 
@@ -77,7 +78,8 @@ fn uri_of(ua: &UserAgent, name: &str, transport: &str) -> Outcome<Uri<'static>> 
 /// Alice places the call and says when it ends.
 async fn be_alice(alice: &UserAgent, bob: &Uri<'static>) -> Outcome<()> {
     let media = Media::at(IpAddr::V4(Ipv4Addr::LOCALHOST))?;
-    let mut call = alice.call(bob.clone()).offer(media.offer(Direction::SendRecv)).start().await?;
+    let mut session = media.session()?;
+    let mut call = alice.call(bob.clone()).offer(session.offer()?).start().await?;
     say("alice", format_args!("calling {bob}"));
     let mut rang = false;
     loop {
@@ -87,10 +89,8 @@ async fn be_alice(alice: &UserAgent, bob: &Uri<'static>) -> Outcome<()> {
                 say("alice", format_args!("it rings"));
             }
             Some(CallEvent::Answered { response, .. }) => {
-                expect(
-                    sdp::direction(response.body()) == Direction::SendRecv,
-                    "bob answers with audio",
-                )?;
+                session.take_answer(response.body())?;
+                expect(sdp::direction(&session) == Direction::SendRecv, "bob answers with audio")?;
                 say("alice", format_args!("bob answered"));
                 break;
             }
@@ -102,13 +102,20 @@ async fn be_alice(alice: &UserAgent, bob: &Uri<'static>) -> Outcome<()> {
         }
     }
     expect(rang, "it rings before it is answered")?;
-    for (offer, answer) in
-        [(Direction::SendOnly, Direction::RecvOnly), (Direction::SendRecv, Direction::SendRecv)]
-    {
-        let response = call.reinvite(media.offer(offer)).await?;
-        let answered = sdp::direction(response.body());
-        say("alice", format_args!("offered {}, bob is {}", offer.as_str(), answered.as_str()));
-        expect(answered == answer, "bob's answer mirrors the offer")?;
+    for held in [true, false] {
+        if held {
+            session.hold(Hold::Music)
+        } else {
+            session.resume()
+        }
+        let response = call.reinvite(session.offer()?).await?;
+        session.take_answer(response.body())?;
+        let (says, wanted) = match held {
+            true => ("held", Direction::SendOnly),
+            false => ("resumed", Direction::SendRecv),
+        };
+        say("alice", format_args!("{says}: the audio is {}", sdp::direction(&session)));
+        expect(sdp::direction(&session) == wanted, "bob's answer fits the offer")?;
     }
     let response = call.message("See you at eight?").await?;
     say("alice", format_args!("message: {}", response.status().as_u16()));
@@ -125,7 +132,8 @@ async fn be_bob(bob: &UserAgent) -> Outcome<()> {
     let Some(Incoming::Invitation(invitation)) = bob.incoming().await else {
         return Err("the first thing that comes is no call".into());
     };
-    let answer = media.answer(invitation.offer()).ok_or("there is no audio in the offer")?;
+    let mut session = media.session()?;
+    let (answer, _) = session.answer(invitation.offer())?;
     let invitation = invitation.ring().await?;
     let mut call = invitation.accept(answer).await?;
     say("bob", format_args!("picked up"));
@@ -134,9 +142,8 @@ async fn be_bob(bob: &UserAgent) -> Outcome<()> {
         match event {
             CallEvent::Confirmed { .. } => confirmed = true,
             CallEvent::Modification(modification) => {
-                let answer =
-                    media.answer(modification.offer()).ok_or("there is no audio in the offer")?;
-                directions.push(sdp::direction(&answer));
+                let (answer, _) = session.answer(modification.offer())?;
+                directions.push(sdp::direction(&session));
                 modification.accept(answer).await?;
             }
             CallEvent::Request(request) => {

@@ -15,6 +15,7 @@ use examples::{
     Challenging, Console, Resolving, Securing, Tapping, granted, local_ip, parse_uri, shown,
 };
 use sip_message::{Method, StatusCode, Uri};
+use sip_sdp::MediaSession;
 use sip_transport::ListenAddr;
 use sip_ua::{AgentConfig, Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
 use tokio::signal::unix::{SignalKind, signal};
@@ -160,13 +161,13 @@ async fn take(desk: Arc<Desk>, invitation: Invitation) {
         desk.console.event(format_args!("call {number}: INVITE from {from}"));
     }
     // Boxed, so that a held call does not keep the room that answering took.
-    if let Some(call) = Box::pin(welcome(&desk, number, invitation)).await {
-        hold_line(&desk, number, call).await;
+    if let Some((call, session)) = Box::pin(welcome(&desk, number, invitation)).await {
+        hold_line(&desk, number, call, session).await;
     }
 }
 
 /// Answers and counts how that went; gives the call if there is one.
-async fn welcome(desk: &Desk, number: u64, invitation: Invitation) -> Option<Call> {
+async fn welcome(desk: &Desk, number: u64, invitation: Invitation) -> Option<Talk> {
     let (count, call) = match answer(desk, number, invitation).await {
         Ok(Some(call)) => (&desk.counts.answered, Some(call)),
         Ok(None) => (&desk.counts.refused, None),
@@ -182,12 +183,15 @@ async fn welcome(desk: &Desk, number: u64, invitation: Invitation) -> Option<Cal
     call
 }
 
+/// A call, and its session: boxed, for there are thousands.
+type Talk = (Call, Box<MediaSession>);
+
 /// Rings, then accepts or refuses.
 async fn answer(
     desk: &Desk,
     number: u64,
     invitation: Invitation,
-) -> Result<Option<Call>, CallError> {
+) -> Result<Option<Talk>, CallError> {
     let mut invitation = if desk.options.reject.is_some() && desk.options.ring == 0 {
         invitation
     } else {
@@ -209,22 +213,30 @@ async fn answer(
         invitation.reject_with(status, &headers).await?;
         return Ok(None);
     }
-    match desk.media.answer(invitation.offer()) {
-        Some(answer) => {
+    let Ok(session) = desk.media.session() else {
+        invitation.reject(StatusCode::SERVER_INTERNAL_ERROR).await?;
+        return Ok(None);
+    };
+    let mut session = Box::new(session);
+    match session.answer(invitation.offer()) {
+        Ok((answer, _)) => {
             desk.console.event(format_args!("call {number}: answered"));
-            invitation.accept(answer).await.map(Some)
+            Ok(Some((invitation.accept(answer).await?, session)))
         }
-        None => {
-            desk.console
-                .event(format_args!("call {number}: refused with 488: no audio that we know"));
-            invitation.reject(StatusCode::NOT_ACCEPTABLE_HERE).await?;
+        Err(error) => {
+            let status = error.status();
+            let code = status.as_u16();
+            desk.console.event(format_args!("call {number}: refused with {code}: {error}"));
+            let warning = sdp::warning(&error, "uas");
+            let headers: Vec<_> = warning.iter().map(|text| ("Warning", text.as_str())).collect();
+            invitation.reject_with(status, &headers).await?;
             Ok(None)
         }
     }
 }
 
 /// Stays in the call until it is over.
-async fn hold_line(desk: &Desk, number: u64, mut call: Call) {
+async fn hold_line(desk: &Desk, number: u64, mut call: Call, mut session: Box<MediaSession>) {
     // Boxed when there is one: ten thousand held calls that wait for none shall not pay for it.
     let mut bye = None;
     loop {
@@ -241,8 +253,16 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call) {
             },
         };
         match event {
-            Some(CallEvent::Confirmed { .. }) => {
+            Some(CallEvent::Confirmed { ack }) => {
                 desk.console.event(format_args!("call {number}: confirmed"));
+                // The offer was ours if the INVITE had none.
+                if session.is_waiting() {
+                    let answer = ack.as_ref().map(|ack| ack.body()).unwrap_or_default();
+                    if let Err(error) = session.take_answer(answer) {
+                        desk.console.event(format_args!("call {number}: no answer: {error}"));
+                        call.hang_up();
+                    }
+                }
                 bye = desk
                     .options
                     .bye_after
@@ -250,13 +270,22 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call) {
             }
             Some(CallEvent::Modification(modification)) => {
                 desk.counts.reinvites.fetch_add(1, Ordering::Relaxed);
-                let answer = desk.media.answer(modification.offer());
-                let says = answer.as_ref().map_or("refused", |sdp| sdp::direction(sdp).as_str());
-                desk.console.event(format_args!("call {number}: re-INVITE: {says}"));
-                // An error means that the call is over: the next event says so.
-                let _ = match answer {
-                    Some(answer) => modification.accept(answer).await,
-                    None => modification.reject(StatusCode::NOT_ACCEPTABLE_HERE).await,
+                if session.is_waiting() {
+                    // The ACK that brought the answer is long past: the peer goes on from what it has.
+                    let _ = session.roll_back();
+                }
+                // An error of either means that the call is over: the next event says so.
+                let _ = match session.answer(modification.offer()) {
+                    Ok((answer, _)) => {
+                        let says = sdp::direction(&session);
+                        desk.console.event(format_args!("call {number}: re-INVITE: {says}"));
+                        modification.accept(answer).await
+                    }
+                    Err(error) => {
+                        desk.console
+                            .event(format_args!("call {number}: re-INVITE: refused: {error}"));
+                        modification.reject(error.status()).await
+                    }
                 };
             }
             Some(CallEvent::Request(request)) => {

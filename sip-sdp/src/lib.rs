@@ -74,7 +74,7 @@
 //! | it fits nothing | `invitation.reject_with(error.status(), …)` | [`SdpError::warning`] |
 //! | hold, resume, a new stream | `call.reinvite(session.offer()?)` | [`hold`](MediaSession::hold), [`resume`](MediaSession::resume), [`add`](MediaSession::add) |
 //! | that is refused | `RequestFailure::Refused` | [`roll_back`](MediaSession::roll_back) |
-//! | the peer changes the session | `reinvitation.accept(answer)` | [`answer`](MediaSession::answer) |
+//! | the peer changes the session | `modification.accept(answer)` | [`answer`](MediaSession::answer) |
 //! | its offer comes in a response | `call.answer(answer)` | [`answer`](MediaSession::answer), else [`refuse_all`](MediaSession::refuse_all) |
 //! | OPTIONS, or a 488 | a body | [`capabilities`] |
 //!

@@ -327,7 +327,7 @@ impl MediaSession {
     fn place(&mut self, all: bool) -> Result<(), Misuse> {
         let (asked, spare) = std::mem::take(&mut self.spare)
             .into_iter()
-            .partition(|spare: &Spare| all || spare.asked);
+            .partition(|spare: &Spare| !spare.wish.stream.only_answers && (all || spare.asked));
         self.spare = spare;
         for Spare { wish, .. } in asked {
             let stream = &wish.stream;

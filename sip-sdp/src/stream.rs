@@ -140,6 +140,7 @@ impl Medium {
             held: None,
             keying: Keying::None,
             attributes: Vec::new(),
+            only_answers: false,
         }
     }
 
@@ -176,6 +177,7 @@ pub struct Stream {
     pub(crate) held: Option<Hold>,
     pub(crate) keying: Keying,
     pub(crate) attributes: Vec<Attribute>,
+    pub(crate) only_answers: bool,
 }
 
 /// How we hold the peer.
@@ -289,6 +291,13 @@ impl Stream {
     #[must_use]
     pub fn medium(self, medium: Medium) -> Self {
         Self { medium, ..self }
+    }
+
+    /// Answers an offer that has its like, and is never offered itself: what we take from those who ask for it, as
+    /// encrypted media where plain is the rule.
+    #[must_use]
+    pub fn only_answers(self) -> Self {
+        Self { only_answers: true, ..self }
     }
 
     /// Adds an attribute that is said as it is, after those made here: what a media engine wants to tell the

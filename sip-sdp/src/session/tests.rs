@@ -471,6 +471,23 @@ fn a_browser_is_answered_in_its_terms() {
 }
 
 #[test]
+fn what_only_answers_is_not_offered() {
+    let secure = || audio().at(5002).keying(Keying::Sdes(vec![Crypto::new(1, "S", "inline:eA==")]));
+    let mut bob = one(2, [audio().at(5000), secure().only_answers()]);
+    assert!(!text(&bob.offer().unwrap()).contains("SAVP"));
+    bob.roll_back().unwrap();
+    assert!(!text(&bob.offer_all().unwrap()).contains("SAVP"));
+    bob.roll_back().unwrap();
+    let offer = theirs(1, "m=audio 4000 RTP/SAVP 0\r\na=crypto:7 S inline:eQ==\r\n");
+    let (answer, _) = bob.answer(&offer).unwrap();
+    assert!(text(&answer).contains("m=audio 5002 RTP/SAVP 0\r\n"));
+    assert!(
+        text(&bob.offer().unwrap()).contains("m=audio 5002 RTP/SAVP "),
+        "once it is there it is"
+    );
+}
+
+#[test]
 fn streams_are_bundled_between_us() {
     let key = |value: &str| Keying::Dtls { fingerprint: format!("sha-256 {value}") };
     let streams = |name: &str, port| {
