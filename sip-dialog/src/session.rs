@@ -302,6 +302,12 @@ impl Session {
         }
     }
 
+    /// How long to wait after a 491 to another request of ours that offers, an UPDATE: RFC 3311 §5.3 has the times of
+    /// RFC 3261 §14.1. `draw` gives a random number within the range it is handed.
+    pub fn glare_wait(&self, draw: impl FnOnce(RangeInclusive<u32>) -> u32) -> Duration {
+        glare_wait(self.role, draw)
+    }
+
     /// Whether a BYE may be sent in the dialog now.
     pub fn may_bye(&self) -> Bye {
         match (self.progress, self.role) {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use sip_auth::Credentials;
 use sip_message::{Header, Privacy, Uri};
 
-use crate::KeepAlive;
+use crate::{KeepAlive, Reliability};
 
 /// An identity under which requests are sent: plain data, shared as `Arc<Account>`.
 ///
@@ -37,6 +37,7 @@ pub struct Account {
     privacy: Option<Box<str>>,
     headers: Vec<(String, String)>,
     learn_contact: bool,
+    reliable: Option<Reliability>,
 }
 
 /// What RFC 5626 calls an instance, and which of its flows this is.
@@ -64,6 +65,7 @@ impl Account {
             privacy: None,
             headers: Vec::new(),
             learn_contact: true,
+            reliable: None,
         }
     }
 
@@ -224,6 +226,18 @@ impl Account {
         self.learn_contact && self.contact.is_none()
     }
 
+    /// Sets whether the calls that it places want provisional responses reliably: that is a property of the network it
+    /// belongs to. By default as [`AgentConfig::reliable`](crate::AgentConfig::reliable) says.
+    #[must_use]
+    pub fn reliable(mut self, reliable: Reliability) -> Self {
+        self.reliable = Some(reliable);
+        self
+    }
+
+    pub(crate) fn reliability(&self) -> Option<Reliability> {
+        self.reliable
+    }
+
     pub(crate) fn outbound_flow(&self) -> Option<&Outbound> {
         self.outbound.as_ref()
     }
@@ -325,18 +339,34 @@ pub struct OutgoingCall {
     pub redirects: u8,
     /// Bodies in place of `body`: see [`alternative`](Self::alternative).
     pub alternatives: Vec<Body>,
+    /// Whether it wants provisional responses reliably; `None` leaves it to the account.
+    pub reliable: Option<Reliability>,
 }
 
 impl OutgoingCall {
     /// A call to this address, without a body.
     pub fn to(to: Uri<'static>) -> Self {
-        Self { to, body: None, headers: Vec::new(), redirects: 0, alternatives: Vec::new() }
+        Self {
+            to,
+            body: None,
+            headers: Vec::new(),
+            redirects: 0,
+            alternatives: Vec::new(),
+            reliable: None,
+        }
     }
 
     /// The same with this body.
     #[must_use]
     pub fn body(mut self, body: Body) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// The same, with provisional responses sent reliably or not.
+    #[must_use]
+    pub fn reliable(mut self, reliable: Reliability) -> Self {
+        self.reliable = Some(reliable);
         self
     }
 

@@ -7,7 +7,9 @@
 //! | `outgoing.rs`      | placing a call: early dialogs, forks, ACK and re-ACK, CANCEL               |
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
-//! | `modify.rs`        | changing a session, both ways, and glare                                  |
+//! | `prack.rs`         | provisional responses that are sent reliably, both ways                   |
+//! | `update.rs`        | UPDATE, both ways, and the answers to offers in it and in PRACK            |
+//! | `modify.rs`        | modifying a session by re-INVITE and UPDATE, both ways, and glare         |
 //! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `reason.rs`        | why a call is hung up, both ways (RFC 3326)                               |
@@ -50,6 +52,7 @@ mod modify;
 mod notifications;
 mod offer;
 mod outgoing;
+mod prack;
 mod public;
 mod reason;
 mod refer;
@@ -65,6 +68,7 @@ mod sender;
 mod session_timer;
 mod subscriptions;
 mod table;
+mod update;
 mod usages;
 mod way_back;
 
@@ -80,7 +84,7 @@ use sip_transport::{Flow, TransportError};
 pub use authentication::{
     LookedUp, Lookup, PendingLookup, ServerAuthentication, SharedNonces, Users,
 };
-pub use config::AgentConfig;
+pub use config::{AgentConfig, Reliability};
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};
 pub use key::{CallKey, NotifierKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey};
@@ -189,7 +193,9 @@ struct Served {
 enum ServerUse {
     /// For the answer to a call.
     Invite(CallKey),
-    /// For the answer to a re-INVITE, or the ACK to its refusal.
+    /// For its end only: the call is over, but a PRACK may still come.
+    Ended(CallKey),
+    /// For the answer to a request that modifies the session, or the ACK to its refusal.
     Modification(CallKey),
     /// For the application's reply.
     Owed(RawKey),
@@ -403,6 +409,7 @@ impl Agent {
         }
         match served.usage {
             ServerUse::Invite(call) => self.invite_server_lost(now, tx, call),
+            ServerUse::Ended(call) => self.call_left(call),
             ServerUse::Modification(call) => self.refusal_over(call, server),
             ServerUse::Owed(owed) => self.settle(tx, owed),
             ServerUse::Referral(refer) => self.referral_lost(tx, refer),
@@ -419,6 +426,7 @@ impl Agent {
             TimerKind::Calling => self.ringing_limit(now, tx, key.into()),
             TimerKind::OurModification => self.our_modification_timer(now, tx, key.into()),
             TimerKind::TheirModification => self.their_modification_timer(now, tx, key.into()),
+            TimerKind::Reliable => self.reliable_timer(now, tx, key.into()),
             TimerKind::Answer => self.answer_timer(now, tx, key.into()),
             TimerKind::Owed => self.owed_timer(now, tx, key),
             TimerKind::Refer => self.refer_timer(now, tx, key.into()),

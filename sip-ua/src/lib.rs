@@ -80,7 +80,7 @@ pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
     Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, ReferKey,
-    ReferUpdate, RegistrationKey, Related, RequestFailure, RequestKey, Sender,
+    ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure, RequestKey, Sender,
     ServerAuthentication, SharedNonces, SubscriptionKey, SubscriptionUpdate, SubscriptionWish,
     Users,
 };

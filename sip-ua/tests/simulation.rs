@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use sip_message::{HeaderName, StatusCode, Transport};
+use sip_message::{HeaderName, Method, StatusCode, Transport};
 use sip_sim::{Link, Network, NodeId};
 use sip_transaction::{Config, Random, ServerKey};
 use sip_ua::{
@@ -57,19 +57,34 @@ struct Plan {
     answers: Option<(Duration, StatusCode)>,
     /// After the INVITE came.
     callee_hangs_up: Option<Duration>,
+    /// The INVITE holds an offer.
+    offers: bool,
+    /// What rings holds a session description, so that it is sent reliably.
+    rings_early_media: bool,
+    /// After the INVITE came: the session is to be modified, by UPDATE or re-INVITE, by the caller or the callee.
+    modifies: Option<(Duration, Side)>,
 }
 
 impl Plan {
     fn draw(random: &mut Random) -> Self {
         let mut within = |seconds: u32| MILLISECOND * random.below(seconds * 1000);
         let (rings, answer, caller, callee) = (within(1), within(8), within(16), within(16));
+        let modifies = within(12);
         let answers = match random.below(20) {
             0 => None,
             1..=3 => Some((answer, StatusCode::BUSY_HERE)),
             _ => Some((answer, StatusCode::OK)),
         };
+        let modifies = match random.below(3) {
+            0 => None,
+            1 => Some((modifies, Side::Caller)),
+            _ => Some((modifies, Side::Callee)),
+        };
         let who = random.below(10);
         Self {
+            offers: random.below(4) > 0,
+            rings_early_media: random.below(2) == 0,
+            modifies,
             // A callee who never answers leaves it to the caller.
             caller_hangs_up: (who < 6 || answers.is_none()).then_some(caller),
             rings,
@@ -86,6 +101,7 @@ enum Action {
     Ring,
     Answer,
     CalleeHangsUp,
+    Modify,
     /// Not of a call but of a lookup.
     LookUp,
 }
@@ -100,6 +116,8 @@ struct Run {
     agenda: BinaryHeap<Reverse<(Instant, usize, Action)>>,
     lookups: Vec<Option<(NodeId, ServerKey, LookedUp)>>,
     random: Random,
+    /// How many changes were begun, provisional responses acknowledged, changes made, and UPDATEs answered.
+    modified: [usize; 4],
 }
 
 /// Where both ends look their users up; how long that takes is drawn.
@@ -149,7 +167,19 @@ impl Run {
         let account = Arc::new(Account::new("sip:someone@example.com".parse().unwrap()));
         let by_key = HashMap::new();
         let lookups = Vec::new();
-        Self { network, nodes, account, transport, calls, by_key, agenda, lookups, random }
+        let modified = [0; 4];
+        Self {
+            network,
+            nodes,
+            account,
+            transport,
+            calls,
+            by_key,
+            agenda,
+            lookups,
+            random,
+            modified,
+        }
     }
 
     /// Both ends serve nobody whom they do not know, within calls too.
@@ -216,7 +246,9 @@ impl Run {
             }
             (Action::Ring, Some((node, key))) => {
                 let _ = self.network.with(node, |now, agent, tx| {
-                    agent.ring(now, tx, key, StatusCode::RINGING, None)
+                    let media = Body::sdp("v=0\r\n");
+                    let media = plan.rings_early_media.then_some(&media);
+                    agent.ring(now, tx, key, StatusCode::RINGING, media)
                 });
             }
             (Action::Answer, Some((node, key))) => {
@@ -232,7 +264,19 @@ impl Run {
             (Action::CalleeHangsUp, Some((node, key))) => {
                 let _ = self.network.with(node, |now, agent, tx| agent.hang_up(now, tx, key));
             }
-            (Action::Ring | Action::Answer | Action::CalleeHangsUp, None) => {}
+            (Action::Modify, Some(callee)) => {
+                let caller = (self.ends(index).0, self.calls[index].caller_key.unwrap());
+                let (node, key) = match plan.modifies.unwrap().1 {
+                    Side::Caller => caller,
+                    Side::Callee => callee,
+                };
+                // It may be too early, or too late.
+                let begun = self.network.with(node, |now, agent, tx| {
+                    agent.modify(now, tx, key, Some(&Body::sdp("v=0\r\n")))
+                });
+                self.modified[0] += usize::from(begun.is_some_and(|begun| begun.is_ok()));
+            }
+            (Action::Ring | Action::Answer | Action::CalleeHangsUp | Action::Modify, None) => {}
             (Action::LookUp, _) => {}
         }
     }
@@ -242,8 +286,8 @@ impl Run {
         let host = if peer == self.nodes[0] { "192.0.2.1" } else { "192.0.2.2" };
         let transport = self.transport.as_str().to_ascii_lowercase();
         let to = format!("sip:call-{index}@{host};transport={transport}").parse().unwrap();
-        let outgoing =
-            OutgoingCall::to(to).body(Body::sdp("v=0\r\n")).header("X-Call", index.to_string());
+        let mut outgoing = OutgoingCall::to(to).header("X-Call", index.to_string());
+        outgoing.body = self.calls[index].plan.offers.then(|| Body::sdp("v=0\r\n"));
         let account = Arc::clone(&self.account);
         let placed =
             self.network.with(node, |now, agent, tx| agent.call(now, tx, &account, outgoing));
@@ -266,6 +310,7 @@ impl Run {
                 self.later(Some(plan.rings), index, Action::Ring);
                 self.later(plan.answers.map(|(after, _)| after), index, Action::Answer);
                 self.later(plan.callee_hangs_up, index, Action::CalleeHangsUp);
+                self.later(plan.modifies.map(|(after, _)| after), index, Action::Modify);
             }
             AgentEvent::Call { call, update } => {
                 let (index, side) = self.by_key[&(node, call)];
@@ -275,9 +320,39 @@ impl Run {
                     Side::Callee => record.callee.as_mut().unwrap(),
                 };
                 assert!(end.ended.is_none(), "call {index}, {side:?}: {update:?} after its end");
+                let body = Some(Body::sdp("v=0\r\n"));
                 match update {
-                    CallUpdate::Answered { .. } | CallUpdate::Confirmed { .. } => {
+                    CallUpdate::Answered { answer_owed, .. } => {
                         end.established = true;
+                        if answer_owed {
+                            self.network.with(node, |now, agent, tx| {
+                                agent.acknowledge(now, tx, call, body.as_ref()).unwrap();
+                            });
+                        }
+                    }
+                    CallUpdate::Confirmed { .. } => end.established = true,
+                    CallUpdate::Ringing { answer_owed: true, .. }
+                    | CallUpdate::Progress { answer_owed: true, .. } => {
+                        self.network.with(node, |now, agent, tx| {
+                            agent.answer_early(now, tx, call, None, body.as_ref()).unwrap();
+                        });
+                    }
+                    CallUpdate::Acknowledged { .. } => self.modified[1] += 1,
+                    CallUpdate::Modified { .. } => self.modified[2] += 1,
+                    CallUpdate::Modification { request, .. } => {
+                        let is_update = *request.method() == Method::Update;
+                        self.modified[3] += usize::from(is_update);
+                        // One of them in eight is not liked.
+                        let status = match index % 8 {
+                            0 => StatusCode::NOT_ACCEPTABLE_HERE,
+                            _ => StatusCode::OK,
+                        };
+                        let body = body.filter(|_| status.is_success());
+                        self.network.with(node, |now, agent, tx| {
+                            agent
+                                .answer_modification(now, tx, call, status, body.as_ref())
+                                .unwrap();
+                        });
                     }
                     CallUpdate::Ended(reason) => {
                         end.ended = Some(reason);
@@ -333,6 +408,7 @@ fn name(reason: &EndReason) -> &'static str {
         EndReason::Rejected(_) => "rejected",
         EndReason::TimedOut => "timed out",
         EndReason::NoAck => "no ACK",
+        EndReason::NoPrack => "no PRACK",
         EndReason::PeerLost => "peer lost",
         other => panic!("{other:?} has no place in this simulation"),
     }
@@ -347,13 +423,19 @@ fn agree(call: &Call, caller: &EndReason, callee: Option<&EndReason>) -> bool {
     };
     match caller {
         // Our BYE, or both at once.
-        Local => matches!(callee, Remote | Local | NoAck) && call.caller.established,
+        Local => matches!(callee, Remote | Local | NoAck | PeerLost) && call.caller.established,
         // Their BYE.
-        Remote => matches!(callee, Local | NoAck) && call.caller.established,
+        Remote => matches!(callee, Local | NoAck | PeerLost) && call.caller.established,
         // CANCEL reached them in time; or crossed with a 2xx, and BYE followed; or with a refusal.
-        Cancelled => matches!(callee, CancelledByPeer | Remote | Local | NoAck | TimedOut),
+        Cancelled => {
+            matches!(
+                callee,
+                CancelledByPeer | Remote | Local | NoAck | NoPrack | TimedOut | PeerLost
+            )
+        }
         Rejected(response) => match response.status() {
             StatusCode::BUSY_HERE => matches!(callee, Local),
+            StatusCode::SERVER_TIMEOUT => matches!(callee, NoPrack),
             _ => matches!(callee, Local | TimedOut | CancelledByPeer),
         },
         // None of the answers came through: so no ACK went back either.
@@ -392,6 +474,12 @@ fn finished(mut run: Run, seed: u64) -> (u64, BTreeMap<String, usize>) {
         started.elapsed().as_secs_f64(),
         run.network.counts(),
     );
+    let [begun, acknowledged, modified, updates] = run.modified;
+    println!("{begun} changes begun, {modified} made, {updates} UPDATEs; {acknowledged} PRACKs");
+    // The plan covers what it is meant to cover.
+    for count in run.modified {
+        assert!(count >= calls / 40, "{:?}", run.modified);
+    }
     (run.network.digest(), ways)
 }
 

@@ -35,13 +35,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_auth::Authenticator;
-use sip_dialog::{DialogKey, Repeat2xx, Session};
+use sip_dialog::{DialogKey, OfferAnswer, ReliableReceiver, Repeat2xx, Role, Session};
 use sip_message::{Request, Response, StatusCode};
 use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
 use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
 use super::modify::Exchange;
+use super::offer::describes_session;
+use super::prack::PeerReliability;
 use super::replaces::Pointer;
 use super::retry::Retry;
 use super::session_timer::Timing;
@@ -58,6 +60,8 @@ use crate::{
 pub(crate) struct Call {
     pub(crate) phase: Phase,
     pub(crate) session: Session,
+    /// The offer/answer exchange of `dialog`; without one, as that of each callee begins.
+    pub(crate) offer_answer: OfferAnswer,
     /// The dialog of the call: at the callee from the start, at the caller from the first 2xx.
     pub(crate) dialog: Option<DialogKey>,
     /// Whose secrets answer challenges.
@@ -66,7 +70,7 @@ pub(crate) struct Call {
     pub(crate) auth: Option<Box<Authenticator>>,
     /// At the caller, while the transaction of the INVITE lives.
     pub(crate) caller: Option<Box<Caller>>,
-    /// What re-INVITEs left behind.
+    /// What modifies the session, and what reliable provisional responses left behind.
     pub(crate) exchange: Option<Box<Exchange>>,
     /// What keeps the session from lasting for ever.
     pub(crate) timing: Option<Box<Timing>>,
@@ -80,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) owed_replies: u8,
     /// The peer has sent a REFER before.
     pub(crate) referred: bool,
+    /// Whether the peer takes UPDATE, as its Allow said.
+    pub(crate) peer_updates: bool,
     /// Whether keep-alives over its flow are agreed on, whichever side sends them (RFC 6223).
     pub(crate) keep_agreed: bool,
     /// The networks have changed since the peer was told where we are, and the application does not know yet.
@@ -103,6 +109,8 @@ pub(crate) struct Invited {
     pub(crate) provisional: Option<(StatusCode, Option<Body>)>,
     pub(crate) expires_at: Instant,
     pub(crate) timer: TimerKey,
+    /// Whether the caller takes provisional responses that are sent reliably.
+    pub(crate) reliable: PeerReliability,
     /// The other call that it points at.
     pub(crate) pointer: Option<Pointer>,
 }
@@ -149,6 +157,9 @@ pub(crate) struct Caller {
 pub(crate) struct Fork {
     pub(crate) early: EarlyId,
     pub(crate) dialog: DialogKey,
+    pub(crate) offer_answer: OfferAnswer,
+    pub(crate) received: ReliableReceiver,
+    pub(crate) updates: bool,
     /// The ACK to its 2xx, to be sent again with each repeat of that. Without one it rings, or the application
     /// owes an answer.
     pub(crate) ack: Option<SentAck>,
@@ -172,10 +183,16 @@ impl SentAck {
 }
 
 impl Call {
-    pub(crate) fn new(phase: Phase, session: Session, account: Option<Arc<Account>>) -> Self {
+    pub(crate) fn new(
+        phase: Phase,
+        session: Session,
+        offer_answer: OfferAnswer,
+        account: Option<Arc<Account>>,
+    ) -> Self {
         Self {
             phase,
             session,
+            offer_answer,
             dialog: None,
             account,
             auth: None,
@@ -187,9 +204,30 @@ impl Call {
             transactions: 0,
             owed_replies: 0,
             referred: false,
+            peer_updates: false,
             keep_agreed: false,
             is_relocated: false,
         }
+    }
+
+    /// The exchange as it begins with each callee of ours.
+    pub(crate) fn begins(&self) -> OfferAnswer {
+        match &self.caller {
+            Some(caller) => OfferAnswer::new(
+                Role::Uac,
+                describes_session(caller.invite.headers(), caller.invite.body()),
+            ),
+            None => self.offer_answer,
+        }
+    }
+
+    /// The exchange of one of its dialogs.
+    pub(crate) fn exchange_in(&self, dialog: DialogKey) -> Option<OfferAnswer> {
+        if self.dialog == Some(dialog) {
+            return Some(self.offer_answer);
+        }
+        let mut forks = self.caller.as_ref()?.forks.iter();
+        forks.find(|fork| fork.dialog == dialog).map(|fork| fork.offer_answer)
     }
 
     pub(crate) fn state(&self) -> CallState {
@@ -285,6 +323,7 @@ impl Agent {
             tx.disarm(timer);
         }
         self.end_session_timer(tx, key);
+        self.stop_ringing(tx, key);
         self.end_exchange(now, tx, key);
         self.kept_calls.leave(tx, key);
         let update = CallUpdate::Ended(reason);

@@ -11,13 +11,15 @@ use sip_transaction::{NextHop, Transactions};
 use sip_transport::{ListenerId, Local};
 
 use super::Agent;
-use crate::{Account, AgentConfig, AgentError, Body, ExtraHeaders};
+use crate::{Account, AgentConfig, AgentError, Body, ExtraHeaders, Reliability};
 
 /// The values of header fields that are the same in every message, written once.
 pub(crate) struct Capabilities {
     pub(crate) allow: Box<str>,
     /// `None` if there is nothing to list.
     pub(crate) supported: Option<Box<str>>,
+    /// What an INVITE and the answers to it list besides: `199`, and `100rel` before that.
+    of_invite: Box<str>,
     pub(crate) accept: Box<str>,
     /// `None` if there is nothing to list.
     pub(crate) allow_events: Option<Box<str>>,
@@ -31,18 +33,44 @@ impl Capabilities {
             allow.push_str(", SUBSCRIBE");
         }
         for method in &config.methods {
-            if !is_own(method) && *method != Method::Subscribe {
+            if !is_own(method)
+                && !matches!(method, Method::Subscribe | Method::Prack | Method::Update)
+            {
                 let _ = write!(allow, ", {}", method.as_str());
             }
         }
+        if config.reliable != Reliability::Never {
+            allow.push_str(", PRACK");
+        }
+        allow.push_str(", UPDATE");
         let tags: Vec<&str> = config.option_tags().collect();
+        let mut of_invite = String::from("100rel, 199");
+        for tag in &tags {
+            let _ = write!(of_invite, ", {tag}");
+        }
         Self {
             allow: allow.into(),
             supported: (!tags.is_empty()).then(|| tags.join(", ").into()),
+            of_invite: of_invite.into(),
             accept: config.accept.join(", ").into(),
             allow_events: (!config.event_packages.is_empty())
                 .then(|| config.event_packages.join(", ").into()),
             user_agent: config.user_agent.as_deref().map(Into::into),
+        }
+    }
+}
+
+impl Capabilities {
+    /// What Supported lists in an INVITE and in what answers one.
+    pub(crate) fn of_invite(&self, reliable: Reliability) -> &str {
+        let without = || self.of_invite.strip_prefix("100rel, ");
+        match reliable {
+            Reliability::Never => without().unwrap_or(&self.of_invite),
+            // RFC 3262 §4: "The UAC SHOULD include this in all INVITE
+            // requests."
+            // RFC 6228 §4: "it MUST insert a "199" option-tag
+            // in the Supported header field [RFC3261] of the request."
+            Reliability::Supported | Reliability::Required => &self.of_invite,
         }
     }
 }
@@ -112,6 +140,16 @@ impl Agent {
         tx: &mut Transactions,
         initial: &Initial<'_>,
     ) -> Result<Request, AgentError> {
+        self.initial_request_with(tx, initial, self.config.reliable)
+    }
+
+    /// The same, where provisional responses are to be sent reliably or not.
+    pub(crate) fn initial_request_with(
+        &self,
+        tx: &mut Transactions,
+        initial: &Initial<'_>,
+        reliable: Reliability,
+    ) -> Result<Request, AgentError> {
         let Initial { account, method, to, hop, body, headers } = initial;
         // RFC 3261 §8.1.1.1: "The initial Request-URI of the message SHOULD be set to the value of
         // the URI in the To field."
@@ -180,19 +218,36 @@ impl Agent {
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
             builder = self.ask_for_session_timer(builder);
         }
-        self.finish_request(builder, method, *body, headers)
+        if *method == Method::Invite && reliable == Reliability::Required {
+            // RFC 3262 §4: "To do that, it
+            // inserts a Require header field with the option tag 100rel into the
+            // request."
+            builder = builder.raw(HeaderName::Require, b"100rel");
+        }
+        self.finish_request_with(builder, method, reliable, *body, headers)
     }
 
     /// The part of a request that is the same within and outside of dialogs: what we can do, what the
     /// application adds, the body.
     pub(crate) fn finish_request(
         &self,
-        mut builder: RequestBuilder,
+        builder: RequestBuilder,
         method: &Method,
         body: Option<&Body>,
         headers: &ExtraHeaders,
     ) -> Result<Request, AgentError> {
-        if matches!(method, Method::Invite | Method::Options) {
+        self.finish_request_with(builder, method, self.config.reliable, body, headers)
+    }
+
+    fn finish_request_with(
+        &self,
+        mut builder: RequestBuilder,
+        method: &Method,
+        reliable: Reliability,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<Request, AgentError> {
+        if matches!(method, Method::Invite | Method::Options | Method::Update) {
             // RFC 3261 §13.2.1: "An Allow header field (Section 20.5) SHOULD be present in the INVITE."
             builder = builder.raw(HeaderName::Allow, self.capabilities.allow.as_bytes());
             // RFC 6665 §4.4.4: "Any user agent that can act as a notifier for one or more event
@@ -212,10 +267,15 @@ impl Agent {
         // server to the response, the UAC SHOULD include a Supported header
         // field in the request listing the option tags (Section 19.2) for those
         // extensions."
-        if let (Some(supported), false) =
-            (&self.capabilities.supported, matches!(method, Method::Ack))
-        {
-            builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+        match (method, &self.capabilities.supported) {
+            (Method::Invite, _) => {
+                let supported = self.capabilities.of_invite(reliable);
+                builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            }
+            (Method::Ack, _) | (_, None) => {}
+            (_, Some(supported)) => {
+                builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            }
         }
         if let Some(name) = &self.capabilities.user_agent {
             builder = builder.raw(HeaderName::UserAgent, name.as_bytes());

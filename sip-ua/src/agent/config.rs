@@ -7,6 +7,20 @@ use sip_message::Method;
 
 use crate::Sender;
 
+/// Whether provisional responses to INVITE are sent reliably (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliability {
+    /// Not at all: an INVITE that requires it is refused by 420.
+    Never,
+    /// As the other side wants: our INVITEs say that we can, and responses of ours are sent reliably if the caller
+    /// requires it, or supports it and the response holds a session description.
+    #[default]
+    Supported,
+    /// Always: our INVITEs require it, until one is refused by 420 (RFC 3261 §8.1.3.5); and one that does not support it
+    /// is refused by 421.
+    Required,
+}
+
 /// The settings of an [`Agent`](crate::Agent): plain values with setters.
 ///
 /// ```
@@ -34,6 +48,10 @@ pub struct AgentConfig {
     /// `*/*`. A body of another type is answered 415. Default `application/sdp`, `text/plain`,
     /// `application/dtmf-relay` and `application/dtmf`.
     pub accept: Vec<String>,
+    /// Whether provisional responses to INVITE are sent reliably. Default [`Reliability::Supported`]. An account or a
+    /// call may have it otherwise: [`Account::reliable`](crate::Account::reliable),
+    /// [`OutgoingCall::reliable`](crate::OutgoingCall::reliable).
+    pub reliable: Reliability,
     /// How many calls may live at a time, those that are being wound up included; an INVITE on top of them
     /// is answered 503. Default 100,000.
     pub max_calls: usize,
@@ -71,17 +89,17 @@ pub struct AgentConfig {
     /// refused by 480; at the caller, after the first provisional response, until it is cancelled. Default
     /// three minutes.
     pub ringing_limit: Duration,
-    /// How long the application may take to answer a re-INVITE before it is refused by 500, and how long a
-    /// re-INVITE of ours may hang in provisional responses before it is cancelled. Default 20 s.
+    /// How long the application may take to answer a re-INVITE before it is refused by 500 (an UPDATE by 504, an offer
+    /// in a PRACK by 488), and how long a re-INVITE of ours may hang in provisional responses before it is cancelled. Default 20 s.
     pub modification_guard: Duration,
-    /// How long the application may take to answer the offer in the 2xx to an INVITE or re-INVITE of ours
-    /// that had none ([`Agent::acknowledge`](crate::Agent::acknowledge)), before the call is ended by an ACK
+    /// How long the application may take to answer the offer in the 2xx, or in a reliable provisional response, to an
+    /// INVITE or re-INVITE of ours that had none ([`Agent::acknowledge`](crate::Agent::acknowledge)), before the call is ended by an ACK
     /// without an answer and a BYE; at most 60*T1, before the callee gives up. Default 20 s.
     pub answer_guard: Duration,
     /// How long the application may take to reply to another request before it is answered 500; at most
     /// the 32 s that its sender waits. Default 20 s.
     pub reply_guard: Duration,
-    /// How often a re-INVITE of ours is tried again after 491. Default 4.
+    /// How often a re-INVITE or UPDATE of ours is tried again after 491. Default 4.
     pub glare_retries: u8,
     /// How often we want the keep-alives that peers offer us by `keep` in the Via of a REGISTER or an INVITE
     /// (RFC 6223): at least as often as this, in whole seconds; with zero as they like. They are answered
@@ -108,6 +126,7 @@ impl Default for AgentConfig {
             accept: ["application/sdp", "text/plain", "application/dtmf-relay", "application/dtmf"]
                 .map(str::to_owned)
                 .to_vec(),
+            reliable: Reliability::default(),
             max_calls: 100_000,
             max_requests: 10_000,
             max_owed_replies: 10_000,
@@ -170,6 +189,7 @@ setters! {
     methods: Vec<Method>,
     supported: Vec<String>,
     accept: Vec<String>,
+    reliable: Reliability,
     max_calls: usize,
     max_requests: usize,
     max_owed_replies: usize,

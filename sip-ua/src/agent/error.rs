@@ -19,9 +19,15 @@ pub enum AgentError {
         /// What was asked for.
         action: &'static str,
     },
-    /// A re-INVITE is in progress in the call, by either side: ask again when it is done.
-    #[error("a re-INVITE is in progress")]
+    /// The session is being modified by either side: ask again when that is done.
+    #[error("the session is being modified")]
     Busy,
+    /// The message may not hold an offer or an answer now, or has to (RFC 3264, RFC 6337).
+    #[error("the offer or answer is not in order: {0}")]
+    Offer(#[from] sip_dialog::Unsendable),
+    /// The peer has not said that it takes this method (Allow).
+    #[error("the peer does not allow {0}")]
+    NotAllowed(sip_message::Method),
     /// No answer is owed: our INVITE held the offer, its 2xx held none, or it has been acknowledged.
     #[error("there is no offer to answer")]
     NoOffer,

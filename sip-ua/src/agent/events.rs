@@ -148,6 +148,8 @@ pub enum CallUpdate {
         early: EarlyId,
         /// The response; it may hold a session description (early media).
         response: Response,
+        /// As in [`CallUpdate::Progress`].
+        answer_owed: bool,
     },
     /// Another provisional response from 101 to 199.
     Progress {
@@ -155,6 +157,21 @@ pub enum CallUpdate {
         early: EarlyId,
         /// The response; it may hold a session description (early media).
         response: Response,
+        /// It was sent reliably and its body is an offer, for our INVITE had none: the PRACK waits for the application's
+        /// answer by [`Agent::answer_early`](crate::Agent::answer_early). What else is sent reliably has its PRACK.
+        answer_owed: bool,
+    },
+    /// 199: this callee rings no more, while others may (RFC 6228). Its early media is over.
+    EarlyEnded {
+        /// Which of the callees.
+        early: EarlyId,
+        /// The response; its Reason says why.
+        response: Response,
+    },
+    /// The caller acknowledged a provisional response of ours that was sent reliably.
+    Acknowledged {
+        /// The PRACK if it has a body: the answer, if the offer was in our response.
+        prack: Option<Request>,
     },
     /// The call goes on to another address: it was redirected (3xx), or the one before refused, and it
     /// [follows redirections](crate::OutgoingCall::follow_redirects). What was said of the callee before no longer counts.
@@ -175,16 +192,19 @@ pub enum CallUpdate {
         /// The ACK if it has a body: an answer, if the offer was in our 2xx.
         ack: Option<Request>,
     },
-    /// The peer wants to change the session. Answer with
-    /// [`Agent::answer_modification`](crate::Agent::answer_modification); without it the agent refuses by 500 after
+    /// The peer wants to modify the session, by a re-INVITE, an UPDATE or a PRACK. Answer with
+    /// [`Agent::answer_modification`](crate::Agent::answer_modification), at once unless it is a re-INVITE; without it
+    /// the agent refuses after
     /// [`AgentConfig::modification_guard`](crate::AgentConfig::modification_guard).
     Modification {
-        /// The request that asks for it: a re-INVITE.
+        /// In which early dialog, where a call of ours is not answered yet.
+        early: Option<EarlyId>,
+        /// The request that asks for it; it holds an offer, or is a re-INVITE that wants ours.
         request: Arc<Request>,
     },
     /// The peer withdrew its re-INVITE before it was answered: there is nothing to answer any more.
     ModificationWithdrawn,
-    /// The peer accepted our re-INVITE.
+    /// The peer accepted our re-INVITE or UPDATE.
     Modified {
         /// The 2xx.
         response: Response,
@@ -192,7 +212,7 @@ pub enum CallUpdate {
         /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
         answer_owed: bool,
     },
-    /// Our re-INVITE failed. The session is as it was before.
+    /// Our re-INVITE or UPDATE failed. The session is as it was before.
     ModificationFailed {
         /// Why.
         failure: RequestFailure,
@@ -239,6 +259,8 @@ pub enum EndReason {
     TimedOut,
     /// The caller never acknowledged our 2xx; we sent BYE.
     NoAck,
+    /// The caller never acknowledged a provisional response of ours that was sent reliably; we refused by 504.
+    NoPrack,
     /// The peer no longer knows the call, or answers no longer: 481, 408 or silence to a request within
     /// it; we sent BYE.
     PeerLost,
@@ -264,6 +286,7 @@ impl EndReason {
             Self::Redirected(_) => "redirected",
             Self::TimedOut => "timed_out",
             Self::NoAck => "no_ack",
+            Self::NoPrack => "no_prack",
             Self::PeerLost => "peer_lost",
             Self::TransportError(_) => "transport_error",
             Self::Expired => "expired",
@@ -307,7 +330,7 @@ impl EndReason {
         match self {
             Self::Rejected(response) => response.status(),
             Self::Redirected(_) => StatusCode::MOVED_TEMPORARILY,
-            Self::TimedOut | Self::NoAck | Self::PeerLost | Self::Expired => {
+            Self::TimedOut | Self::NoAck | Self::NoPrack | Self::PeerLost | Self::Expired => {
                 StatusCode::REQUEST_TIMEOUT
             }
             Self::Cancelled
@@ -336,6 +359,7 @@ impl fmt::Display for EndReason {
             Self::Redirected(_) => "redirected",
             Self::TimedOut => "nobody answered in time",
             Self::NoAck => "the caller did not acknowledge",
+            Self::NoPrack => "the caller did not acknowledge that it rings",
             Self::PeerLost => "the peer no longer answers",
             Self::Expired => "the session was not refreshed in time",
             Self::TransportError(error) => {
@@ -359,7 +383,7 @@ pub enum RequestFailure {
     /// It could not be sent.
     #[error("it could not be sent: {0}")]
     TransportError(TransportError),
-    /// It collided with the peer's re-INVITE again and again (491).
+    /// It collided with the peer's own again and again (491).
     #[error("it collided with the peer's re-INVITE too often")]
     Glare,
     /// The call ended first.

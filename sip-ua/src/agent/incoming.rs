@@ -3,26 +3,35 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sip_dialog::{Dialog, Repeat2xx, RepeatStep, Role, Session};
-use sip_message::{Expires, HeaderName, Request, Response, StatusCode};
+use sip_dialog::{
+    Carrier, Dialog, DialogKey, OfferAnswer, Repeat2xx, RepeatStep, Role, Session, Unsendable,
+};
+use sip_message::{Expires, HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
 use sip_transport::TransportError;
 
 use super::call::{Accepted, Call, Invited, Phase};
 use super::compose::{contact, listener_of};
+use super::offer::{describes_session, is_description};
 use super::outgoing::cseq;
+use super::prack::{PeerReliability, lists};
 use super::session_timer::note_answer;
 use super::table::TimerKind;
 use super::usages::Usage;
 use super::{Agent, Received, ServerUse};
 use crate::registration::keep_of;
-use crate::{AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders};
+use crate::{
+    AgentError, AgentEvent, Body, CallKey, CallUpdate, EndReason, ExtraHeaders, Reliability,
+};
 
 /// RFC 3261 §13.3.1.1: "To
 /// prevent cancellation, the UAS MUST send a non-100 provisional
 /// response at every minute, to handle the possibility of lost
 /// provisional responses."
 const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
+
+/// The same where they are sent reliably.
+const RELIABLY_EVERY: Duration = Duration::from_secs(150);
 
 /// What an unlimited ringing limit comes to: a time that can be added to any other.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
@@ -41,6 +50,17 @@ impl Agent {
         // header field."
         if self.calls.len() >= self.config.max_calls {
             return self.refuse_for_now(now, tx, server, &request);
+        }
+        let reliable = PeerReliability::of(&request);
+        if self.config.reliable == Reliability::Required && reliable == PeerReliability::No {
+            // RFC 3261 §21.4.16: "The UAS needs a particular extension to process the request, but this
+            // extension is not listed in a Supported header field in the request.
+            // Responses with this status code MUST contain a Require header field
+            // listing the required extensions."
+            let tag = tx.local_tag(server);
+            let builder = self.response(&request, StatusCode::EXTENSION_REQUIRED, &tag);
+            let builder = builder.raw(HeaderName::Require, b"100rel");
+            return self.respond(now, tx, server, &request, builder);
         }
         let pointer = match self.pointer_of(&request) {
             Ok(pointer) => pointer,
@@ -66,6 +86,8 @@ impl Agent {
         let limit = expires.min(self.config.ringing_limit).min(LONGEST_WAIT);
 
         let session = Session::new(Role::Uas, cseq(&request));
+        let offered = describes_session(request.headers(), request.body());
+        let offer_answer = OfferAnswer::new(Role::Uas, offered);
         let request = Arc::new(request);
         let kept = Arc::clone(&request);
         let heard_over = self.ways_back.note(flow);
@@ -81,9 +103,11 @@ impl Agent {
                 provisional: None,
                 expires_at: now + limit,
                 timer,
+                reliable,
                 pointer,
             };
-            let mut call = Call::new(Phase::Invited(Box::new(invited)), session, account);
+            let phase = Phase::Invited(Box::new(invited));
+            let mut call = Call::new(phase, session, offer_answer, account);
             call.dialog = inserted;
             call.listener = Some(flow.listener);
             call.flow = heard_over;
@@ -107,9 +131,13 @@ impl Agent {
     /// Tells the caller how it goes: 180 that the user is alerted, 183 and others with early media, say. It
     /// makes the early dialog, and is repeated every minute.
     ///
+    /// As [`Reliability`] has it, it is sent reliably: then it waits until the one before was acknowledged. A session
+    /// description that has no place in it, since the caller's offer is answered, is left out.
+    ///
     /// # Errors
-    /// [`AgentError::Status`] unless the status is from 101 to 199; [`AgentError::State`] when the call is not
-    /// waiting for our answer.
+    /// [`AgentError::Status`] unless the status is from 101 to 198; [`AgentError::State`] when the call is not
+    /// waiting for our answer; [`AgentError::Offer`] if it is sent reliably and has to hold an offer;
+    /// [`AgentError::Full`] if eight others wait.
     pub fn ring(
         &mut self,
         now: Instant,
@@ -119,12 +147,30 @@ impl Agent {
         body: Option<&Body>,
     ) -> Result<(), AgentError> {
         let key = call;
-        if !status.is_provisional() || status == StatusCode::TRYING {
+        // RFC 6228 §5: "it SHOULD
+        // NOT send a 199 response on an early dialog associated with the
+        // request before it sends a non-2xx final response."
+        if !status.is_provisional()
+            || status == StatusCode::TRYING
+            || status == StatusCode::EARLY_DIALOG_TERMINATED
+        {
             return Err(AgentError::Status(status));
         }
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("ring")) };
-        let server = invited.server;
+        if call.exchange.as_ref().is_some_and(|exchange| exchange.accepts()) {
+            return Err(call.wrong_state("ring"));
+        }
+        let (server, peer) = (invited.server, invited.reliable);
+        let described = body.is_some_and(is_description);
+        if self.rings_reliably(peer, described) {
+            return self.ring_reliably(now, tx, key, status, body);
+        }
+        let mut exchange = call.offer_answer;
+        let body = match exchange.sends(Carrier::Unreliable, described) {
+            Ok(_) => body,
+            Err(_) => None,
+        };
         // RFC 3261 §13.3.1.1: "Each of these MUST indicate the same dialog ID."
         let response = self.session_response(tx, call, &invited.request, status, body, &[])?;
         if tx.respond(now, server, response).is_err() {
@@ -137,7 +183,9 @@ impl Agent {
         Ok(())
     }
 
-    /// Accepts the call by 200. [`CallUpdate::Confirmed`] follows when the ACK is there; until then the 200 is
+    /// Accepts the call by 200; where a provisional response with a session description has to be acknowledged first,
+    /// when it was. A session description that has no place in it, since the caller's offer is answered, is left out.
+    /// [`CallUpdate::Confirmed`] follows when the ACK is there; until then the 200 is
     /// repeated, and if it never comes the call ends by BYE and [`EndReason::NoAck`].
     ///
     /// # Errors
@@ -152,11 +200,20 @@ impl Agent {
     ) -> Result<(), AgentError> {
         let key = call;
         self.may_accept(now, tx, key)?;
+        if self.holds_accept(key, body, headers)? {
+            return Ok(());
+        }
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
         let (server, request) = (invited.server, Arc::clone(&invited.request));
         let pointer = invited.pointer;
-        let response = self.session_response(tx, call, &request, StatusCode::OK, body, headers)?;
+        let ok = StatusCode::OK;
+        let mut response = self.session_response(tx, call, &request, ok, body, headers)?;
+        let mut exchange = call.offer_answer;
+        let described = describes_session(response.headers(), response.body());
+        if exchange.sends(Carrier::Ok, described) == Err(Unsendable::NoPlace) {
+            response = self.session_response(tx, call, &request, ok, None, headers)?;
+        }
         let response = self.proven(server, response);
         if tx.respond(now, server, response.clone()).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
@@ -177,6 +234,8 @@ impl Agent {
         if let Some(call) = self.calls.get_mut(key) {
             call.keep_agreed |= is_kept;
             call.session.final_sent(StatusCode::OK);
+            call.offer_answer = exchange;
+            call.peer_updates = lists(request.headers(), HeaderName::Allow, "UPDATE");
             let before = core::mem::replace(&mut call.phase, Phase::Accepted(Box::new(accepted)));
             if let Phase::Invited(invited) = before {
                 tx.disarm(invited.timer);
@@ -187,6 +246,7 @@ impl Agent {
             }
         }
         self.server_answered(server);
+        self.rung_enough(tx, key);
         self.replace(now, tx, pointer);
         self.session_accepted(now, tx, key, &request, body.or(early.as_ref()));
         Ok(())
@@ -253,7 +313,22 @@ impl Agent {
         body: Option<&Body>,
         headers: &ExtraHeaders,
     ) -> Result<Response, AgentError> {
-        let dialog = call.dialog.and_then(|dialog| self.dialogs.get(dialog));
+        self.session_response_in(tx, call, call.dialog, request, status, body, headers)
+    }
+
+    /// The same in one dialog of the call.
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the response")]
+    pub(crate) fn session_response_in(
+        &self,
+        tx: &Transactions,
+        call: &Call,
+        dialog: Option<DialogKey>,
+        request: &Request,
+        status: StatusCode,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<Response, AgentError> {
+        let dialog = dialog.and_then(|dialog| self.dialogs.get(dialog));
         let (tag, party, secure) = match dialog {
             Some((dialog, _)) => (dialog.id().local_tag, dialog.local_party(), dialog.is_secure()),
             None => ("", "", false),
@@ -277,7 +352,8 @@ impl Agent {
             None => contact(listener, user_of(party), secure),
         };
         builder = builder.raw(HeaderName::Contact, contact.as_bytes());
-        if status.is_success() {
+        let reliable = headers.iter().any(|(name, _)| name == "RSeq");
+        if status.is_success() || reliable {
             // RFC 3261 §13.3.1.4: "A 2xx response to an INVITE SHOULD contain the Allow header
             // field and the Supported header field, and MAY contain the Accept
             // header field."
@@ -285,9 +361,16 @@ impl Agent {
             if let Some(events) = &self.capabilities.allow_events {
                 builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());
             }
-            if let Some(supported) = &self.capabilities.supported {
-                builder = builder.raw(HeaderName::Supported, supported.as_bytes());
-            }
+            // RFC 3311 §4: "When a UAS compliant to this specification receives an INVITE request
+            // for a new dialog, and generates a reliable provisional response
+            // containing SDP, that response SHOULD contain an Allow header field
+            // that lists the UPDATE method."
+            let supported = self.capabilities.of_invite(self.config.reliable);
+            builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+        }
+        // An early session has no timer yet: that begins with the 2xx to the INVITE.
+        let up = matches!(call.phase, Phase::Accepted(_) | Phase::Established);
+        if status.is_success() && (up || *request.method() == Method::Invite) {
             builder = self.answer_session_timer(builder, call, request);
         }
         let mut response = Self::finish_response(builder, body, headers)?;
@@ -322,14 +405,21 @@ impl Agent {
             self.refuse_invite(now, tx, key, server, &request, status);
             return self.end_call(now, tx, key, EndReason::TimedOut);
         }
-        let again = invited.provisional.as_ref().and_then(|(status, body)| {
-            self.session_response(tx, call, &request, *status, body.as_ref(), &[]).ok()
-        });
-        if let Some(response) = again {
+        let left = invited.expires_at - now;
+        let was_reliable =
+            call.exchange.as_ref().is_some_and(|exchange| exchange.reliable.is_some());
+        if let Some((status, body)) = invited.provisional.clone() {
             // If it cannot be sent, the transaction says so by an event.
-            let _ = tx.respond(now, server, response);
+            let _ = self.ring(now, tx, key, status, body.as_ref());
         }
-        let wait = (invited.expires_at - now).min(PROVISIONAL_EVERY);
+        // RFC 3262 §3: "in
+        // which case the UAS SHOULD send provisional responses once every two
+        // and a half minutes."
+        let every = if was_reliable { RELIABLY_EVERY } else { PROVISIONAL_EVERY };
+        let wait = left.min(every);
+        if !self.calls.get(key).is_some_and(|call| matches!(call.phase, Phase::Invited(_))) {
+            return;
+        }
         let timer = tx.arm(now, wait, TimerKind::Invited.token(key));
         if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get_mut(key) {
             invited.timer = timer;
@@ -353,6 +443,7 @@ impl Agent {
             RepeatStep::GiveUp => {
                 let reason = accepted.hang_up.take().unwrap_or(EndReason::NoAck);
                 call.session.ack_missed();
+                call.offer_answer.ack_missed();
                 call.phase = Phase::Established;
                 self.bye_and_end(now, tx, key, reason);
             }
@@ -370,6 +461,9 @@ impl Agent {
             return;
         }
         note_answer(call, &request);
+        let described = describes_session(request.headers(), request.body());
+        // What is no request that wants an answer is never refused.
+        let _ = call.offer_answer.receives(Carrier::Ack, described, |range| *range.start());
         if !matches!(call.phase, Phase::Accepted(_)) {
             return self.reinvite_confirmed(tx, key);
         }
@@ -417,7 +511,13 @@ impl Agent {
             // RFC 3261 §9.2: "A CANCEL
             // request has no impact on the processing of
             // transactions with any other method defined in this specification."
-            Some(ServerUse::Owed(_) | ServerUse::Referral(_) | ServerUse::Answered) | None => {}
+            Some(
+                ServerUse::Owed(_)
+                | ServerUse::Referral(_)
+                | ServerUse::Ended(_)
+                | ServerUse::Answered,
+            )
+            | None => {}
         }
     }
 

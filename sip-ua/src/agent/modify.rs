@@ -1,4 +1,4 @@
-//! Changing a session: re-INVITE, both ways (RFC 3261 §14).
+//! Modifying a session: re-INVITE and, with the file `update.rs`, UPDATE, both ways (RFC 3261 §14, RFC 3311).
 //!
 //! ```text
 //!   ours:    reinvite() --> Pending --2xx: ACK--> done      theirs:  INVITE --> Unanswered --2xx--> Accepted --ACK--> done
@@ -7,47 +7,60 @@
 //!                         Waiting                                              +--> Refused --ACK--> done
 //! ```
 //!
+//! UPDATE, and PRACK with an offer, go the same way and are done with their final response.
+//!
 //! | state             | what ends it when nobody does anything                                     |
 //! | ----------------- | --------------------------------------------------------------------------- |
 //! | ours: Pending     | Timer B; after a provisional response `TimerKind::OurModification` cancels        |
 //! | ours: owes answer | `TimerKind::Answer`, see `offer.rs`                                          |
 //! | ours: Waiting     | `TimerKind::OurModification`: the back-off; the number of tries is limited        |
-//! | theirs: Unanswered| `TimerKind::TheirModification`: the guard of the configuration, then 500          |
+//! | theirs: Unanswered| `TimerKind::TheirModification`: the guard of the configuration, then a refusal    |
 //! | theirs: Accepted  | `TimerKind::TheirModification`: 64*T1 without ACK, then BYE                       |
 //! | theirs: Refused   | Timer H of the server transaction                                            |
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip_dialog::{Answer, Repeat2xx, RepeatStep, TimerFields, TimerInput};
+use sip_dialog::{
+    Answer, Carrier, DialogKey, Meaning, ReliableReceiver, Repeat2xx, RepeatStep, TimerFields,
+    TimerInput, ends_dialog,
+};
 use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 
 use super::call::{Call, Phase, SentAck};
 use super::compose::{contact, draw, listener_of, over_this_flow};
 use super::incoming::user_of;
-use super::offer::leaves_answer;
+use super::offer::describes_session;
 use super::outgoing::{confirm, cseq, set_cseq};
+use super::prack::{OwedPrack, Reliable};
 use super::requests::MAX_CHALLENGES;
 use super::session_timer::note_exchange;
 use super::table::TimerKind;
 use super::{Agent, ClientUse, Received, ServerUse};
 use crate::registration::keep_of;
-use crate::{AgentError, Body, CallKey, CallUpdate, EndReason, RequestFailure};
+use crate::{AgentError, Body, CallKey, CallUpdate, EarlyId, EndReason, RequestFailure};
 
 /// How many ACKs to 2xx of re-INVITEs are kept for repeats at most. Each is kept for 64*T1.
 const MAX_ACKS: usize = 8;
 
-/// The re-INVITEs of a call, while there is anything of them.
+/// What modifies the session of a call, and its reliable provisional responses, while there is anything of them.
 #[derive(Default)]
 pub(crate) struct Exchange {
     pub(crate) ours: Option<Ours>,
     pub(crate) theirs: Option<Theirs>,
     /// The ACKs to 2xx of our re-INVITEs, while repeats of those may come.
     acks: Vec<(ClientKey, SentAck)>,
+    /// Those of a callee: see `prack.rs`.
+    pub(crate) reliable: Option<Box<Reliable>>,
+    /// The answers to offers in those of callees, which the application owes.
+    pub(crate) owed: Vec<OwedPrack>,
 }
 
 pub(crate) struct Ours {
+    pub(crate) dialog: DialogKey,
+    /// The reliable provisional responses to it.
+    received: ReliableReceiver,
     /// The transaction; none while waiting after a 491.
     client: Option<ClientKey>,
     /// As it was sent last, without Via.
@@ -73,6 +86,7 @@ pub(crate) enum Purpose {
 
 pub(crate) struct Theirs {
     server: ServerKey,
+    dialog: DialogKey,
     request: Arc<Request>,
     state: TheirState,
 }
@@ -84,6 +98,25 @@ enum TheirState {
 }
 
 impl Exchange {
+    /// Whether there is nothing in it.
+    fn is_idle(&self) -> bool {
+        self.ours.is_none()
+            && self.theirs.is_none()
+            && self.acks.is_empty()
+            && self.reliable.is_none()
+            && self.owed.is_empty()
+    }
+
+    /// The call is accepted, as soon as a PRACK comes.
+    pub(crate) fn accepts(&self) -> bool {
+        self.reliable.as_ref().is_some_and(|reliable| reliable.accepts())
+    }
+
+    /// The reliable provisional responses to our re-INVITE.
+    pub(crate) fn receiver_mut(&mut self) -> Option<&mut ReliableReceiver> {
+        self.ours.as_mut().map(|ours| &mut ours.received)
+    }
+
     /// Our re-INVITE, if the ACK to its 2xx waits for the application's answer.
     pub(crate) fn owing(&self) -> Option<&Request> {
         self.ours.as_ref().filter(|ours| ours.owes_answer).map(|ours| &ours.request)
@@ -140,19 +173,37 @@ impl Agent {
         if !matches!(call.phase, Phase::Established) {
             return Err(call.wrong_state("change the session"));
         }
-        if call.session.may_invite().is_err()
-            || call.exchange.as_ref().is_some_and(|exchange| exchange.ours.is_some())
-        {
+        if call.session.may_invite().is_err() || call.offer_answer.may_offer().is_err() {
             return Err(AgentError::Busy);
         }
+        let dialog = call.dialog.ok_or(AgentError::Gone)?;
+        self.begin_modification(now, tx, key, dialog, Method::Invite, body, purpose)
+    }
+
+    /// Builds a request that modifies the session, and sends it.
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the request")]
+    pub(super) fn begin_modification(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        dialog: DialogKey,
+        method: Method,
+        body: Option<&Body>,
+        purpose: Purpose,
+    ) -> Result<(), AgentError> {
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        if call.exchange.as_ref().is_some_and(|exchange| exchange.ours.is_some()) {
+            return Err(AgentError::Busy);
+        }
+        let in_dialog = dialog;
         let listener = call.listener.and_then(|listener| listener_of(tx, listener));
-        let (dialog, _) =
-            call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)).ok_or(AgentError::Gone)?;
+        let (dialog, _) = self.dialogs.get_mut(dialog).ok_or(AgentError::Gone)?;
         // RFC 3261 §14.1: "The To, From, Call-ID, CSeq, and Request-URI of a re-INVITE are set
         // following the same rules as for regular requests within an existing
         // dialog, described in Section 12."
         let builder = dialog
-            .request(Method::Invite)
+            .request(method.clone())
             .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
         // requests within a dialog"
@@ -163,9 +214,15 @@ impl Agent {
         let contact = contact(listener.as_deref(), user, dialog.is_secure());
         let contact = over_this_flow(contact, account);
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
-        let builder = self.ask_to_refresh(builder, call);
-        let request = self.finish_request(builder, &Method::Invite, body, &[])?;
+        // An early session has no timer yet.
+        let builder = match call.phase {
+            Phase::Established => self.ask_to_refresh(builder, call),
+            _ => builder,
+        };
+        let request = self.finish_request(builder, &method, body, &[])?;
         let ours = Ours {
+            dialog: in_dialog,
+            received: ReliableReceiver::new(),
             client: None,
             request,
             timer: None,
@@ -181,7 +238,7 @@ impl Agent {
         })
     }
 
-    /// Sends the re-INVITE that is kept, for the first time or again.
+    /// Sends the re-INVITE or UPDATE that is kept, for the first time or again.
     fn send_modification(
         &mut self,
         now: Instant,
@@ -191,9 +248,17 @@ impl Agent {
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
         let ours = ours.ok_or(AgentError::Gone)?;
-        let (dialog, _) =
-            call.dialog.and_then(|dialog| self.dialogs.get(dialog)).ok_or(AgentError::Gone)?;
-        call.session.may_invite().map_err(|_| AgentError::Busy)?;
+        let in_dialog = ours.dialog;
+        let (dialog, _) = self.dialogs.get(in_dialog).ok_or(AgentError::Gone)?;
+        let carrier = carrier(&ours.request);
+        if carrier == Carrier::Invite {
+            call.session.may_invite().map_err(|_| AgentError::Busy)?;
+        }
+        let described = describes_session(ours.request.headers(), ours.request.body());
+        let mut exchange = call.exchange_in(in_dialog).ok_or(AgentError::Gone)?;
+        exchange.sends(carrier, described)?;
+        let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
+        let ours = ours.ok_or(AgentError::Gone)?;
         if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
             let draw = || tx.random().next_u64();
             auth.authorize(&mut ours.request, account.all_credentials(), draw);
@@ -207,9 +272,14 @@ impl Agent {
         let keep = offers && !self.kept_calls.has(key);
         let client = tx.request_with_keep(now, ours.request.clone(), hop, keep)?;
         ours.client = Some(client);
-        // The check above has asked the same question.
-        let _ = call.session.invite_sent(cseq(&ours.request));
+        if carrier == Carrier::Invite {
+            // The check above has asked the same question.
+            let _ = call.session.invite_sent(cseq(&ours.request));
+        }
         call.transactions += 1;
+        if let Some(sent) = self.offer_answer_mut(key, in_dialog) {
+            *sent = exchange;
+        }
         self.clients.insert(client, ClientUse::Modification(key));
         Ok(())
     }
@@ -225,6 +295,20 @@ impl Agent {
     ) {
         match response {
             Ok(response) if response.status().is_provisional() => {
+                let Some(ours) = self.ours_of(key, client) else { return };
+                let (dialog, carrier) = (ours.dialog, carrier(&ours.request));
+                if carrier != Carrier::Invite {
+                    return;
+                }
+                // An offer in it wants an answer, and nothing else is told of it.
+                if response.status() != StatusCode::TRYING
+                    && self.provisional_received(now, tx, key, dialog, None, &response)
+                        == Some(true)
+                {
+                    let early = EarlyId::default();
+                    let update = CallUpdate::Progress { early, response, answer_owed: true };
+                    self.update(key, update);
+                }
                 let guard = self.config.modification_guard;
                 if let Some(ours) = self.ours_of(key, client)
                     && ours.timer.is_none()
@@ -233,6 +317,13 @@ impl Agent {
                 }
             }
             Ok(response) if response.status().is_success() => {
+                if self
+                    .ours_of(key, client)
+                    .is_some_and(|ours| carrier(&ours.request) == Carrier::Update)
+                {
+                    self.update_accepted(now, tx, client, key, response);
+                    return self.client_done(client, key);
+                }
                 self.reinvite_accepted(now, tx, client, key, response);
             }
             Ok(response) => {
@@ -246,17 +337,17 @@ impl Agent {
         }
     }
 
-    fn ours_of(&mut self, key: CallKey, client: ClientKey) -> Option<&mut Ours> {
+    pub(super) fn ours_of(&mut self, key: CallKey, client: ClientKey) -> Option<&mut Ours> {
         let ours = self.calls.get_mut(key)?.exchange.as_mut()?.ours.as_mut()?;
         (ours.client == Some(client)).then_some(ours)
     }
 
     /// Our re-INVITE is done with.
-    fn take_ours(&mut self, key: CallKey) -> Option<Ours> {
+    pub(super) fn take_ours(&mut self, key: CallKey) -> Option<Ours> {
         let call = self.calls.get_mut(key)?;
         let exchange = call.exchange.as_mut()?;
         let ours = exchange.ours.take();
-        if exchange.theirs.is_none() && exchange.acks.is_empty() {
+        if exchange.is_idle() {
             call.exchange = None;
         }
         ours
@@ -298,9 +389,11 @@ impl Agent {
         let refresh = ours.purpose == Purpose::Refresh;
         let asked = TimerFields::of(ours.request.headers());
         note_exchange(&mut call.timing, &ours.request, &response);
-        let answer_owed = matches!(call.phase, Phase::Established)
-            && !refresh
-            && leaves_answer(&ours.request, &response);
+        let described = describes_session(response.headers(), response.body());
+        // A response is never refused.
+        let meaning = call.offer_answer.receives(Carrier::Ok, described, |range| *range.start());
+        let offers = meaning == Ok(Meaning::Offer);
+        let answer_owed = matches!(call.phase, Phase::Established) && !refresh && offers;
         if answer_owed {
             ours.owes_answer = true;
             let timer = self.arm_answer(now, tx, key);
@@ -311,22 +404,26 @@ impl Agent {
             let mut builder = dialog.ack_to(&ours.request);
             // A refresh without an offer was sent for want of one, and answers none but with what we had.
             if refresh
-                && leaves_answer(&ours.request, &response)
+                && offers
                 && let Some(body) = call.timing.as_ref().and_then(|timing| timing.local())
             {
                 builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
             }
             let Ok(request) = builder.build() else { return };
+            let answered = describes_session(request.headers(), request.body());
             let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
             ack.send(now, tx);
             exchange.acknowledged(ack);
             call.session.ack_sent(number);
+            let _ = call.offer_answer.sends(Carrier::Ack, answered);
         }
         let answer = TimerFields::of(response.headers());
         if !refresh {
             self.update(key, CallUpdate::Modified { response, answer_owed });
         }
-        self.session_refreshed(now, tx, key, TimerInput::Accepted { asked, answer });
+        if self.calls.get(key).is_some_and(|call| matches!(call.phase, Phase::Established)) {
+            self.session_refreshed(now, tx, key, TimerInput::Accepted { asked, answer });
+        }
     }
 
     fn modification_refused(
@@ -344,6 +441,7 @@ impl Agent {
         }
         let number = cseq(&ours.request);
         let (challenges, glares) = (ours.challenges, ours.glares);
+        let (carrier, dialog) = (carrier(&ours.request), ours.dialog);
         let status = match &response {
             Ok(response) => response.status(),
             Err(failure) => failure.as_status(),
@@ -355,8 +453,21 @@ impl Agent {
             }
             Err(_) => false,
         };
+        if let Some(exchange) = self.offer_answer_mut(key, dialog) {
+            exchange.failed(carrier);
+        }
         let Some(call) = self.calls.get_mut(key) else { return };
-        let answer = call.session.answered(number, status, |range| draw(tx, range));
+        let answer = if carrier == Carrier::Invite {
+            call.session.answered(number, status, |range| draw(tx, range))
+        } else if status == StatusCode::REQUEST_PENDING {
+            // RFC 3311 §5.3: "If a UAC receives a 491 response to a UPDATE, it SHOULD start a timer
+            // with a value T chosen as follows"
+            Answer::Glare { wait: call.session.glare_wait(|range| draw(tx, range)) }
+        } else if ends_dialog(status) && matches!(call.phase, Phase::Established) {
+            Answer::Terminated
+        } else {
+            Answer::Refused
+        };
         if matches!(call.phase, Phase::Over) {
             self.take_ours(key);
             return;
@@ -423,10 +534,12 @@ impl Agent {
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
         let ours = ours.ok_or(AgentError::Gone)?;
-        let dialog = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog));
-        let (dialog, _) = dialog.ok_or(AgentError::Gone)?;
         // Asked before a number is used up for nothing.
-        call.session.may_invite().map_err(|_| AgentError::Busy)?;
+        let in_dialog = ours.dialog;
+        if carrier(&ours.request) == Carrier::Invite {
+            call.session.may_invite().map_err(|_| AgentError::Busy)?;
+        }
+        let (dialog, _) = self.dialogs.get_mut(in_dialog).ok_or(AgentError::Gone)?;
         let number =
             dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         set_cseq(&mut ours.request, number);
@@ -460,7 +573,7 @@ impl Agent {
         match self.modify_again(now, tx, key) {
             Ok(()) => {}
             // The peer's own re-INVITE is being served: one more round.
-            Err(AgentError::Busy) => {
+            Err(AgentError::Busy | AgentError::Offer(_)) => {
                 let t1 = tx.config().t1;
                 let limit = self.config.glare_retries;
                 let Some(call) = self.calls.get_mut(key) else { return };
@@ -492,7 +605,7 @@ impl Agent {
             && let Some(exchange) = &mut call.exchange
         {
             exchange.acks.retain(|(of, _)| *of != client);
-            if exchange.ours.is_none() && exchange.theirs.is_none() && exchange.acks.is_empty() {
+            if exchange.is_idle() {
                 call.exchange = None;
             }
         }
@@ -507,6 +620,7 @@ impl Agent {
         now: Instant,
         tx: &mut Transactions,
         key: CallKey,
+        dialog: DialogKey,
         Received { server, request, .. }: Received,
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -515,30 +629,56 @@ impl Agent {
         if matches!(theirs, Some(Theirs { state: TheirState::Refused, .. })) {
             call.session.ack_missed();
         }
-        let owed = call.session.receive_invite(cseq(&request), |range| draw(tx, range));
+        let described = describes_session(request.headers(), request.body());
+        let (mut session, mut exchange) = (call.session, call.offer_answer);
+        let owed = session
+            .receive_invite(cseq(&request), |range| draw(tx, range))
+            .and_then(|()| exchange.receives(Carrier::Invite, described, |range| draw(tx, range)));
         if let Err(rejection) = owed {
             return self.refuse(now, tx, server, &request, rejection);
         }
+        (call.session, call.offer_answer) = (session, exchange);
+        self.ask_to_modify(now, tx, key, dialog, server, request);
+    }
+
+    /// Asks the application for its answer to a request that modifies the session.
+    pub(super) fn ask_to_modify(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        dialog: DialogKey,
+        server: ServerKey,
+        request: Request,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let forks = call.caller.iter().flat_map(|caller| &caller.forks);
+        let early = match call.phase {
+            Phase::Calling => {
+                forks.into_iter().find(|fork| fork.dialog == dialog).map(|fork| fork.early)
+            }
+            _ => None,
+        };
         let guard = self.config.modification_guard;
         let timer = tx.arm(now, guard, TimerKind::TheirModification.token(key));
         let request = Arc::new(request);
         let kept = Arc::clone(&request);
         let state = TheirState::Unanswered { timer };
         call.exchange.get_or_insert_default().theirs =
-            Some(Theirs { server, request: kept, state });
+            Some(Theirs { server, dialog, request: kept, state });
         self.served(server).usage = ServerUse::Modification(key);
-        if self.answer_unchanged(now, tx, key, &request) {
+        if *request.method() != Method::Prack && self.answer_unchanged(now, tx, key, &request) {
             return;
         }
-        self.update(key, CallUpdate::Modification { request });
+        self.update(key, CallUpdate::Modification { early, request });
     }
 
-    /// Answers the peer's re-INVITE ([`CallUpdate::Modification`]): 200 with a body, or a refusal such as 488,
-    /// which leaves the session as it was.
+    /// Answers the peer's wish to modify the session ([`CallUpdate::Modification`]): 200 with a body, or a refusal such
+    /// as 488, which leaves the session as it was.
     ///
     /// # Errors
-    /// [`AgentError::Status`] unless the status is a final one; [`AgentError::State`] when there is no re-INVITE
-    /// to answer.
+    /// [`AgentError::Status`] unless the status is a final one; [`AgentError::State`] when there is none to
+    /// answer.
     pub fn answer_modification(
         &mut self,
         now: Instant,
@@ -553,12 +693,14 @@ impl Agent {
         }
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let theirs = call.exchange.as_ref().and_then(|exchange| exchange.theirs.as_ref());
-        let Some(Theirs { server, request, state: TheirState::Unanswered { .. } }) = theirs else {
+        let Some(Theirs { server, dialog, request, state: TheirState::Unanswered { .. } }) = theirs
+        else {
             return Err(call.wrong_state("answer a re-INVITE"));
         };
-        let (server, request) = (*server, Arc::clone(request));
-        let response = if status.is_success() {
-            self.session_response(tx, call, &request, status, body, &[])?
+        let (server, dialog, request) = (*server, *dialog, Arc::clone(request));
+        let carrier = carrier(&request);
+        let response = if status.is_success() && carrier != Carrier::Prack {
+            self.session_response_in(tx, call, Some(dialog), &request, status, body, &[])?
         } else {
             Self::finish_response(self.response(&request, status, self.local_tag(call)), body, &[])?
         };
@@ -567,6 +709,17 @@ impl Agent {
         let _ = tx.respond(now, server, response.clone());
         let Some(call) = self.calls.get_mut(key) else { return Err(AgentError::Gone) };
         call.keep_agreed |= keep_of(&response).is_some();
+        if carrier != Carrier::Invite {
+            self.update_answered(now, tx, key, dialog, &request, status, body);
+            return Ok(());
+        }
+        let described = describes_session(response.headers(), response.body());
+        if status.is_success() {
+            // What has no place in it was not asked for, and the peer ignores it.
+            let _ = call.offer_answer.sends(Carrier::Ok, described);
+        } else {
+            call.offer_answer.refuses(Carrier::Invite);
+        }
         call.session.final_sent(status);
         let Some(theirs) = call.exchange.as_mut().and_then(|exchange| exchange.theirs.as_mut())
         else {
@@ -602,7 +755,14 @@ impl Agent {
         };
         match &mut theirs.state {
             TheirState::Unanswered { .. } => {
-                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                let status = match theirs.request.method() {
+                    // RFC 3311 §5.2: "If the UAS cannot change
+                    // the session parameters without prompting the user, it SHOULD reject
+                    // the request with a 504 response."
+                    Method::Update => StatusCode::SERVER_TIMEOUT,
+                    Method::Prack => StatusCode::NOT_ACCEPTABLE_HERE,
+                    _ => StatusCode::SERVER_INTERNAL_ERROR,
+                };
                 // A refusal without a body can be built, and the state is the right one.
                 let _ = self.answer_modification(now, tx, key, status, None);
             }
@@ -615,6 +775,7 @@ impl Agent {
                 // SHOULD generate a BYE to terminate the dialog."
                 RepeatStep::GiveUp => {
                     call.session.ack_missed();
+                    call.offer_answer.ack_missed();
                     self.bye_and_end(now, tx, key, EndReason::NoAck);
                 }
             },
@@ -632,11 +793,11 @@ impl Agent {
         }
     }
 
-    fn take_theirs(&mut self, key: CallKey) -> Option<Theirs> {
+    pub(super) fn take_theirs(&mut self, key: CallKey) -> Option<Theirs> {
         let call = self.calls.get_mut(key)?;
         let exchange = call.exchange.as_mut()?;
         let theirs = exchange.theirs.take();
-        if exchange.ours.is_none() && exchange.acks.is_empty() {
+        if exchange.is_idle() {
             call.exchange = None;
         }
         theirs
@@ -649,6 +810,10 @@ impl Agent {
         tx: &mut Transactions,
         key: CallKey,
     ) {
+        let theirs = self.calls.get(key).and_then(|call| call.exchange.as_ref()?.theirs.as_ref());
+        if theirs.is_none_or(|theirs| *theirs.request.method() != Method::Invite) {
+            return;
+        }
         let status = StatusCode::REQUEST_TERMINATED;
         if self.answer_modification(now, tx, key, status, None).is_ok() {
             self.update(key, CallUpdate::ModificationWithdrawn);
@@ -703,5 +868,30 @@ impl Agent {
         if waiting {
             self.take_ours(key);
         }
+    }
+}
+
+impl Ours {
+    pub(super) fn into_parts(self) -> (Request, Option<TimerKey>) {
+        (self.request, self.timer)
+    }
+}
+
+impl Theirs {
+    /// The timer of one that is not answered.
+    pub(super) fn unanswered(&self) -> Option<(ServerKey, TimerKey)> {
+        match self.state {
+            TheirState::Unanswered { timer } => Some((self.server, timer)),
+            TheirState::Accepted { .. } | TheirState::Refused => None,
+        }
+    }
+}
+
+/// What the request is in offer/answer.
+fn carrier(request: &Request) -> Carrier {
+    match request.method() {
+        Method::Update => Carrier::Update,
+        Method::Prack => Carrier::Prack,
+        _ => Carrier::Invite,
     }
 }

@@ -10,10 +10,12 @@
 //! Meanwhile repeats of the 2xx are not answered, and no other INVITE can be sent or taken in the dialog: the
 //! [`Session`](sip_dialog::Session) owes its ACK.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sip_message::{HeaderName, Request, Response};
+use sip_message::{HeaderName, Request};
 use sip_transaction::{TimerKey, Transactions};
+
+use sip_dialog::Carrier;
 
 use super::Agent;
 use super::call::{Call, Caller, Phase, SentAck};
@@ -58,10 +60,13 @@ impl Agent {
             builder = builder.body(body.content_type.as_bytes(), body.bytes.clone());
         }
         let request = builder.build()?;
+        let described = describes_session(request.headers(), request.body());
         let ack = SentAck { request, hop: self.ways_back.hop(call.flow, dialog.next_hop()) };
         ack.send(now, tx);
         note_local(call, body);
         call.session.ack_sent(number);
+        // The answer is owed: it is in order.
+        let _ = call.offer_answer.sends(Carrier::Ack, described);
         let chosen = call.dialog;
         if let Some(Caller { owed: owed @ Some(_), forks, .. }) = call.caller.as_deref_mut() {
             if let Some(timer) = owed.take() {
@@ -94,6 +99,9 @@ impl Agent {
 
     /// The application has not answered the offer.
     pub(crate) fn answer_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        if self.early_answer_missed(now, tx, key) {
+            return;
+        }
         if self.calls.get(key).and_then(owing).is_some() {
             self.bye_and_end(now, tx, key, EndReason::TimedOut);
         }
@@ -101,8 +109,12 @@ impl Agent {
 
     /// Starts the wait for the application's answer.
     pub(crate) fn arm_answer(&self, now: Instant, tx: &mut Transactions, key: CallKey) -> TimerKey {
-        let guard = self.config.answer_guard.min(tx.config().t1 * LONGEST_GUARD);
-        tx.arm(now, guard, TimerKind::Answer.token(key))
+        tx.arm(now, self.answer_guard(tx), TimerKind::Answer.token(key))
+    }
+
+    /// How long it is.
+    pub(crate) fn answer_guard(&self, tx: &Transactions) -> Duration {
+        self.config.answer_guard.min(tx.config().t1 * LONGEST_GUARD)
     }
 }
 
@@ -115,19 +127,26 @@ fn owing(call: &Call) -> Option<&Request> {
     }
 }
 
-/// Whether a 2xx to this INVITE leaves the answer to us.
-///
-/// RFC 3261 §13.2.1: "All user agents that support INVITE MUST support these two exchanges."
-pub(crate) fn leaves_answer(invite: &Request, response: &Response) -> bool {
-    // RFC 3261 §13.2.1: "The initial offer MUST be in either an INVITE or, if not there,
-    // in the first reliable non-failure message from the UAS back to
-    // the UAC."
-    // RFC 3261 §13.2.1: "If the initial offer is in the first reliable non-failure
-    // message from the UAS back to UAC, the answer MUST be in the
-    // acknowledgement for that message (in this specification, ACK
-    // for a 2xx response)."
-    let of_invite = describes_session(invite.headers(), invite.body());
-    !of_invite && describes_session(response.headers(), response.body())
+/// The answer that refuses every stream of an offer; `None` if it is no session description that we can read.
+// RFC 3264 §6: "To reject an offered stream, the port number in the corresponding stream in
+// the answer MUST be set to zero."
+pub(crate) fn declined(offer: &[u8]) -> Option<Body> {
+    let offer = core::str::from_utf8(offer).ok()?;
+    let mut answer =
+        String::from("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n");
+    for line in offer.lines() {
+        if let Some(media) = line.strip_prefix("m=") {
+            let (kind, rest) = media.split_once(' ')?;
+            let (_port, rest) = rest.split_once(' ')?;
+            answer.extend(["m=", kind, " 0 ", rest, "\r\n"]);
+        }
+    }
+    offer.starts_with("v=").then(|| Body::sdp(answer))
+}
+
+/// Whether a body of the application's is an offer or an answer, as far as its type says.
+pub(crate) fn is_description(body: &Body) -> bool {
+    !body.bytes.is_empty() && implies_session(body.content_type.as_bytes())
 }
 
 /// Whether a body is an offer or an answer.
@@ -149,18 +168,22 @@ pub(crate) fn describes_session(headers: &sip_message::Headers, body: &[u8]) -> 
     // RFC 3261 §13.2.1: "If the Content-Disposition header field is missing, bodies of
     // Content-Type application/sdp imply the disposition "session", while
     // other content types imply "render"."
+    headers.raw(HeaderName::ContentType).is_some_and(implies_session)
+}
+
+fn implies_session(content_type: &[u8]) -> bool {
+    let content_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    let content_type = content_type.trim_ascii();
     // Of several bodies one may be a session description: then it had better be taken for one.
-    let is_multipart = headers
-        .raw(HeaderName::ContentType)
-        .and_then(|value| value.trim_ascii().get(..10))
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
-    is_multipart || is(HeaderName::ContentType, b"application/sdp")
+    let start = content_type.get(..10).unwrap_or_default();
+    start.eq_ignore_ascii_case(b"multipart/")
+        || content_type.eq_ignore_ascii_case(b"application/sdp")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sip_message::{Method, StatusCode, Uri};
+    use sip_message::{Method, Response, StatusCode, Uri};
 
     #[test]
     fn which_bodies_describe_a_session() {
@@ -198,8 +221,26 @@ mod tests {
                 builder = builder.raw(HeaderName::ContentDisposition, disposition.as_bytes());
             }
             let ok = builder.body(kind.as_bytes(), body.to_owned()).build().unwrap();
-            assert_eq!(leaves_answer(&bare, &ok), describes);
-            assert!(!describes || !leaves_answer(&invite, &ok), "what was offered is answered");
+            assert_eq!(describes_session(ok.headers(), ok.body()), describes);
+            if disposition.is_none() {
+                assert_eq!(is_description(&Body::new(kind, body)), describes, "{kind}");
+            }
         }
+    }
+
+    #[test]
+    fn what_refuses_every_stream() {
+        let offer = "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=x\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+                     m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=video 51372/2 RTP/AVP 31\r\n";
+        let answer = declined(offer.as_bytes()).unwrap();
+        assert_eq!(
+            core::str::from_utf8(&answer.bytes).unwrap(),
+            "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+             m=audio 0 RTP/AVP 0 8\r\nm=video 0 RTP/AVP 31\r\n"
+        );
+        for bad in ["", "{}", "v=0\r\nm=audio\r\n", "v=0\r\nm=audio 1\r\n"] {
+            assert!(declined(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+        assert!(declined(b"v=0\r\n\xff").is_none());
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_auth::{Authenticator, Credentials};
-use sip_dialog::{Dialog, DialogId, Role, Session};
+use sip_dialog::{
+    Carrier, Dialog, DialogId, DialogKey, Meaning, OfferAnswer, ReliableReceiver, Role, Session,
+};
 use sip_message::{
     Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Transport, Uri,
 };
@@ -13,7 +15,8 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Caller, Fork, Phase, SentAck};
 use super::compose::{FirstHop, Initial, listener_towards};
-use super::offer::leaves_answer;
+use super::offer::{declined, describes_session};
+use super::prack::lists;
 use super::requests::MAX_CHALLENGES;
 use super::retry::Retry;
 use super::table::TimerKind;
@@ -24,12 +27,19 @@ use crate::{Account, AgentError, CallKey, CallUpdate, EarlyId, EndReason, Outgoi
 /// How many Contacts of a 3xx are handed up at most.
 const MAX_CONTACTS: usize = 16;
 
+impl Fork {
+    fn new(early: EarlyId, dialog: DialogKey, offer_answer: OfferAnswer) -> Self {
+        let received = ReliableReceiver::new();
+        Self { early, dialog, offer_answer, received, updates: false, ack: None }
+    }
+}
+
 impl Agent {
     /// Places a call: sends an INVITE. Everything else is told by events: [`CallUpdate::Ringing`],
     /// [`CallUpdate::Answered`], and [`CallUpdate::Ended`] at last.
     ///
     /// An INVITE without a session description leaves the offer to the callee, and the application then owes the
-    /// answer: [`Agent::acknowledge`].
+    /// answer: [`Agent::acknowledge`], or [`Agent::answer_early`] if the offer came in a provisional response.
     ///
     /// # Errors
     /// The call is not placed if one of the limits is reached, or if the INVITE cannot be built or sent.
@@ -52,14 +62,19 @@ impl Agent {
             body: call.body.as_ref(),
             headers: &call.headers,
         };
-        let invite = self.initial_request(tx, &initial)?;
+        let reliable =
+            call.reliable.or_else(|| account.reliability()).unwrap_or(self.config.reliable);
+        let invite = self.initial_request_with(tx, &initial, reliable)?;
         let listener = listener_towards(tx, &hop.uri).map(|local| local.id);
         let keep = account.offers_keep();
         let client = tx.request_with_keep(now, invite.clone(), hop.next_hop(), keep)?;
 
         let session = Session::new(Role::Uac, cseq(&invite));
         let retry = Retry::of(&call);
-        let mut call = Call::new(Phase::Calling, session, Some(Arc::clone(account)));
+        let offered = describes_session(invite.headers(), invite.body());
+        let offer_answer = OfferAnswer::new(Role::Uac, offered);
+        let account = Some(Arc::clone(account));
+        let mut call = Call::new(Phase::Calling, session, offer_answer, account);
         call.listener = listener;
         call.transactions = 1;
         call.caller = Some(Box::new(Caller {
@@ -156,27 +171,79 @@ impl Agent {
     ) {
         let limit = self.config.ringing_limit;
         let Some(call) = self.calls.get_mut(key) else { return };
-        let (Phase::Calling, Some(caller)) = (&call.phase, &mut call.caller) else { return };
+        let Some(caller) = &mut call.caller else { return };
+        let cancelling = match call.phase {
+            Phase::Calling => false,
+            Phase::Cancelling => true,
+            Phase::Invited(_) | Phase::Accepted(_) | Phase::Established | Phase::Over => return,
+        };
         // From here on no timer of the transaction ends it.
-        if caller.timer.is_none() {
+        if caller.timer.is_none() && !cancelling {
             caller.timer = Some(tx.arm(now, limit, TimerKind::Calling.token(key)));
         }
+        // RFC 3262 §4: "If the response is
+        // a 100 (Trying) (as opposed to 101 to 199), this option tag MUST be
+        // ignored, and the procedures below MUST NOT be used."
         if response.status() == StatusCode::TRYING {
             return;
         }
+        let is_reliable = lists(response.headers(), HeaderName::Require, "100rel");
+        let ends = response.status() == StatusCode::EARLY_DIALOG_TERMINATED;
+        // RFC 6228 §4: "If a UAC receives an unreliably sent 199 response on a dialog that
+        // has not previously been established (this can happen if a 199
+        // response reaches the client before the 18x response that would
+        // establish the early dialog) it SHALL discard the 199 response."
+        if (ends || cancelling) && !is_reliable && self.fork_of(key, &response).is_none() {
+            return;
+        }
         let early = self.early_dialog(key, &response);
+        let place = self.fork_of(key, &response).map(|(place, _)| place);
+        let mut answer_owed = false;
+        if let Some(call) = self.calls.get_mut(key)
+            && let Some(caller) = &mut call.caller
+            && let Some(fork) = place.and_then(|place| caller.forks.get_mut(place))
+        {
+            // RFC 3311 §4: "If the response contains an Allow header field containing the value
+            // "UPDATE", the UAC knows that the callee supports UPDATE"
+            fork.updates |= lists(response.headers(), HeaderName::Allow, "UPDATE");
+            let dialog = fork.dialog;
+            match self.provisional_received(now, tx, key, dialog, Some(early), &response) {
+                Some(owed) => answer_owed = owed,
+                None => return,
+            }
+        }
+        if ends {
+            self.early_dialog_ended(key, early);
+            return self.update(key, CallUpdate::EarlyEnded { early, response });
+        }
+        if cancelling {
+            return;
+        }
         self.call_came_to(now, tx, key, response.status());
         // RFC 3261 §8.1.3.2: "A UAC MUST be able to process 100 and 183 responses."
         self.update(
             key,
             match response.status() {
-                StatusCode::RINGING => CallUpdate::Ringing { early, response },
+                StatusCode::RINGING => CallUpdate::Ringing { early, response, answer_owed },
                 // RFC 3261 §8.1.3.2: "A
                 // UAC MUST treat any provisional response different than 100 that it
                 // does not recognize as 183 (Session Progress)."
-                _ => CallUpdate::Progress { early, response },
+                _ => CallUpdate::Progress { early, response, answer_owed },
             },
         );
+    }
+
+    /// A 199 came: nothing more is sent to this callee, and it has no part any more in what is.
+    fn early_dialog_ended(&mut self, key: CallKey, early: EarlyId) {
+        // RFC 6228 §7: "A UAC that receives a 199 response for an
+        // early dialog MUST NOT send any further requests on that dialog,
+        // except for requests that acknowledge reliable responses."
+        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
+            return;
+        };
+        if let Some(fork) = caller.forks.iter_mut().find(|fork| fork.early == early) {
+            fork.updates = false;
+        }
     }
 
     /// The callee that sent this provisional response, and the early dialog with it if there is to be one.
@@ -184,9 +251,8 @@ impl Agent {
         if let Some((_, early)) = self.fork_of(key, response) {
             return early;
         }
-        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
-            return EarlyId::default();
-        };
+        let Some(call) = self.calls.get_mut(key) else { return EarlyId::default() };
+        let Some(caller) = &mut call.caller else { return EarlyId::default() };
         // RFC 3261 §13.2.2.1: "Zero, one or multiple provisional responses may arrive before one or
         // more final responses are received.  Provisional responses for an
         // INVITE request can create "early dialogs".  If a provisional response
@@ -203,7 +269,8 @@ impl Agent {
         let Ok(dialog) = self.dialogs.insert(dialog, usages) else { return EarlyId::default() };
         let early = EarlyId(caller.counted);
         caller.counted = caller.counted.saturating_add(1);
-        caller.forks.push(Fork { early, dialog, ack: None });
+        let offer_answer = call.offer_answer;
+        caller.forks.push(Fork::new(early, dialog, offer_answer));
         early
     }
 
@@ -268,7 +335,13 @@ impl Agent {
         // With a Record-Route that cannot be read the one of the provisional response stays in force.
         let _ = state.confirm(&response);
         let cseq = cseq(&caller.invite);
-        if matches!(call.phase, Phase::Calling) && leaves_answer(&caller.invite, &response) {
+        let described = describes_session(response.headers(), response.body());
+        // A response is never refused.
+        let meaning = fork.offer_answer.receives(Carrier::Ok, described, |range| *range.start());
+        let offers = meaning == Ok(Meaning::Offer);
+        if matches!(call.phase, Phase::Calling) && offers {
+            call.peer_updates = lists(response.headers(), HeaderName::Allow, "UPDATE");
+            call.offer_answer = fork.offer_answer;
             call.session.answered(cseq, response.status(), |range| *range.start());
             call.dialog = Some(dialog);
             call.phase = Phase::Established;
@@ -283,8 +356,16 @@ impl Agent {
         }
         // RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
         // the transaction layer."
-        // Without an answer where another callee offers, or one that was cancelled: its BYE follows.
-        let builder = state.ack_to(&caller.invite);
+        // Where another callee offers, or one that was cancelled, nothing of it is wanted: its BYE follows.
+        // RFC 3261 §13.2.2.4: "If the offer in the 2xx response is not acceptable, the UAC core
+        // MUST generate a valid answer in the ACK and then send a BYE
+        // immediately."
+        let mut builder = state.ack_to(&caller.invite);
+        let answer = offers.then(|| declined(response.body())).flatten();
+        let _ = fork.offer_answer.sends(Carrier::Ack, answer.is_some());
+        if let Some(answer) = answer {
+            builder = builder.body(answer.content_type.as_bytes(), answer.bytes);
+        }
         let hop = self.ways_back.hop(call.flow, state.next_hop());
         let Ok(request) = builder.build() else {
             return self.end_call(now, tx, key, EndReason::Failed);
@@ -297,6 +378,8 @@ impl Agent {
             Phase::Calling => {
                 call.session.answered(cseq, response.status(), |range| *range.start());
                 call.session.ack_sent(cseq);
+                call.offer_answer = fork.offer_answer;
+                call.peer_updates = lists(response.headers(), HeaderName::Allow, "UPDATE");
                 call.dialog = Some(dialog);
                 call.phase = Phase::Established;
                 self.session_begun(now, tx, key, &response);
@@ -326,7 +409,7 @@ impl Agent {
     /// A 2xx from a callee that had no early dialog: its place in the list.
     fn confirmed_dialog(&mut self, key: CallKey, response: &Response) -> Option<usize> {
         let call = self.calls.get_mut(key)?;
-        let chosen = call.dialog;
+        let (chosen, begins) = (call.dialog, call.begins());
         let caller = call.caller.as_mut()?;
         let dialog = Dialog::uac(&caller.invite, response, transport_of(&caller.hop)).ok()?;
         if caller.forks.len() >= usize::from(self.config.max_forks.max(1)) {
@@ -339,7 +422,7 @@ impl Agent {
         let dialog = self.dialogs.insert(dialog, Usage::Call(key).into()).ok()?;
         let early = EarlyId(caller.counted);
         caller.counted = caller.counted.saturating_add(1);
-        caller.forks.push(Fork { early, dialog, ack: None });
+        caller.forks.push(Fork::new(early, dialog, begins));
         caller.forks.len().checked_sub(1)
     }
 

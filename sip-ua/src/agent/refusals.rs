@@ -10,6 +10,7 @@ use sip_transaction::{ServerKey, Transactions};
 use super::call::Phase;
 use super::compose::is_own;
 use super::{Agent, Received, Served, ServerUse};
+use crate::Reliability;
 
 /// Why a request is refused by RFC 3261 §8.2, and what the response must hold besides.
 enum Unfit {
@@ -95,7 +96,8 @@ impl Agent {
                 // match an existing dialog, the UAS core SHOULD generate a 481
                 // (Call/Transaction Does Not Exist) response and pass that to the
                 // server transaction."
-                Method::Bye => {
+                // PRACK and UPDATE belong to a dialog likewise (RFC 3262 §4, RFC 3311 §5.1).
+                Method::Bye | Method::Prack | Method::Update => {
                     self.refuse(now, tx, server, request, Rejection::no_such_dialog());
                 }
                 Method::Refer => self.referred(now, tx, None, None, received),
@@ -144,6 +146,10 @@ impl Agent {
         if *request.method() == Method::Bye {
             return self.bye_received(now, tx, call, key, &received);
         }
+        // After the final response to the INVITE too.
+        if *request.method() == Method::Prack {
+            return self.prack_received(now, tx, call, key, received);
+        }
         // A call that is over here is over for the peer as well, as it will learn by our BYE; and so is the
         // dialog with a callee that another one was preferred to.
         let over = self.calls.get(call).is_none_or(|call| match call.phase {
@@ -155,7 +161,8 @@ impl Agent {
             return self.refuse(now, tx, server, request, Rejection::no_such_dialog());
         }
         match request.method() {
-            Method::Invite => self.reinvited(now, tx, call, received),
+            Method::Invite => self.reinvited(now, tx, call, key, received),
+            Method::Update => self.update_received(now, tx, call, key, received),
             Method::Refer => self.referred(now, tx, Some(key), Some(call), received),
             Method::Options if self.config.answer_options => {
                 self.answer_options(now, tx, server, request);
@@ -173,7 +180,9 @@ impl Agent {
     fn check_method(&self, request: &Request) -> Result<(), Unfit> {
         let method = request.method();
         let notifies = *method == Method::Subscribe && !self.config.event_packages.is_empty();
-        if notifies || is_own(method) || self.config.methods.contains(method) {
+        let prack = *method == Method::Prack && self.config.reliable != Reliability::Never;
+        let own = is_own(method) || prack || *method == Method::Update;
+        if notifies || own || self.config.methods.contains(method) {
             Ok(())
         } else if matches!(method, Method::Other(_)) {
             Err(Unfit::UnknownMethod)
@@ -194,7 +203,15 @@ impl Agent {
             // What is no token cannot be sent back, folded lines above all.
             let tags = required.split(',').map(|tag| tag.trim_matches(|c| !is_token(c)));
             for tag in tags.filter(|tag| !tag.is_empty()) {
-                if !self.config.option_tags().any(|known| known.eq_ignore_ascii_case(tag)) {
+                // RFC 3262 §3: "If the UAS is unwilling to do so, it MUST reject the initial
+                // request with a 420 (Bad Extension) and include an Unsupported header
+                // field containing the option tag 100rel."
+                let known = match tag {
+                    "100rel" => self.config.reliable != Reliability::Never,
+                    "199" => true,
+                    _ => self.config.option_tags().any(|known| known.eq_ignore_ascii_case(tag)),
+                };
+                if !known {
                     if !unknown.is_empty() {
                         unknown.push_str(", ");
                     }
@@ -373,7 +390,7 @@ impl Agent {
             .raw(HeaderName::Accept, self.capabilities.accept.as_bytes())
             .raw(HeaderName::AcceptEncoding, b"identity")
             .raw(HeaderName::AcceptLanguage, b"*");
-        let supported = self.capabilities.supported.as_deref().unwrap_or("");
+        let supported = self.capabilities.of_invite(self.config.reliable);
         builder = builder.raw(HeaderName::Supported, supported.as_bytes());
         if let Some(events) = &self.capabilities.allow_events {
             builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use sip_auth::Authenticator;
 use sip_dialog::{DialogKey, ends_dialog};
-use sip_message::{Method, Request, Response, Uri};
+use sip_message::{Method, RAck, Request, Response, Uri};
 use sip_transaction::{ClientKey, NextHop, Transactions};
 
 use super::call::Phase;
 use super::compose::{FirstHop, Initial};
 use super::outgoing::{confirm, cseq, is_challenge, set_cseq};
+use super::prack::PrackSent;
 use super::refer::End;
 use super::{Agent, ClientUse};
 use crate::{
@@ -38,6 +39,8 @@ pub(super) enum Place {
     InCall(CallKey),
     /// In a dialog whatever call it belongs to, or none.
     InDialog(DialogKey),
+    /// A PRACK of ours, which nobody asked for.
+    Prack(CallKey, PrackSent),
     Outside,
 }
 
@@ -99,6 +102,33 @@ impl Agent {
         }
         let account = call.account.clone();
         self.ask(now, tx, Place::InCall(key), Owner::Application, request, hop, account)
+    }
+
+    /// Sends a PRACK; what comes of it is told to [`Agent::prack_answered`].
+    pub(super) fn send_prack(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        prack: PrackSent,
+        rack: &RAck,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let (dialog, _) = self.dialogs.get_mut(prack.dialog).ok_or(AgentError::Gone)?;
+        let builder = dialog
+            .request(Method::Prack)
+            .map_err(|_| AgentError::Full { what: "requests in the dialog" })?
+            .header(rack);
+        let next_hop = dialog.next_hop().clone();
+        let mut request = self.finish_request(builder, &Method::Prack, body, &[])?;
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        let hop = self.ways_back.hop(call.flow, &next_hop);
+        if let (Some(auth), Some(account)) = (&mut call.auth, &call.account) {
+            auth.authorize(&mut request, account.all_credentials(), || tx.random().next_u64());
+        }
+        let account = call.account.clone();
+        let place = Place::Prack(key, prack);
+        self.ask(now, tx, place, Owner::Application, request, hop, account).map(|_| ())
     }
 
     /// Sends a request outside of any call: OPTIONS, MESSAGE or another that needs no more of the stack than
@@ -189,7 +219,7 @@ impl Agent {
         let Some(mut asked) = self.requests.remove(key) else { return };
         if let Ok(response) = &result {
             match (asked.place, &mut asked.again) {
-                (Place::InCall(call), _) => {
+                (Place::InCall(call) | Place::Prack(call, _), _) => {
                     if let Some(call) = self.calls.get_mut(call)
                         && let (Some(auth), Some(account)) = (&mut call.auth, &call.account)
                     {
@@ -211,6 +241,9 @@ impl Agent {
             && let Some((dialog, _)) = self.dialogs.get_mut(dialog)
         {
             dialog.refresh(response);
+        }
+        if let Place::Prack(call, prack) = asked.place {
+            return self.prack_answered(call, prack, result.ok().as_ref());
         }
         if let (Place::InDialog(dialog), Ok(response)) = (asked.place, &result)
             && let Some((dialog, _)) = self.dialogs.get_mut(dialog)
@@ -261,7 +294,8 @@ impl Agent {
             return false;
         }
         again.challenges += 1;
-        let number = match asked.place {
+        let place = asked.place;
+        let number = match place {
             Place::Outside => {
                 let credentials = again.account.all_credentials();
                 if again.auth.challenged(response, credentials).is_err() {
@@ -276,7 +310,7 @@ impl Agent {
                 }
                 self.dialogs.get_mut(dialog).and_then(|(dialog, _)| dialog.next_cseq().ok())
             }
-            Place::InCall(call) => {
+            Place::InCall(call) | Place::Prack(call, _) => {
                 // The calls of other functions need all of the agent.
                 if !self.challenge_call(call, response) {
                     return false;
@@ -284,7 +318,11 @@ impl Agent {
                 self.calls
                     .get(call)
                     .filter(|call| !matches!(call.phase, Phase::Over))
-                    .and_then(|call| self.dialogs.get_mut(call.dialog?))
+                    .and_then(|call| match place {
+                        Place::Prack(_, prack) => Some(prack.dialog),
+                        Place::InCall(_) | Place::InDialog(_) | Place::Outside => call.dialog,
+                    })
+                    .and_then(|dialog| self.dialogs.get_mut(dialog))
                     .and_then(|(dialog, _)| dialog.next_cseq().ok())
             }
         };
@@ -302,10 +340,12 @@ impl Agent {
         let credentials = again.account.all_credentials();
         let auth = match asked.place {
             Place::Outside | Place::InDialog(_) => &mut again.auth,
-            Place::InCall(call) => match self.calls.get_mut(call).and_then(|c| c.auth.as_mut()) {
-                Some(auth) => auth,
-                None => return false,
-            },
+            Place::InCall(call) | Place::Prack(call, _) => {
+                match self.calls.get_mut(call).and_then(|c| c.auth.as_mut()) {
+                    Some(auth) => auth,
+                    None => return false,
+                }
+            }
         };
         auth.authorize(&mut again.request, credentials, || tx.random().next_u64());
         let Ok(client) = tx.request(now, again.request.clone(), again.hop.clone()) else {

@@ -11,13 +11,13 @@ pub(crate) enum TimerKind {
     Accepted,
     /// A call of ours rings, or is cancelled.
     Calling,
-    /// Our re-INVITE hangs in provisional responses, or waits after a 491.
+    /// Our re-INVITE hangs in provisional responses, or it or our UPDATE waits after a 491.
     OurModification,
-    /// The peer's re-INVITE is not answered, or our 2xx to it has no ACK.
+    /// The peer's wish to modify the session is not answered, or our 2xx to its re-INVITE has no ACK.
     TheirModification,
     /// The application owes a reply.
     Owed,
-    /// The application owes the answer to an offer in a 2xx.
+    /// The application owes the answer to an offer in a 2xx or a reliable provisional response.
     Answer,
     /// A registration is to be refreshed or tried again.
     Registration,
@@ -35,10 +35,12 @@ pub(crate) enum TimerKind {
     Subscription,
     /// A subscription of a peer runs out, or is to be told something.
     Notifier,
+    /// A reliable provisional response of ours has no PRACK yet: send it again, or give up.
+    Reliable,
 }
 
 impl TimerKind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -54,6 +56,7 @@ impl TimerKind {
         Self::Session,
         Self::Subscription,
         Self::Notifier,
+        Self::Reliable,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {
@@ -79,6 +82,5 @@ mod tests {
             assert_eq!(again, kind);
             assert!(found == key);
         }
-        assert!(TimerKind::of_token(u64::MAX).is_none());
     }
 }

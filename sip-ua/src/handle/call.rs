@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sip_message::{Method, Reason, Request, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
+use tokio::sync::oneshot;
 
 use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, Wait};
 use super::mailbox::{Letter, Mailbox};
 use super::{CallError, IncomingRequest, Referral, RequestError};
 use crate::{
-    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, ReferKey, RequestFailure,
-    Sender,
+    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, ReferKey, Reliability,
+    RequestFailure, Sender,
 };
 
 /// Something happened in a call.
@@ -26,6 +27,8 @@ pub enum CallEvent {
         early: EarlyId,
         /// The response; with a body it brings early media.
         response: Response,
+        /// As in [`CallEvent::Progress`].
+        answer_owed: bool,
     },
     /// Another provisional response, 101 to 199 (183, say).
     Progress {
@@ -33,6 +36,22 @@ pub enum CallEvent {
         early: EarlyId,
         /// The response; with a body it brings early media.
         response: Response,
+        /// Its body is an offer, for the call was placed without one: the callee waits for
+        /// [`CallControl::answer_early`]. Without that the call is cancelled after
+        /// [`AgentConfig::answer_guard`](crate::AgentConfig::answer_guard).
+        answer_owed: bool,
+    },
+    /// 199: this callee rings no more, while others may (RFC 6228). Its early media is over.
+    EarlyEnded {
+        /// Which of the callees.
+        early: EarlyId,
+        /// The response; its Reason says why.
+        response: Response,
+    },
+    /// The caller acknowledged a provisional response of ours that was sent reliably (RFC 3262).
+    Acknowledged {
+        /// The PRACK if it has a body: the answer, where the offer was ours.
+        prack: Option<Request>,
     },
     /// The peer says why it hangs up (RFC 3326): the end follows.
     Reason {
@@ -58,7 +77,7 @@ pub enum CallEvent {
         /// The ACK if it has a body: the answer, where the offer was ours.
         ack: Option<Request>,
     },
-    /// The peer wants to change the session: hold, resume, another codec.
+    /// The peer wants to modify the session: hold, resume, another codec.
     Modification(Modification),
     /// The peer took its re-INVITE back before it was answered.
     ModificationWithdrawn,
@@ -208,6 +227,52 @@ impl CallControl {
         self.ask(|answer| Command::Reinvite { call, body, answer }).await
     }
 
+    /// Offers a change of the session in the way that fits: by a re-INVITE once the call is answered, as
+    /// [`reinvite`](Self::reinvite) does, and by an UPDATE before, as [`update`](Self::update) does.
+    ///
+    /// # Errors
+    ///
+    /// As theirs.
+    pub async fn modify(&self, offer: impl Into<Bytes>) -> Result<Response, RequestError> {
+        let (call, body) = (self.call.key, sdp(offer));
+        self.ask(|answer| Command::Modify { call, body, answer }).await
+    }
+
+    /// Offers a change of the session by an UPDATE (RFC 3311), which the peer answers at once and without asking
+    /// anybody; with an empty `offer` it says no more than where we are reached. Before the call is answered `early`
+    /// says to which callee; `None` is the first that can take it. A collision (491) is tried again by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFailure::Refused`] holds the response when the peer refused: the session is as it was.
+    /// [`AgentError::NotAllowed`](crate::AgentError::NotAllowed) if the peer does not know UPDATE,
+    /// [`AgentError::Offer`](crate::AgentError::Offer) while the last offer has no answer, and
+    /// [`AgentError::Busy`](crate::AgentError::Busy) while another request of ours modifies the session.
+    pub async fn update(
+        &self,
+        early: Option<EarlyId>,
+        offer: impl Into<Bytes>,
+    ) -> Result<Response, RequestError> {
+        let (call, body) = (self.call.key, sdp(offer));
+        self.ask(|answer| Command::Update { call, early, body, answer }).await
+    }
+
+    /// Answers the offer in a provisional response ([`CallEvent::Progress`] with `answer_owed`) to a call of ours that
+    /// made none: the answer goes in the PRACK. `early` says which callee; `None` is the one that has waited longest.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::NoOffer`](crate::AgentError::NoOffer) if no answer is owed, [`CallError::Ended`] if the
+    /// call is over.
+    pub async fn answer_early(
+        &self,
+        early: Option<EarlyId>,
+        answer: impl Into<Bytes>,
+    ) -> Result<(), CallError> {
+        let (call, body) = (self.call.key, sdp(answer));
+        self.deliver(|sent| Command::AnswerEarly { call, early, body, sent }).await
+    }
+
     /// Answers the peer's offer in the 2xx to a call or re-INVITE of ours that made none: the answer goes with
     /// the ACK, for which the peer waits (RFC 3261 §13.2.1). Who does not like the offer answers it all the
     /// same and hangs up.
@@ -217,11 +282,18 @@ impl CallControl {
     /// [`AgentError::NoOffer`](crate::AgentError::NoOffer) if no answer is owed, [`CallError::Ended`] if the
     /// call is over.
     pub async fn answer(&self, answer: impl Into<Bytes>) -> Result<(), CallError> {
+        let (call, body) = (self.call.key, sdp(answer));
+        self.deliver(|sent| Command::Acknowledge { call, body, sent }).await
+    }
+
+    async fn deliver(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), crate::AgentError>>) -> Command,
+    ) -> Result<(), CallError> {
         if let Some(reason) = self.end_reason() {
             return Err(CallError::Ended(reason));
         }
-        let (call, body) = (self.call.key, sdp(answer));
-        let sent = self.line.ask(|sent| Command::Acknowledge { call, body, sent }).await?;
+        let sent = self.line.ask(command).await?;
         sent.map_err(|error| match (error, self.end_reason()) {
             (crate::AgentError::Gone, Some(reason)) => CallError::Ended(reason),
             (error, _) => error.into(),
@@ -326,16 +398,24 @@ impl CallControl {
     fn open(&self, letter: CallLetter) -> CallEvent {
         match letter {
             CallLetter::Update(update) => match update {
-                CallUpdate::Ringing { early, response } => CallEvent::Ringing { early, response },
-                CallUpdate::Progress { early, response } => CallEvent::Progress { early, response },
                 CallUpdate::Redirected { to } => CallEvent::Redirected { to },
                 CallUpdate::Reason { reasons } => CallEvent::Reason { reasons },
+                CallUpdate::Ringing { early, response, answer_owed } => {
+                    CallEvent::Ringing { early, response, answer_owed }
+                }
+                CallUpdate::Progress { early, response, answer_owed } => {
+                    CallEvent::Progress { early, response, answer_owed }
+                }
+                CallUpdate::EarlyEnded { early, response } => {
+                    CallEvent::EarlyEnded { early, response }
+                }
+                CallUpdate::Acknowledged { prack } => CallEvent::Acknowledged { prack },
                 CallUpdate::Answered { response, answer_owed } => {
                     CallEvent::Answered { response, answer_owed }
                 }
                 CallUpdate::Confirmed { ack } => CallEvent::Confirmed { ack },
-                CallUpdate::Modification { request } => {
-                    CallEvent::Modification(Modification::new(self.clone(), request))
+                CallUpdate::Modification { early, request } => {
+                    CallEvent::Modification(Modification::new(self.clone(), early, request))
                 }
                 CallUpdate::ModificationWithdrawn => CallEvent::ModificationWithdrawn,
                 CallUpdate::NetworkChanged => CallEvent::NetworkChanged,
@@ -364,12 +444,18 @@ impl CallControl {
 #[derive(Debug)]
 pub struct Modification {
     control: Option<CallControl>,
+    early: Option<EarlyId>,
     request: Arc<Request>,
 }
 
 impl Modification {
-    fn new(control: CallControl, request: Arc<Request>) -> Self {
-        Self { control: Some(control), request }
+    fn new(control: CallControl, early: Option<EarlyId>, request: Arc<Request>) -> Self {
+        Self { control: Some(control), early, request }
+    }
+
+    /// Which of the callees asks, where a call of ours is not answered yet.
+    pub fn early(&self) -> Option<EarlyId> {
+        self.early
     }
 
     /// The request that asks for it.
@@ -466,6 +552,12 @@ impl CallBuilder {
     /// One more header field for the INVITE.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.call.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whether provisional responses are wanted reliably (RFC 3262), if not as the account has it.
+    pub fn reliable(mut self, reliable: Reliability) -> Self {
+        self.call.reliable = Some(reliable);
         self
     }
 

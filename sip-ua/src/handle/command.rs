@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Call, LiveCounts, Notifier, Reference, Registration, Stopped, Subscription};
 use crate::{
-    Account, AgentError, Body, CallKey, Grant, LookedUp, NotifierKey, OutgoingCall, ReferKey,
-    RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish, TerminationReason,
+    Account, AgentError, Body, CallKey, EarlyId, Grant, LookedUp, NotifierKey, OutgoingCall,
+    ReferKey, RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish,
+    TerminationReason,
 };
 
 /// Header fields to add: names and values.
@@ -67,6 +68,23 @@ pub(super) enum Command {
         call: CallKey,
         body: Option<Body>,
         answer: Answer,
+    },
+    Modify {
+        call: CallKey,
+        body: Option<Body>,
+        answer: Answer,
+    },
+    Update {
+        call: CallKey,
+        early: Option<EarlyId>,
+        body: Option<Body>,
+        answer: Answer,
+    },
+    AnswerEarly {
+        call: CallKey,
+        early: Option<EarlyId>,
+        body: Option<Body>,
+        sent: oneshot::Sender<Result<(), AgentError>>,
     },
     AnswerModification {
         call: CallKey,

@@ -199,12 +199,19 @@ impl Desk {
                 let _ = sent.send(agent.acknowledge(now, tx, call, body.as_ref()));
             }
             Command::Reinvite { call, body, answer } => {
-                match agent.reinvite(now, tx, call, body.as_ref()) {
-                    Ok(()) => {
-                        self.modifications.insert(call, answer);
-                    }
-                    Err(error) => refuse(answer, error),
-                }
+                let begun = agent.reinvite(now, tx, call, body.as_ref());
+                self.modifying(call, begun, answer);
+            }
+            Command::Modify { call, body, answer } => {
+                let begun = agent.modify(now, tx, call, body.as_ref());
+                self.modifying(call, begun, answer);
+            }
+            Command::Update { call, early, body, answer } => {
+                let begun = agent.update_session(now, tx, call, early, body.as_ref());
+                self.modifying(call, begun, answer);
+            }
+            Command::AnswerEarly { call, early, body, sent } => {
+                let _ = sent.send(agent.answer_early(now, tx, call, early, body.as_ref()));
             }
             Command::AnswerModification { call, status, body } => {
                 log_refused(agent.answer_modification(now, tx, call, status, body.as_ref()));
@@ -283,6 +290,15 @@ impl Desk {
             | Command::Terminate { .. } => self.obey_subscription(turn, command),
             Command::Live { .. } => {} // answered above
             Command::Released => {}    // looked at after every command
+        }
+    }
+
+    fn modifying(&mut self, call: CallKey, begun: Result<(), AgentError>, answer: Answer) {
+        match begun {
+            Ok(()) => {
+                self.modifications.insert(call, answer);
+            }
+            Err(error) => refuse(answer, error),
         }
     }
 
@@ -407,6 +423,8 @@ impl Desk {
             | CallUpdate::Progress { .. }
             | CallUpdate::Redirected { .. }
             | CallUpdate::Reason { .. }
+            | CallUpdate::EarlyEnded { .. }
+            | CallUpdate::Acknowledged { .. }
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
             | CallUpdate::Modification { .. }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip_message::{From, HeaderError, Request, StatusCode, Uri};
+use sip_message::{From, HeaderError, Request, Response, StatusCode, Uri};
 
 use super::call::{CallBox, fields, sdp};
 use super::command::{Command, Line, Release, Wait};
-use super::{Call, CallControl, CallError};
+use super::{Call, CallControl, CallError, CallEvent, RequestError};
 use crate::{Body, CallKey, Caller, EndReason, Related, Sender};
 
 /// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
@@ -89,6 +89,29 @@ impl Invitation {
         self.request.body()
     }
 
+    /// What happens before the call is accepted: the caller acknowledges a provisional response
+    /// ([`CallEvent::Acknowledged`]), or modifies the session by an UPDATE ([`CallEvent::Modification`]). The last is
+    /// [`CallEvent::Ended`]; `None` after that. What is not asked for here comes from [`Call::next`]. Cancel safe.
+    pub async fn next(&mut self) -> Option<CallEvent> {
+        match &self.control {
+            Some(control) => control.next_event().await,
+            None => None,
+        }
+    }
+
+    /// Offers the caller a change of the session by an UPDATE, as [`CallControl::update`] does: once its offer was
+    /// answered reliably ([`progress`](Self::progress)), and if it takes UPDATE.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CallControl::update`].
+    pub async fn modify(&self, offer: impl Into<Bytes>) -> Result<Response, RequestError> {
+        match &self.control {
+            Some(control) => control.update(None, offer).await,
+            None => Err(RequestError::Ended(EndReason::Local)),
+        }
+    }
+
     /// Says 180 Ringing.
     ///
     /// # Errors
@@ -101,7 +124,8 @@ impl Invitation {
         Ok(self)
     }
 
-    /// Says 183 Session Progress with this session description: early media.
+    /// Says 183 Session Progress with this session description: early media. It is sent reliably if the caller supports
+    /// that, and [`accept`](Self::accept) then needs no description.
     ///
     /// # Errors
     ///

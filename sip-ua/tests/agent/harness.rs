@@ -76,6 +76,12 @@ pub fn words(event: &AgentEvent) -> String {
     match event {
         AgentEvent::Invitation { .. } => "invitation".into(),
         AgentEvent::Call { update, .. } => match update {
+            CallUpdate::Ringing { early, answer_owed: true, .. } => {
+                format!("ringing {} with an offer", early.0)
+            }
+            CallUpdate::Progress { early, answer_owed: true, .. } => {
+                format!("progress {} with an offer", early.0)
+            }
             CallUpdate::Ringing { early, .. } => format!("ringing {}", early.0),
             CallUpdate::Progress { early, .. } => format!("progress {}", early.0),
             CallUpdate::Redirected { to } => format!("redirected to {to}"),
@@ -83,7 +89,10 @@ pub fn words(event: &AgentEvent) -> String {
             CallUpdate::Answered { answer_owed: true, .. } => "answered by an offer".into(),
             CallUpdate::Confirmed { ack: None } => "confirmed".into(),
             CallUpdate::Confirmed { ack: Some(_) } => "confirmed with body".into(),
-            CallUpdate::Modification { request } => match request.method() {
+            CallUpdate::EarlyEnded { early, .. } => format!("early ended {}", early.0),
+            CallUpdate::Acknowledged { prack: None } => "acknowledged".into(),
+            CallUpdate::Acknowledged { prack: Some(_) } => "acknowledged with body".into(),
+            CallUpdate::Modification { request, .. } => match request.method() {
                 Method::Invite => "reinvited".into(),
                 method => format!("{method} with an offer"),
             },

@@ -55,9 +55,22 @@ fn end(mut lone: Lone, call: CallKey) {
 /// An ACK without a body, and a BYE.
 #[track_caller]
 fn gives_up(lone: &mut Lone) -> Request {
+    ends_it(lone, b"")
+}
+
+// RFC 3261 §13.2.2.4: "If the offer in the 2xx response is not acceptable, the UAC core
+// MUST generate a valid answer in the ACK and then send a BYE
+// immediately."
+#[track_caller]
+fn declines(lone: &mut Lone) -> Request {
+    ends_it(lone, b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n")
+}
+
+#[track_caller]
+fn ends_it(lone: &mut Lone, answer: &[u8]) -> Request {
     let sent = lone.expect_sent(&["ACK", "BYE"]);
     let [Message::Request(ack), Message::Request(bye)] = &sent[..] else { panic!() };
-    assert!(ack.body().is_empty());
+    assert_eq!(ack.body(), answer);
     assert_eq!(ack.headers().to_tag(), bye.headers().to_tag());
     bye.clone()
 }
@@ -183,7 +196,7 @@ fn a_second_callee_that_offers_is_acknowledged_and_ended_while_the_first_waits()
     lone.receive(offers(&invite, "one", 21));
     lone.expect(&["ringing 0", "ringing 1", "answered by an offer"]);
     lone.receive(offers(&invite, "two", 22));
-    let bye = gives_up(&mut lone);
+    let bye = declines(&mut lone);
     assert_eq!(bye.headers().to_tag(), Some("two"));
     lone.answer(&bye, 200, "", &[]);
     lone.expect(&[]);
@@ -217,7 +230,7 @@ fn an_offer_that_crosses_the_cancel_is_acknowledged_and_ended() {
     let cancel = lone.sent_request(Method::Cancel);
     lone.answer(&cancel, 200, "one", &[]);
     lone.receive(offers(&invite, "one", 21));
-    let bye = gives_up(&mut lone);
+    let bye = declines(&mut lone);
     lone.answer(&bye, 200, "", &[]);
     lone.expect(&["ringing 0", "ended: cancelled"]);
     lone.nothing_left();

@@ -174,8 +174,8 @@ fn an_invite_says_who_calls_and_what_it_can_do() {
         ("Max-Forwards", "70"),
         ("CSeq", "1 INVITE"),
         ("Contact", "<sip:alice@192.0.2.1:5060>"),
-        ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER"),
-        ("Supported", "timer"),
+        ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE, INFO, REFER, PRACK, UPDATE"),
+        ("Supported", "100rel, 199, timer"),
         ("Subject", "lunch"),
         ("Content-Type", "application/sdp"),
     ] {

@@ -257,7 +257,7 @@ fn extensions_that_are_not_supported_are_left_out() {
     assert_eq!(header(third.headers(), "Require"), None);
     // What was not asked for cannot be left out.
     let last = &["ended: rejected with 420 Bad Extension"];
-    ends(&mut lone, &third, 420, &[("Unsupported", "100rel")], last);
+    ends(&mut lone, &third, 420, &[("Unsupported", "precondition")], last);
 }
 
 /// All other refusals are told as they came, with the next try that they suggest.
