@@ -14,6 +14,7 @@ mod held;
 
 use std::alloc::System;
 
+use benches::negotiated::{Abilities, BROWSER, PHONE};
 use benches::{MESSAGES, ours};
 use bytes::Bytes;
 use sip_message::{Limits, Message, Request, Response, StatusCode};
@@ -64,6 +65,15 @@ fn main() {
     each("dialog in its table", held::dialogs);
     each("call taken by the agent, established and at rest", held::calls);
     each("registration of the agent, at rest", held::registrations);
+    let abilities = Abilities::default();
+    for (name, offer) in [("phone", PHONE), ("browser", BROWSER)] {
+        let (made, cost) = counted(|| abilities.answered(offer));
+        assert!(made.is_some(), "{name} is refused");
+        row(&format!("the offer of a {name}, {} B, answered", offer.len()), cost);
+        each(&format!("session of SDP with a {name}, both descriptions included"), |many| {
+            (0..many).map(|_| abilities.answered(offer)).collect::<Vec<_>>()
+        });
+    }
 }
 
 fn row(what: &str, (allocations, held): (usize, usize)) {

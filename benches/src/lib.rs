@@ -7,6 +7,7 @@
 //!   Max-Forwards, Content-Length and every Contact, Route and Record-Route, typed.
 #![forbid(unsafe_code)]
 
+pub mod negotiated;
 pub mod ours;
 #[cfg(feature = "peers")]
 #[path = "../peers/mod.rs"]
