@@ -9,6 +9,7 @@
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
 //! - [`Subscriber`] and [`Notifier`] are the two ends of a subscription (RFC 6665), [`Rates`] how often one is told.
+//! - [`Publication`] is a state that is published and kept so (RFC 3903).
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
 //! - [`OfferAnswer`] is the offer/answer exchange of a dialog: which message may carry what, and what is refused.
@@ -83,6 +84,7 @@ mod establish;
 mod merged;
 mod notifier;
 mod offer_answer;
+mod publication;
 mod rate;
 mod refer;
 mod reference;
@@ -107,6 +109,7 @@ pub use notifier::{
     RefusedSubscribe, TooBrief, told_event,
 };
 pub use offer_answer::{Carrier, Meaning, OfferAnswer, Unsendable};
+pub use publication::{Publication, PublicationAction, PublicationEvent, PublicationInput};
 pub use rate::{NoRate, Rate, Rates};
 pub use refer::{
     ReferOutcome, Referrer, ReferrerAction, ReferrerInput, Report, ReportState, Reporter,

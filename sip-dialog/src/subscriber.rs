@@ -831,7 +831,7 @@ pub fn notification<'a>(
 
 /// When to refresh what lasts so many seconds: between half and nine tenths of it, by chance, so that the
 /// subscriptions that were made together are not refreshed together.
-fn refresh_in(seconds: u32, draw: Draw<'_>) -> Duration {
+pub(crate) fn refresh_in(seconds: u32, draw: Draw<'_>) -> Duration {
     // In the rest of a short life a request may have to be repeated (64*T1 is 32 s).
     let percent =
         if seconds >= 120 { draw(75..=90).clamp(75, 90) } else { draw(50..=75).clamp(50, 75) };

@@ -317,7 +317,10 @@ impl Agent {
         let key = if is_first {
             key
         } else {
-            // RFC 6665 §5.4.9: "the subscriber MUST terminate the remaining subscriptions" is done by the 481.
+            // RFC 6665 §5.4.9: "If such behavior is not allowed, the first potential dialog-
+            // establishing message will create a dialog.  All subsequent NOTIFY
+            // requests that correspond to the SUBSCRIBE request … but that do not match the dialog would be
+            // rejected with a 481 response."
             if !subscribed.wish.forks || subscribed.forks >= MAX_FORKS {
                 return Err(none);
             }

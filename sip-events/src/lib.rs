@@ -1,0 +1,51 @@
+//! SIP event packages (RFC 6665 §5): what the bodies of NOTIFY and PUBLISH say, and how partial states are merged.
+//!
+//! Nothing here knows a message or a socket: bytes go in, states come out, and the other way round. `sip-ua` has the
+//! subscriptions ([its `subscribe`](https://docs.rs/sip-ua)); this is for what they carry.
+//!
+//! | package | RFC | type | feature |
+//! | --- | --- | --- | --- |
+//! | `message-summary` | 3842 | [`MessageSummary`] | |
+//! | `presence` | 3856, 3863 | [`Presence`] | `xml` |
+//! | `dialog` | 4235 | [`DialogInfo`], merged by [`Dialogs`] | `xml` |
+//! | `reg` | 3680 | [`RegInfo`], merged by [`Registrations`] | `xml` |
+//!
+//! Another package is one more [`EventPackage`]. XML is read with limits, without external or own entities, and
+//! what is of another namespace is skipped.
+//!
+//! ```
+//! use sip_events::{EventPackage, MessageSummary};
+//!
+//! let body = b"Messages-Waiting: yes\r\nVoice-Message: 2/8 (0/2)\r\n";
+//! let summary = MessageSummary::parse(body)?;
+//! assert!(summary.waiting);
+//! assert_eq!(summary.counts("voice-message").map(|counts| (counts.new, counts.old)), Some((2, 8)));
+//! assert_eq!(summary.render().as_bytes(), body);
+//! # Ok::<(), sip_events::BodyError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod message_summary;
+mod package;
+
+#[cfg(feature = "xml")]
+mod dialog;
+#[cfg(feature = "xml")]
+mod merge;
+#[cfg(feature = "xml")]
+mod presence;
+#[cfg(feature = "xml")]
+mod reg;
+#[cfg(feature = "xml")]
+mod xml;
+
+#[cfg(feature = "xml")]
+pub use dialog::{DialogEnd, DialogInfo, DialogParty, DialogState, Dialogs, WatchedDialog};
+#[cfg(feature = "xml")]
+pub use merge::Merged;
+pub use message_summary::{Counts, MessageSummary};
+pub use package::{BodyError, EventPackage};
+#[cfg(feature = "xml")]
+pub use presence::{Note, Presence, Tuple};
+#[cfg(feature = "xml")]
+pub use reg::{BoundContact, RegInfo, Registrations, WatchedRegistration};
