@@ -11,6 +11,7 @@ use sip_message::{
 };
 
 use crate::routes::RouteSet;
+use crate::snapshot::{DialogSnapshot, SnapshotError};
 use crate::{DialogError, Rejection};
 
 /// What Max-Forwards says in the requests that a dialog builds (RFC 3261 §8.1.1.6).
@@ -503,6 +504,54 @@ impl Dialog {
     /// Whether the dialog was made over TLS with a SIPS Request-URI.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The dialog that a snapshot was taken of, for a program that was started anew. Its CSeq numbers go on well
+    /// above those of the snapshot, for requests that were sent since.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if it is not what [`Dialog::snapshot`] made.
+    pub fn restored(snapshot: &DialogSnapshot) -> Result<Dialog, SnapshotError> {
+        let parts = [
+            &snapshot.call_id,
+            &snapshot.local_tag,
+            &snapshot.remote_tag,
+            &snapshot.local_party,
+            &snapshot.remote_party,
+        ];
+        let mut text = String::new();
+        let mut ends = [0; 4];
+        for (place, part) in parts.into_iter().enumerate() {
+            text.push_str(part);
+            if let Some(end) = ends.get_mut(place) {
+                *end = u32::try_from(text.len()).map_err(|_| SnapshotError)?;
+            }
+        }
+        let routes = match &snapshot.routes {
+            Some((first, text)) => {
+                Some(Box::new(RouteSet::restored(DialogSnapshot::uri(first)?, text.as_str())))
+            }
+            None => None,
+        };
+        Ok(Dialog {
+            identity: Identity { text: text.into_boxed_str(), ends },
+            remote_target: DialogSnapshot::uri(&snapshot.remote_target)?,
+            routes,
+            local_cseq: snapshot.cseq_after()?,
+            remote_cseq: snapshot.remote_cseq,
+            role: snapshot.role(),
+            state: State::Confirmed,
+            secure: snapshot.is_secure,
+        })
+    }
+
+    pub(crate) fn route_texts(&self) -> Option<(String, String)> {
+        let routes = self.routes.as_ref()?;
+        Some((routes.first().as_str().into(), routes.as_str().into()))
+    }
+
+    pub(crate) fn cseqs(&self) -> (Option<u32>, Option<u32>) {
+        (self.local_cseq, self.remote_cseq)
     }
 
     /// Our own name and address, as From of our requests says: a display name if there is one and the URI in

@@ -94,6 +94,7 @@ mod repeat;
 mod routes;
 mod session;
 mod session_timer;
+mod snapshot;
 mod subscriber;
 mod table;
 #[cfg(test)]
@@ -123,6 +124,7 @@ pub use session::{Answer, Busy, Bye, Session, ends_dialog};
 pub use session_timer::{
     SessionTimer, SessionTimerPolicy, Side, TimerAction, TimerFields, TimerInput,
 };
+pub use snapshot::{DialogSnapshot, SnapshotError, TimerSnapshot};
 pub use subscriber::{
     Resubscribe, Subscriber, SubscriberAction, SubscriberConfig, SubscriberInput, SubscriptionEnd,
     SubscriptionEvent, TerminationReason, notification,

@@ -187,6 +187,11 @@ impl OfferAnswer {
         OfferAnswer { exchange, prack: None, our_update: false, their_update: false }
     }
 
+    /// That of a dialog that was established before a restart, with no offer under way.
+    pub fn restored() -> OfferAnswer {
+        OfferAnswer { exchange: Stable, prack: None, our_update: false, their_update: false }
+    }
+
     /// Whether a new offer may be sent in an UPDATE or a re-INVITE.
     ///
     /// # Errors

@@ -43,6 +43,11 @@ impl RouteSet {
         Some(Box::new(RouteSet { first, text: text.into_boxed_str() }))
     }
 
+    /// What it was before a restart: [`first`](Self::first) and [`as_str`](Self::as_str).
+    pub(crate) fn restored(first: Uri<'static>, text: &str) -> RouteSet {
+        RouteSet { first, text: text.into() }
+    }
+
     /// The first hop.
     pub(crate) fn first(&self) -> &Uri<'static> {
         &self.first

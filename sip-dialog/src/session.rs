@@ -135,6 +135,11 @@ impl Session {
         Session { role, ours, theirs, progress: Progress::Early }
     }
 
+    /// The session of a dialog that was established before a restart, with no INVITE under way.
+    pub fn restored(role: Role) -> Session {
+        Session { role, ours: Ours::Idle, theirs: Theirs::Idle, progress: Progress::Established }
+    }
+
     /// Whether an INVITE may be sent in the dialog now.
     ///
     /// # Errors

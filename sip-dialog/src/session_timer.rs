@@ -32,6 +32,7 @@ use sip_message::{
 };
 
 use crate::ends_dialog;
+use crate::snapshot::TimerSnapshot;
 
 /// The option tag of RFC 4028.
 const TAG: &str = "timer";
@@ -533,6 +534,40 @@ impl SessionTimer {
         let more = self.ask().session_expires > asked && self.raises < MAX_RAISES;
         self.raises = self.raises.saturating_add(u8::from(more));
         more
+    }
+
+    /// The timer as plain data, whose times count from `now`; `None` while there is none.
+    pub fn snapshot(&self, now: Duration) -> Option<TimerSnapshot> {
+        let (next, expires) = match self.counted_from(now).state {
+            State::Waiting { next, expires } => (next, expires),
+            State::Watching { expires } => (expires, expires),
+            State::Refreshing { .. } | State::Off | State::Over => return None,
+        };
+        Some(TimerSnapshot {
+            interval: self.interval,
+            min_se: self.min_se,
+            is_refresher: self.refresher() == Some(Side::Local),
+            one_sided: self.one_sided,
+            next,
+            expires,
+        })
+    }
+
+    /// The timer that a snapshot was taken of, counted from when that was.
+    pub fn restored(policy: SessionTimerPolicy, snapshot: &TimerSnapshot) -> Self {
+        let (next, expires) = (snapshot.next, snapshot.expires);
+        let state = match snapshot.side() {
+            Side::Local => State::Waiting { next, expires },
+            Side::Remote => State::Watching { expires },
+        };
+        Self {
+            policy,
+            state,
+            interval: snapshot.interval.max(LEAST),
+            min_se: snapshot.min_se,
+            raises: 0,
+            one_sided: snapshot.one_sided,
+        }
     }
 
     /// The same timer counted from another origin: what was `now` is zero. What has passed by then is due at once.

@@ -13,6 +13,7 @@
 //! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `reason.rs`        | why a call is hung up, both ways (RFC 3326)                               |
+//! | `snapshot.rs`      | calls that outlive a restart                                              |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `sender.rs`        | who sent a request, for the application to decide by                      |
@@ -66,6 +67,7 @@ mod requests;
 mod retry;
 mod sender;
 mod session_timer;
+mod snapshot;
 mod subscriptions;
 mod table;
 mod update;
@@ -92,6 +94,8 @@ pub use notifications::{Grant, NotifierUpdate};
 pub use replaces::Related;
 pub use sender::Sender;
 pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
+
+pub use snapshot::CallSnapshot;
 
 pub(crate) use self::outgoing::confirm;
 

@@ -77,6 +77,7 @@ mod recorder;
 mod registration;
 
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
+pub use agent::CallSnapshot;
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
     Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, ReferKey,

@@ -465,6 +465,23 @@ fn a_timer_is_taken_up_elsewhere() {
 }
 
 #[test]
+fn a_timer_outlives_a_restart() {
+    let waiting = script(
+        default(),
+        "10 accepted timer x=1800;uac min=120 / x=1800;uac => next 910
+         20 answered timer x=1800;uas min=300 / timer require x=1800;uas => next 920",
+    );
+    let watching = script(default(), "10 accepted timer x=1800 / x=1800;uas => next 1778");
+    for (timer, due) in [(waiting, 420), (watching, 1278)] {
+        let snapshot = timer.snapshot(Duration::from_secs(500)).unwrap();
+        let again = SessionTimer::restored(default(), &snapshot);
+        assert_eq!(again.deadline(), Some(Duration::from_secs(due)));
+        assert_eq!((again.refresher(), again.ask()), (timer.refresher(), timer.ask()));
+    }
+    assert_eq!(SessionTimer::new(default()).snapshot(Duration::ZERO), None);
+}
+
+#[test]
 fn fields_are_read_and_written() {
     let request = invite(
         "Supported: 100rel, timer

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_dialog::{SessionTimer, TimerAction, TimerFields, TimerInput, ends_dialog};
+use sip_dialog::{
+    SessionTimer, SessionTimerPolicy, TimerAction, TimerFields, TimerInput, TimerSnapshot,
+    ends_dialog,
+};
 use sip_message::{
     HeaderName, Headers, Method, Request, RequestBuilder, Response, ResponseBuilder, RetryAfter,
     StatusCode,
@@ -47,6 +50,24 @@ pub(crate) struct Timing {
 impl Timing {
     fn new(timer: SessionTimer, since: Instant) -> Box<Self> {
         Box::new(Self { timer, since, armed: None, local: None, remote: None })
+    }
+
+    pub(crate) fn snapshot(&self, now: Instant) -> Option<TimerSnapshot> {
+        self.timer.snapshot(now.saturating_duration_since(self.since))
+    }
+
+    /// That of a call that was taken up `passed` after the snapshot.
+    pub(crate) fn restored(
+        policy: SessionTimerPolicy,
+        snapshot: &TimerSnapshot,
+        passed: Duration,
+        now: Instant,
+        local: Option<Body>,
+    ) -> Box<Self> {
+        let timer = SessionTimer::restored(policy, snapshot).counted_from(passed);
+        let mut timing = Self::new(timer, now);
+        timing.local = local;
+        timing
     }
 
     /// Our last session description.
@@ -361,7 +382,7 @@ impl Agent {
         }
     }
 
-    fn arm_session_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+    pub(crate) fn arm_session_timer(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
         let Some(timing) = self.calls.get_mut(key).and_then(|call| call.timing.as_mut()) else {
             return;
         };

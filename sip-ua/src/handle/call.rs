@@ -13,8 +13,8 @@ use super::command::{Command, Fields, Line, Release, RequestParts, SendFailure, 
 use super::mailbox::{Letter, Mailbox};
 use super::{CallError, IncomingRequest, Referral, RequestError};
 use crate::{
-    Account, Body, CallKey, CallUpdate, EarlyId, EndReason, OutgoingCall, ReferKey, Reliability,
-    RequestFailure, Sender,
+    Account, Body, CallKey, CallSnapshot, CallUpdate, EarlyId, EndReason, OutgoingCall, ReferKey,
+    Reliability, RequestFailure, Sender,
 };
 
 /// Something happened in a call.
@@ -208,6 +208,17 @@ impl CallControl {
             let reason = Box::new(reason.to_static());
             self.line.release(Release::HangUpWith(self.call.key, reason));
         }
+    }
+
+    /// What is needed to go on with the established call after a restart:
+    /// [`UserAgent::restore`](crate::UserAgent::restore).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Refused`] unless the call is established and no re-INVITE is in progress.
+    pub async fn snapshot(&self) -> Result<CallSnapshot, CallError> {
+        let call = self.call.key;
+        Ok(self.line.ask(|taken| Command::Snapshot { call, taken }).await??)
     }
 
     /// Offers a change of the session by a re-INVITE with this session description (hold, resume), or

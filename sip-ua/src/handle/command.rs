@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sip_message::{Method, Reason, Response, StatusCode, Uri};
 use sip_transaction::ServerKey;
@@ -12,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Call, LiveCounts, Notifier, Reference, Registration, Stopped, Subscription};
 use crate::{
-    Account, AgentError, Body, CallKey, EarlyId, Grant, LookedUp, NotifierKey, OutgoingCall,
-    ReferKey, RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish,
+    Account, AgentError, Body, CallKey, CallSnapshot, EarlyId, Grant, LookedUp, NotifierKey,
+    OutgoingCall, ReferKey, RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish,
     TerminationReason,
 };
 
@@ -43,6 +44,16 @@ pub(super) enum Command {
         account: Arc<Account>,
         call: Box<OutgoingCall>,
         placed: oneshot::Sender<Result<Call, AgentError>>,
+    },
+    Restore {
+        account: Arc<Account>,
+        snapshot: Box<CallSnapshot>,
+        passed: Duration,
+        placed: oneshot::Sender<Result<Call, AgentError>>,
+    },
+    Snapshot {
+        call: CallKey,
+        taken: oneshot::Sender<Result<CallSnapshot, AgentError>>,
     },
     Ring {
         call: CallKey,

@@ -174,6 +174,17 @@ impl Desk {
                 // A call whose caller no longer waits is dropped here, which hangs it up.
                 let _ = placed.send(call.and_then(|call| self.open(call).ok_or(AgentError::Gone)));
             }
+            Command::Restore { account, snapshot, passed, placed } => {
+                let call = if self.closing {
+                    Err(AgentError::Gone)
+                } else {
+                    agent.restore(now, tx, &account, &snapshot, passed)
+                };
+                let _ = placed.send(call.and_then(|call| self.open(call).ok_or(AgentError::Gone)));
+            }
+            Command::Snapshot { call, taken } => {
+                let _ = taken.send(agent.snapshot(now, call)); // who asked may have gone
+            }
             Command::Ring { call, status, body } => {
                 log_refused(agent.ring(now, tx, call, status, body.as_ref()));
             }

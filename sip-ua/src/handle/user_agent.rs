@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use super::command::{Command, Line};
 use super::{
-    CallBuilder, IncomingRequest, Invitation, Referral, RegisterError, Registration,
-    RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest, UserAgentBuilder,
+    Call, CallBuilder, CallError, IncomingRequest, Invitation, Referral, RegisterError,
+    Registration, RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest,
+    UserAgentBuilder,
 };
-use crate::{Account, Body, Live};
+use crate::{Account, Body, CallSnapshot, Live};
 
 /// A SIP user agent: places calls and takes them, registers, sends and takes requests.
 ///
@@ -103,6 +104,23 @@ impl UserAgent {
     /// Begins a call to `to`; [`CallBuilder::start`] places it.
     pub fn call(&self, to: Uri<'static>) -> CallBuilder {
         CallBuilder::new(Arc::clone(&self.inner.line), Arc::clone(&self.inner.account), to)
+    }
+
+    /// Goes on with a call that another user agent had before a restart, `passed` after its
+    /// [snapshot](crate::CallControl::snapshot) was taken, as the user agent's own account. Media is the application's
+    /// business, and so is that requests of the peer arrive where they did.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Refused`](crate::CallError::Refused) if there are too many calls, or the call is there already.
+    pub async fn restore(
+        &self,
+        snapshot: CallSnapshot,
+        passed: Duration,
+    ) -> Result<Call, CallError> {
+        let (account, snapshot) = (Arc::clone(&self.inner.account), Box::new(snapshot));
+        let restored = |placed| Command::Restore { account, snapshot, passed, placed };
+        Ok(self.inner.line.ask(restored).await??)
     }
 
     /// Begins a request outside of any call; [`RequestBuilder::send`] sends it.

@@ -213,6 +213,14 @@ impl Pair {
         }
     }
 
+    /// One end starts anew: another agent at the same address, which knows of nothing.
+    pub fn restart(&mut self, end: usize) {
+        self.ends[end] = endpoint(end, self.now, AgentConfig::default());
+        // Its keys are counted anew.
+        self.ended[end].clear();
+        self.calls[end].clear();
+    }
+
     /// From now on this decides what becomes of each message: who sent it, and its [`summary`].
     pub fn network(&mut self, network: impl FnMut(usize, &str) -> Fate + 'static) {
         self.network = Box::new(network);

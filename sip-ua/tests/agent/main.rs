@@ -24,6 +24,7 @@ mod reliable;
 mod requests;
 mod retries;
 mod session_timers;
+mod snapshots;
 mod subscriptions;
 mod torture;
 mod updates;
