@@ -193,3 +193,29 @@ fn a_flow_of_calls_that_has_failed_is_left_alone() {
     scene.run(600 * SECOND);
     assert_eq!(sent(&scene), asked);
 }
+
+/// RFC 6223 §4.2.3: "Once negotiated, keep-
+/// alives MUST be sent for the lifetime of the dialog"
+#[test]
+fn what_was_agreed_on_holds_for_the_flow_that_a_call_finds_next() {
+    let config = AgentConfig::default().keep(Some(30 * SECOND));
+    let mut scene = Scene::new(Transport::Tcp, config);
+    scene.call(KeepAlive::Agreed, Transport::Tcp);
+    scene.run(100 * SECOND);
+    let before = scene.times(is_ping).len();
+    assert!(before >= 3, "{before}");
+    // The connection breaks, and nobody has reason to open another.
+    scene.network.part(scene.alice, scene.bob);
+    scene.network.heal(scene.alice, scene.bob);
+    scene.run(100 * SECOND);
+    assert_eq!(scene.times(is_ping).len(), before);
+
+    let (call, sdp) = (scene.calls[0][0], Body::sdp("v=0\r\n"));
+    scene.tell(scene.alice, |now, agent, tx| agent.reinvite(now, tx, call, Some(&sdp))).unwrap();
+    scene.run(100 * SECOND);
+    assert!(!scene.text_of("INVITE").contains("keep"), "it is not agreed on twice");
+    assert!(scene.times(is_ping).len() >= before + 3);
+    scene.tell(scene.alice, |now, agent, tx| agent.hang_up(now, tx, call)).unwrap();
+    scene.run(200 * SECOND);
+    assert!(scene.network.is_quiet());
+}

@@ -25,7 +25,16 @@ pub(crate) struct KeptCalls {
     /// The numbers of connections are our own, and who answers from a thousand addresses has as many
     /// calls: the map's usual hash stays.
     by_flow: HashMap<Flow, RawKey>,
-    of: KeyMap<CallKey, RawKey>,
+    of: KeyMap<CallKey, Agreed>,
+}
+
+/// What was agreed on for a call.
+#[derive(Clone, Copy)]
+struct Agreed {
+    /// The flow that is kept, while it works.
+    flow: RawKey,
+    /// How often the next element wants keep-alives; 0 if that is up to us.
+    seconds: u32,
 }
 
 struct KeptFlow {
@@ -41,7 +50,7 @@ impl KeptCalls {
 
     /// The call is over.
     pub(crate) fn leave(&mut self, tx: &mut Transactions, call: CallKey) {
-        let Some(key) = self.of.remove(&call) else { return };
+        let Some(Agreed { flow: key, .. }) = self.of.remove(&call) else { return };
         let Some(kept) = self.flows.get_mut(key) else { return };
         kept.calls = kept.calls.saturating_sub(1);
         if kept.calls == 0 {
@@ -49,7 +58,13 @@ impl KeptCalls {
         }
     }
 
-    /// The connection is gone, and with it what was agreed on: its calls are no longer kept.
+    /// What was agreed on for the call, and whether its flow is being kept.
+    fn agreed(&self, call: CallKey) -> Option<(Agreed, bool)> {
+        let agreed = *self.of.get(&call)?;
+        Some((agreed, self.flows.get(agreed.flow).is_some()))
+    }
+
+    /// The connection is gone. Its calls are kept again when a request has found another.
     pub(crate) fn closed(&mut self, tx: &mut Transactions, flow: Flow) {
         if let Some(key) = self.by_flow.get(&flow).copied() {
             self.forget(tx, key);
@@ -62,8 +77,6 @@ impl KeptCalls {
         for key in flows {
             self.forget(tx, key);
         }
-        // With their new flows the calls may agree on keep-alives anew.
-        self.of.clear();
     }
 
     fn forget(&mut self, tx: &mut Transactions, key: RawKey) {
@@ -75,7 +88,8 @@ impl KeptCalls {
 }
 
 impl Agent {
-    /// Begins to keep the flow of a call of ours alive, if a response to its INVITE agrees to that.
+    /// Begins to keep the flow of a call of ours alive, if a response to its INVITE agrees to that; or another
+    /// flow, when that one is gone and a response to a re-INVITE shows which it is now.
     pub(crate) fn note_keep(
         &mut self,
         now: Instant,
@@ -94,12 +108,22 @@ impl Agent {
         // value, it is seen as an indication that the adjacent downstream SIP
         // entity is willing to receive keep-alives associated with the dialog
         // on which the response is received."
-        let Some(seconds) = keep_of(response) else { return };
         let (key, status) = (*key, response.status());
+        let seconds = match self.kept_calls.agreed(key) {
+            Some((_, true)) => return,
+            // RFC 6223 §4.2.3: "Once negotiated, keep-
+            // alives MUST be sent for the lifetime of the dialog, until the dialog
+            // is terminated."
+            Some((agreed, false)) => agreed.seconds,
+            None => match keep_of(response) {
+                Some(seconds) => seconds,
+                None => return,
+            },
+        };
         let Some(call) = self.calls.get(key) else { return };
         let is_of_a_dialog =
             status.is_success() || status.as_u16() > 100 && status.is_provisional();
-        if !is_of_a_dialog || matches!(call.phase, Phase::Over) || self.kept_calls.has(key) {
+        if !is_of_a_dialog || matches!(call.phase, Phase::Over) {
             return;
         }
         let Some(account) = &call.account else { return };
@@ -125,7 +149,7 @@ impl Agent {
             flow.calls = flow.calls.saturating_add(1);
             // What the next element said last counts for all calls that go to it.
             flow.keeping.keeper.set_interval(interval);
-            self.kept_calls.of.insert(key, kept);
+            self.kept_calls.of.insert(key, Agreed { flow: kept, seconds });
         }
     }
 

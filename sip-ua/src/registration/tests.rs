@@ -755,3 +755,47 @@ fn what_the_registrar_says_of_the_flow() {
     assert_eq!(keep(";keep=0", ""), agreed(None), "at our discretion");
     assert_eq!(keep(";keep=30", "Flow-Timer: 20"), agreed(seconds(20)));
 }
+
+/// With outbound one instance and flow are one binding, whatever its address: to remove the one before would
+/// remove the new one.
+#[test]
+fn another_address_replaces_the_one_before_and_with_outbound_is_the_same_binding() {
+    let moved: Uri<'static> = "sip:alice@198.51.100.7:5060".parse().unwrap();
+    for (mut run, removes) in [(Run::new(config()), true), (flow_of_instance(), false)] {
+        run.feed(Input::Start);
+        run.answer("200 OK", "");
+        run.registration.relocate(moved.clone());
+        run.feed(Input::Refresh);
+        let values = |run: &Run| -> Vec<String> {
+            let values = run.out.as_ref().unwrap().headers().raw_all(HeaderName::Contact);
+            values.map(|value| String::from_utf8(value.to_vec()).unwrap()).collect()
+        };
+        let contacts = values(&run);
+        assert!(contacts[0].starts_with(&format!("<{moved}>;expires=3600")), "{contacts:?}");
+        assert_eq!(contacts.len(), 1 + usize::from(removes), "{contacts:?}");
+        if removes {
+            assert_eq!(contacts[1], format!("<{CONTACT}>;expires=0"));
+        }
+        // Once that is answered the one before is forgotten.
+        run.answer("200 OK", "");
+        run.feed(Input::Refresh);
+        assert_eq!(values(&run).len(), 1);
+    }
+}
+
+/// Nothing that was sent over a network that is gone is waited for once it is known to be lost.
+#[test]
+fn a_register_that_was_lost_with_its_network_is_followed_by_another_at_once() {
+    for lost in [Input::Timeout, Input::TransportError(Closed)] {
+        let mut run = Run::new(config());
+        run.feed(Input::Start);
+        assert_eq!(run.feed(Input::Refresh), [], "one is out");
+        assert_eq!(run.feed(lost), [], "no failure is told, and the next is out");
+        assert!(run.out.is_some());
+        let registered = run.answer("200 OK", "");
+        assert_eq!(
+            registered,
+            [RegistrationEvent::Registered { expires: Duration::from_secs(3600) }]
+        );
+    }
+}
