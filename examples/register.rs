@@ -28,6 +28,13 @@ struct Options {
     /// Where to register; by default the domain of the address
     #[arg(long, value_name = "URI", value_parser = parse_uri)]
     registrar: Option<Uri<'static>>,
+    /// Register by this flow (RFC 5626): the edge proxy or registrar that a connection leads to. Given twice,
+    /// what comes in finds another way when one breaks
+    #[arg(long, value_name = "URI", value_parser = parse_uri, requires = "instance")]
+    flow: Vec<Uri<'static>>,
+    /// The URN that names this device for all time, such as urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6
+    #[arg(long, value_name = "URN", requires = "flow")]
+    instance: Option<String>,
     /// The username to answer a 401 or 407 with
     #[arg(long, requires = "password")]
     username: Option<String>,
@@ -73,8 +80,14 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let builder = options.resolving.apply(options.securing.apply(builder)?)?;
     let ua = listen.into_iter().fold(builder, |b, addr| b.listen(addr)).start().await?;
     let console = Console::new(false);
-    let account = Arc::new(account(&options));
-    let mut registration = ua.registration(&account).await?;
+    let mut accounts = accounts(&options).into_iter();
+    let first = accounts.next().ok_or("nothing to register")?;
+    let mut registration = ua.registration(&Arc::new(first)).await?;
+    // They are kept alive without anybody's doing.
+    let mut others = Vec::new();
+    for account in accounts {
+        others.push(ua.registration(&Arc::new(account)).await?);
+    }
     loop {
         let event = tokio::select! {
             event = registration.next() => event,
@@ -105,7 +118,9 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
             Some(_) => {}
         }
     }
-    unregister(&console, &options, registration).await;
+    for registration in others.into_iter().chain([registration]) {
+        unregister(&console, &options, registration).await;
+    }
     ua.shutdown().await;
     Ok(true)
 }
@@ -124,6 +139,18 @@ fn failure(reason: &RegistrationFailure) -> String {
         RegistrationFailure::Status(status) => status.as_u16().to_string(),
         reason => reason.to_string(),
     }
+}
+
+/// One for each flow, or the only one.
+fn accounts(options: &Options) -> Vec<Account> {
+    let account = account(options);
+    let Some(instance) = &options.instance else { return vec![account] };
+    let flows = options.flow.iter().zip(1..);
+    flows
+        .map(|(flow, number)| {
+            account.clone().registrar(flow.clone()).outbound(instance.clone(), number)
+        })
+        .collect()
 }
 
 fn account(options: &Options) -> Account {

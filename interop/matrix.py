@@ -612,10 +612,44 @@ def kamailio_cells():
         websocket = WEBSOCKET if scenario in OVER_WEBSOCKET else ()
         for transport in (*transports_of(scenario), *secure, *websocket):
             yield Cell("Kamailio", direction, transport, scenario, body)
+    yield Cell("Kamailio", "registers us", "tls", "two flows, TCP and TLS", two_flows)
     for transport in (*BOTH, "tls"):
         yield Cell("Kamailio, tshark", "see what passes", transport, "HEP and pcapng", functools.partial(sees_what_passes, None))
     over_tcp = functools.partial(sees_what_passes, HepOverTcp)
     yield Cell("Kamailio, tshark", "see what passes", "udp", "HEP over TCP and pcapng", over_tcp)
+
+
+def two_flows(bench):
+    """RFC 5626: one instance registers by two flows, what comes for it goes over both, and over the other when one is cut."""
+    kamailio, capture = bench.kamailio("OUTBOUND"), bench.folder / "register.pcapng"
+    flows = [f"sip:{kamailio.address};transport=tcp", f"{kamailio.uri};transport=tls"]
+    register = bench.started(Ours(bench.folder, "register", [
+        "sip:bob@127.0.0.1", *(word for flow in flows for word in ("--flow", flow)), "--instance", INSTANCE, *BOB,
+        "--listen", f"tcp:{bench.host}:0", "--ca", bench.pki.ca, "--pcap", capture,
+    ]))
+    for number in (1, 2):
+        kamailio.expect(rf"registered: bob .*;reg-id={number}")
+    kamailio.asked(bench)
+    for transport in ("tcp", "tls"):
+        kamailio.expect(rf"^.*sent to \S+ by {transport}")
+    cut = kamailio.asked(bench, "-j", "X-Cut: 1")
+    cut.expect(r"SIP/2\.0 200 Cut")
+    kamailio.expect(r"cut the flow over TCP")
+    time.sleep(0.5)
+    before = len(re.findall(r"sent to", kamailio.text()))
+    kamailio.asked(bench)
+    after = re.findall(r"sent to \S+ by (\w+)", kamailio.text())[before:]
+    if after != ["tls"]:
+        raise Failed(f"after the cut it went by {after}")
+    register.stop()
+    # (method or status, Call-ID, source): over each flow, and then over one.
+    sources = [source for what, _, source in captured(capture) if what == "OPTIONS"]
+    tcp, tls = kamailio.address, kamailio.uri.removeprefix("sip:")
+    if sorted(sources) != sorted([tcp, tls, tls]):
+        raise Failed(f"OPTIONS came from {sources}, not from {tcp} and {tls}")
+
+
+INSTANCE = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
 
 def sees_what_passes(reached, bench):

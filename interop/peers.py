@@ -286,6 +286,12 @@ class Kamailio(Process):
         if pki:
             wait_bound(self, tls, "tls", host)
 
+    def asked(self, bench, *arguments):
+        """sipsak asks for bob through it, and gets a 200."""
+        process = bench.started(Sipsak(bench.folder, "udp", "-s", f"sip:bob@{self.address}", "-u", "alice", "-a", "secret", *arguments))
+        process.ok()
+        return process
+
     def routed(self, method, seconds=5):
         """The request went through the route set that Record-Route made."""
         self.expect(rf"routed in dialog: {method}", seconds)
@@ -431,7 +437,7 @@ PACKAGES = {
 def install_missing():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
-    for module, package in (("tls", "kamailio-tls-modules"), ("websocket", "kamailio-websocket-modules")):
+    for module, package in (("tls", "kamailio-tls-modules"), ("websocket", "kamailio-websocket-modules"), ("outbound", "kamailio-outbound-modules")):
         if not pathlib.Path(f"/usr/lib/x86_64-linux-gnu/kamailio/modules/{module}.so").exists():
             missing.append(package)
     if missing:
