@@ -18,6 +18,7 @@
 //! | `requests.rs`      | requests of the application that want an answer                           |
 //! | `sender.rs`        | who sent a request, for the application to decide by                      |
 //! | `replies.rs`       | requests of the peer that the application answers                         |
+//! | `messages.rs`      | MESSAGE and INFO: what may be sent when, and the packages of INFO          |
 //! | `refer.rs`         | REFER, sent: the peer is asked to call someone else                        |
 //! | `referral.rs`      | REFER, received: followed, and reported about                              |
 //! | `replaces.rs`      | calls that take the place of another, or join it                           |
@@ -49,6 +50,7 @@ mod flows;
 mod incoming;
 mod kept_calls;
 mod key;
+mod messages;
 mod modify;
 mod notifications;
 mod offer;
@@ -104,6 +106,7 @@ use self::call::Call;
 use self::compose::Capabilities;
 use self::kept_calls::KeptCalls;
 use self::key::{RawKey, Slab};
+use self::messages::MessagesOut;
 use self::notifications::Notifiers;
 use self::public::PublicAddresses;
 use self::refer::Refer;
@@ -142,6 +145,7 @@ pub struct Agent {
     requests: Slab<Asked>,
     owed: Slab<Owed>,
     refers: Slab<Refer>,
+    messages_out: MessagesOut,
     registrations: Slab<Registering>,
     subscriptions: Subscriptions,
     notifiers: Notifiers,
@@ -261,6 +265,7 @@ impl Agent {
             requests: Slab::new(),
             owed: Slab::new(),
             refers: Slab::new(),
+            messages_out: MessagesOut::default(),
             registrations: Slab::new(),
             subscriptions: Subscriptions::new(),
             notifiers: Notifiers::new(),

@@ -41,6 +41,7 @@ use sip_transaction::{ClientKey, NextHop, ServerKey, TimerKey, Transactions};
 use sip_transport::{ConnectionId, ListenerId};
 use smallvec::SmallVec;
 
+use super::messages::Packages;
 use super::modify::Exchange;
 use super::offer::describes_session;
 use super::prack::PeerReliability;
@@ -82,6 +83,8 @@ pub(crate) struct Call {
     pub(crate) transactions: u16,
     /// How many requests of the peer wait for the application's reply.
     pub(crate) owed_replies: u8,
+    /// The INFO packages that the peer wants.
+    pub(crate) packages: Option<Packages>,
     /// The peer has sent a REFER before.
     pub(crate) referred: bool,
     /// Whether the peer takes UPDATE, as its Allow said.
@@ -203,6 +206,7 @@ impl Call {
             flow: None,
             transactions: 0,
             owed_replies: 0,
+            packages: None,
             referred: false,
             peer_updates: false,
             keep_agreed: false,

@@ -258,6 +258,11 @@ impl Agent {
                 builder = builder.raw(HeaderName::AllowEvents, events.as_bytes());
             }
         }
+        if *method == Method::Invite
+            && let Some(packages) = self.recv_info()
+        {
+            builder = builder.raw(HeaderName::RecvInfo, packages.as_bytes());
+        }
         if *method == Method::Options {
             // RFC 3261 §11.1: "An Accept header field SHOULD be included to indicate the type of
             // message body the UAC wishes to receive in the response."

@@ -46,12 +46,20 @@ pub struct AgentConfig {
     pub supported: Vec<String>,
     /// The types of body that the application reads, listed in Accept: `type/subtype`, `type/*` or
     /// `*/*`. A body of another type is answered 415. Default `application/sdp`, `text/plain`,
+    /// `message/cpim`,
     /// `application/dtmf-relay` and `application/dtmf`.
     pub accept: Vec<String>,
     /// Whether provisional responses to INVITE are sent reliably. Default [`Reliability::Supported`]. An account or a
     /// call may have it otherwise: [`Account::reliable`](crate::Account::reliable),
     /// [`OutgoingCall::reliable`](crate::OutgoingCall::reliable).
     pub reliable: Reliability,
+    /// The INFO packages (RFC 6086) that the application takes, said in Recv-Info; an INFO of another is answered
+    /// 469. `None`, the default, leaves the header field out, and all INFOs are the application's; an empty
+    /// list says that packages are known and none is wanted.
+    pub info_packages: Option<Vec<String>>,
+    /// The largest MESSAGE outside of a call, in bytes with its Via. Default 1,300 (RFC 3428 §8); more is for
+    /// who knows that every link on the way avoids congestion, or its MTU.
+    pub max_message: usize,
     /// How many calls may live at a time, those that are being wound up included; an INVITE on top of them
     /// is answered 503. Default 100,000.
     pub max_calls: usize,
@@ -123,9 +131,17 @@ impl Default for AgentConfig {
             user_agent: Some(concat!("sip-ua/", env!("CARGO_PKG_VERSION")).to_owned()),
             methods: vec![Method::Message, Method::Info, Method::Refer, Method::Notify],
             supported: ["replaces", "norefersub", "nosub", "tdialog"].map(str::to_owned).to_vec(),
-            accept: ["application/sdp", "text/plain", "application/dtmf-relay", "application/dtmf"]
-                .map(str::to_owned)
-                .to_vec(),
+            accept: [
+                "application/sdp",
+                "text/plain",
+                "message/cpim",
+                "application/dtmf-relay",
+                "application/dtmf",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            info_packages: None,
+            max_message: 1_300,
             reliable: Reliability::default(),
             max_calls: 100_000,
             max_requests: 10_000,
@@ -190,6 +206,8 @@ setters! {
     supported: Vec<String>,
     accept: Vec<String>,
     reliable: Reliability,
+    info_packages: Option<Vec<String>>,
+    max_message: usize,
     max_calls: usize,
     max_requests: usize,
     max_owed_replies: usize,

@@ -43,6 +43,20 @@ pub enum AgentError {
     /// The method is not one that this command can send.
     #[error("{0} cannot be sent by this command")]
     Method(sip_message::Method),
+    /// The peer of the call has not said that it wants INFOs of this package.
+    #[error("the peer does not take this package")]
+    Package,
+    /// A MESSAGE to the same address, or in the same call, has no answer yet (RFC 3428 §8).
+    #[error("the message before has no answer yet")]
+    MessagePending,
+    /// A MESSAGE outside of a call is larger than [`AgentConfig::max_message`](crate::AgentConfig::max_message).
+    #[error("a message of {size} bytes, and {limit} are allowed")]
+    TooLarge {
+        /// What it would come to, in bytes.
+        size: usize,
+        /// How much is allowed.
+        limit: usize,
+    },
     /// An address or display name of the account, or the address to call, cannot stand where it has to.
     #[error("the address cannot be used in a SIP message")]
     Address,

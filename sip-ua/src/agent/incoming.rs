@@ -124,6 +124,7 @@ impl Agent {
         }
         self.active_calls += 1;
         self.served(server).usage = ServerUse::Invite(key);
+        self.note_packages(key, request.headers());
         let sender = self.sender(tx, server, flow);
         self.events.push_back(AgentEvent::Invitation { call: key, request, sender });
     }
@@ -367,6 +368,9 @@ impl Agent {
             // that lists the UPDATE method."
             let supported = self.capabilities.of_invite(self.config.reliable);
             builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            if let Some(packages) = self.recv_info() {
+                builder = builder.raw(HeaderName::RecvInfo, packages.as_bytes());
+            }
         }
         // An early session has no timer yet: that begins with the 2xx to the INVITE.
         let up = matches!(call.phase, Phase::Accepted(_) | Phase::Established);

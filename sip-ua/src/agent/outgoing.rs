@@ -351,6 +351,7 @@ impl Agent {
                 caller.owed = Some(timer);
             }
             self.call_came_to(now, tx, key, response.status());
+            self.note_packages(key, response.headers());
             self.update(key, CallUpdate::Answered { response, answer_owed: true });
             return self.tell_relocated(key);
         }
@@ -384,6 +385,7 @@ impl Agent {
                 call.phase = Phase::Established;
                 self.session_begun(now, tx, key, &response);
                 self.call_came_to(now, tx, key, response.status());
+                self.note_packages(key, response.headers());
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
                 self.tell_relocated(key);
             }

@@ -14,7 +14,7 @@ use sip_transaction::{ServerKey, TimerKey, Transactions};
 use sip_transport::{ConnectionId, ListenerId};
 
 use super::call::{Call, Phase};
-use super::compose::{contact, listener_of, over_this_flow};
+use super::compose::{listener_of, over_this_flow};
 use super::incoming::user_of;
 use super::referral::{Reporting, Waiting};
 use super::requests::{Owner, Place};
@@ -71,13 +71,16 @@ impl Agent {
         }
         let (listener, flow) = (call.listener, call.flow);
         let dialog_key = call.dialog.ok_or(AgentError::Gone)?;
+        let (dialog, _) = self.dialogs.get(dialog_key).ok_or(AgentError::Gone)?;
+        let local = listener.and_then(|listener| listener_of(tx, listener));
+        let (user, secure) = (user_of(dialog.local_party()), dialog.is_secure());
+        let account = call.account.as_deref();
+        let contact = self.own_contact(local, dialog.next_hop(), account, user, secure);
+        let contact = over_this_flow(contact, account);
         let (dialog, _) = self.dialogs.get_mut(dialog_key).ok_or(AgentError::Gone)?;
         let full = |_| AgentError::Full { what: "requests in the dialog" };
         let mut builder = dialog.request(Method::Refer).map_err(full)?;
         let id = dialog.local_cseq().unwrap_or_default();
-        let local = listener.and_then(|listener| listener_of(tx, listener));
-        let contact = contact(local, user_of(dialog.local_party()), dialog.is_secure());
-        let contact = over_this_flow(contact, call.account.as_deref());
         // RFC 3515 §2.4.1: "A REFER
         // request MUST contain exactly one Refer-To header field value."
         builder = builder

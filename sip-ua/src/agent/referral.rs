@@ -15,7 +15,7 @@ use sip_message::{
 use sip_transaction::{ServerKey, Transactions};
 
 use super::call::Call;
-use super::compose::{contact, listener_of};
+use super::compose::listener_of;
 use super::incoming::user_of;
 use super::outgoing::cseq;
 use super::refer::{End, Refer};
@@ -243,7 +243,9 @@ impl Agent {
             self.response(&request, StatusCode::OK, to_tag).copy(&request, HeaderName::RecordRoute);
         if let Some((state, _)) = dialog.and_then(|dialog| self.dialogs.get(dialog)) {
             let local = listener.and_then(|listener| listener_of(tx, listener));
-            let contact = contact(local, user_of(state.local_party()), state.is_secure());
+            let (user, secure) = (user_of(state.local_party()), state.is_secure());
+            let account = self.account.as_deref();
+            let contact = self.own_contact(local, state.next_hop(), account, user, secure);
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         }
         if silent && request.headers().contains(HeaderName::ReferSub) {
@@ -375,14 +377,17 @@ impl Agent {
             ReportState::Expired => "terminated;reason=timeout".to_owned(),
         };
         let dialog_key = refer.dialog.ok_or(AgentError::Gone)?;
+        let (dialog, _) = self.dialogs.get(dialog_key).ok_or(AgentError::Gone)?;
+        let local = listener.and_then(|listener| listener_of(tx, listener));
+        let (user, secure) = (user_of(dialog.local_party()), dialog.is_secure());
+        let account = self.account.as_deref();
+        let contact = self.own_contact(local, dialog.next_hop(), account, user, secure);
         let (dialog, _) = self.dialogs.get_mut(dialog_key).ok_or(AgentError::Gone)?;
         // RFC 3515 §2.4.4: "The dialog
         // identifiers (To, From, and Call-ID) of each NOTIFY must match those
         // of the REFER as they would if the REFER had been a SUBSCRIBE request."
         let full = |_| AgentError::Full { what: "requests in the dialog" };
         let builder = dialog.request(Method::Notify).map_err(full)?;
-        let local = listener.and_then(|listener| listener_of(tx, listener));
-        let contact = contact(local, user_of(dialog.local_party()), dialog.is_secure());
         let hop = self.ways_back.hop(flow, dialog.next_hop());
         let builder = builder
             .raw(HeaderName::Contact, contact.as_bytes())

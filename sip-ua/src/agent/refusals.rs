@@ -160,6 +160,9 @@ impl Agent {
         if over {
             return self.refuse(now, tx, server, request, Rejection::no_such_dialog());
         }
+        if self.refuse_package(now, tx, server, request) {
+            return;
+        }
         match request.method() {
             Method::Invite => self.reinvited(now, tx, call, key, received),
             Method::Update => self.update_received(now, tx, call, key, received),

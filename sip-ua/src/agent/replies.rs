@@ -61,7 +61,8 @@ impl Agent {
         });
     }
 
-    /// Answers a request that came by [`AgentEvent::Request`].
+    /// Answers a request that came by [`AgentEvent::Request`]. A body in a 2xx to a MESSAGE is left out, for
+    /// there may be none.
     ///
     /// # Errors
     /// [`AgentError::Status`] unless the status is a final one; [`AgentError::Gone`] if it was answered before,
@@ -87,6 +88,7 @@ impl Agent {
         if status.is_success() && *owed.request.method() == Method::Subscribe {
             return Err(AgentError::Status(status)); // It has a command of its own.
         }
+        let body = Self::body_of_reply(&owed.request, status, body);
         let tag = tx.local_tag(key);
         let builder = self.response(&owed.request, status, &tag);
         let mut response = self.proven(key, Self::finish_response(builder, body, headers)?);

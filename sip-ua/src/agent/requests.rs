@@ -12,6 +12,7 @@ use sip_transaction::{ClientKey, NextHop, Transactions};
 
 use super::call::Phase;
 use super::compose::{FirstHop, Initial};
+use super::messages::To;
 use super::outgoing::{confirm, cseq, is_challenge, set_cseq};
 use super::prack::PrackSent;
 use super::refer::End;
@@ -29,6 +30,8 @@ pub(crate) const MAX_CHALLENGES: u8 = 4;
 pub(crate) struct Asked {
     place: Place,
     owner: Owner,
+    /// Where it goes, if it is a MESSAGE.
+    message: Option<To>,
     /// What is needed to send it again with credentials; nothing if there are none.
     again: Option<Box<Again>>,
 }
@@ -101,7 +104,10 @@ impl Agent {
             auth.authorize(&mut request, account.all_credentials(), || tx.random().next_u64());
         }
         let account = call.account.clone();
-        self.ask(now, tx, Place::InCall(key), Owner::Application, request, hop, account)
+        let message = self.message_out(&request, Some(key))?;
+        let owner = Owner::Application;
+        let asked = self.ask(now, tx, Place::InCall(key), owner, request, hop, account);
+        self.message_sent(asked, message)
     }
 
     /// Sends a PRACK; what comes of it is told to [`Agent::prack_answered`].
@@ -156,13 +162,34 @@ impl Agent {
         let initial = Initial { account, method, to, hop: &hop, body, headers };
         let request = self.initial_request(tx, &initial)?;
         let account = Some(Arc::clone(account));
+        let message = self.message_out(&request, None)?;
         let owner = Owner::Application;
-        self.ask(now, tx, Place::Outside, owner, request, hop.next_hop(), account)
+        let asked = self.ask(now, tx, Place::Outside, owner, request, hop.next_hop(), account);
+        self.message_sent(asked, message)
     }
 
     /// The application no longer wants the answer to a request. The request itself goes on.
     pub fn forget(&mut self, request: RequestKey) {
-        self.requests.remove(request);
+        if let Some(asked) = self.requests.remove(request) {
+            self.messages_out.answered(asked.message);
+        }
+    }
+
+    /// Notes where a MESSAGE that was sent goes; one that was not is on its way no more.
+    fn message_sent(
+        &mut self,
+        asked: Result<RequestKey, AgentError>,
+        message: Option<To>,
+    ) -> Result<RequestKey, AgentError> {
+        match &asked {
+            Ok(key) => {
+                if let Some(asked) = self.requests.get_mut(*key) {
+                    asked.message = message;
+                }
+            }
+            Err(_) => self.messages_out.answered(message),
+        }
+        asked
     }
 
     pub(super) fn check_requests(&self) -> Result<(), AgentError> {
@@ -194,7 +221,7 @@ impl Agent {
                 })
             });
         let client = tx.request(now, request, hop)?;
-        let key = self.requests.insert_with(|_| Asked { place, owner, again });
+        let key = self.requests.insert_with(|_| Asked { place, owner, message: None, again });
         let key = RequestKey::from(key.ok_or(AgentError::Full { what: "requests" })?);
         self.clients.insert(client, ClientUse::Request(key));
         Ok(key)
@@ -217,6 +244,7 @@ impl Agent {
             return;
         }
         let Some(mut asked) = self.requests.remove(key) else { return };
+        self.messages_out.answered(asked.message.take());
         if let Ok(response) = &result {
             match (asked.place, &mut asked.again) {
                 (Place::InCall(call) | Place::Prack(call, _), _) => {

@@ -336,6 +336,49 @@ impl CallControl {
         self.send(Method::Message, Some(Body::text(text)), &[]).await
     }
 
+    /// Sends an INFO of this package (RFC 6086) and waits for the final response.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Package`](crate::AgentError::Package) if the peer has not said that it wants it; else as for
+    /// [`send`](Self::send).
+    pub async fn info(
+        &self,
+        package: impl Into<String>,
+        body: Option<Body>,
+    ) -> Result<Response, RequestError> {
+        let (call, package) = (self.call.key, package.into());
+        self.ask(|answer| Command::Info { call, package, body, answer }).await
+    }
+
+    /// Sends these digits, one INFO each, as devices do it: `application/dtmf-relay`, of the package `dtmf`
+    /// where the peer wants that. What is no digit (0-9, `*`, `#`, A-D) is left out. Waits for the answer to
+    /// each before the next goes, and stops at the first that is refused; gives the last answer, or `None`
+    /// where there was no digit.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub async fn dtmf(&self, digits: &str) -> Result<Option<Response>, RequestError> {
+        let mut last = None;
+        for digit in digits.chars().filter(|digit| is_dtmf(*digit)) {
+            let text = format!("Signal={}\r\nDuration=160\r\n", digit.to_ascii_uppercase());
+            let body = || Some(Body::new("application/dtmf-relay", text.clone().into_bytes()));
+            let response = match self.info("dtmf", body()).await {
+                Err(RequestError::Refused(crate::AgentError::Package)) => {
+                    self.send(Method::Info, body(), &[]).await?
+                }
+                other => other?,
+            };
+            let refused = !response.status().is_success();
+            last = Some(response);
+            if refused {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
     /// Why the call is over; `None` while it is not.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.call.mail.ended()
@@ -601,6 +644,11 @@ impl CallBuilder {
         let placed = line.ask(|placed| Command::Call { account, call, placed }).await?;
         Ok(placed?)
     }
+}
+
+/// Whether this is a key of a telephone.
+fn is_dtmf(key: char) -> bool {
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d')
 }
 
 /// A session description as a body; no bytes are no body.

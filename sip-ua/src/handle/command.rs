@@ -107,6 +107,12 @@ pub(super) enum Command {
         request: Box<RequestParts>,
         answer: Answer,
     },
+    Info {
+        call: CallKey,
+        package: String,
+        body: Option<Body>,
+        answer: Answer,
+    },
     Reply {
         request: ServerKey,
         status: StatusCode,

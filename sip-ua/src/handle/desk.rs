@@ -236,6 +236,14 @@ impl Desk {
                     Err(error) => refuse(answer, error),
                 }
             }
+            Command::Info { call, package, body, answer } => {
+                match agent.info(now, tx, call, &package, body.as_ref()) {
+                    Ok(key) => {
+                        self.requests.insert(key, answer);
+                    }
+                    Err(error) => refuse(answer, error),
+                }
+            }
             Command::Reply { request, status, body, headers } => {
                 self.owed.remove(&request);
                 log_refused(agent.reply(now, tx, request, status, body.as_ref(), &headers));

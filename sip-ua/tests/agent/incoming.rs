@@ -97,7 +97,7 @@ fn an_unknown_body_is_415() {
     let response = lone.sent_response(415);
     assert_eq!(
         header(response.headers(), "Accept"),
-        Some("application/sdp, text/plain, application/dtmf-relay, application/dtmf")
+        Some("application/sdp, text/plain, message/cpim, application/dtmf-relay, application/dtmf")
     );
     let gzip = "Content-Type: text/plain\nContent-Encoding: gzip";
     lone.receive_text(&request("MESSAGE", 2, gzip), "zzz");
@@ -208,9 +208,9 @@ fn the_application_answers_options_if_it_wants_to() {
 }
 
 #[test]
-fn a_message_is_answered_by_the_application() {
+fn a_request_is_answered_by_the_application() {
     let mut lone = Lone::new();
-    lone.receive_text(&request("MESSAGE", 1, "Content-Type: text/plain"), "hello");
+    lone.receive_text(&request("INFO", 1, "Content-Type: text/plain"), "hello");
     let events = lone.take();
     let [AgentEvent::Request { key, request, .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(request.body(), b"hello");

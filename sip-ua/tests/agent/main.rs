@@ -17,6 +17,7 @@ mod forks;
 mod harness;
 mod identity;
 mod incoming;
+mod messages;
 mod offers;
 mod refer;
 mod registrations;

@@ -13,6 +13,7 @@ mod requests;
 mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
+mod transfer;
 #[cfg(feature = "ws")]
 mod ws;
 

@@ -25,12 +25,15 @@ async fn a_message_reaches_the_application_and_its_reply_comes_back() {
             async {
                 let Some(Incoming::Request(request)) = bob.incoming().await else { panic!() };
                 assert_eq!((request.method().as_str(), request.body()), ("MESSAGE", &b"hello"[..]));
-                let body = Some(Body::text("got it"));
-                request.reply_with(StatusCode::OK, body, &[("X-Mood", "good")]).await.unwrap();
+                let body = Some(Body::text("not now"));
+                request
+                    .reply_with(StatusCode::BUSY_HERE, body, &[("X-Mood", "good")])
+                    .await
+                    .unwrap();
             }
         );
         let response = response.unwrap();
-        assert_eq!((response.status(), response.body()), (StatusCode::OK, &b"got it"[..]));
+        assert_eq!((response.status(), response.body()), (StatusCode::BUSY_HERE, &b"not now"[..]));
         assert!(response.to_bytes().windows(12).any(|bytes| bytes == b"X-Mood: good"));
     })
     .await;
