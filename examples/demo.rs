@@ -10,10 +10,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use examples::local::{uri_of, user_agent};
 use examples::sdp::{self, Media};
 use sip_message::{Method, StatusCode, Uri};
 use sip_sdp::{Direction, Hold};
-use sip_ua::{Account, Call, CallEvent, EndReason, Incoming, Recorder, UserAgent};
+use sip_ua::{Call, CallEvent, EndReason, Incoming, Recorder, UserAgent};
 use tokio::time::timeout;
 
 /// Shows a whole call between two user agents of this process, over UDP and again over TCP, and prints who
@@ -56,23 +57,10 @@ async fn conversation(transport: &str, recorder: &Recorder) -> Outcome<()> {
         let bob = bob.clone();
         async move { be_bob(&bob).await }
     });
-    be_alice(&alice, &uri_of(&bob, "bob", transport)?).await?;
+    be_alice(&alice, &uri_of(&bob)?).await?;
     callee.await??;
     let (alice, bob) = (alice.shutdown().await, bob.shutdown().await);
     expect(alice && bob, "both user agents wind up in time")
-}
-
-async fn user_agent(transport: &str, name: &str, recorder: &Recorder) -> Outcome<UserAgent> {
-    let account = Account::new(format!("sip:{name}@example.com").parse()?);
-    let listen = format!("{transport}:127.0.0.1:0").parse()?; // any free port
-    let builder = UserAgent::builder().listen(listen).account(account);
-    Ok(builder.tap(recorder.tap(name)).start().await?)
-}
-
-/// Where a user agent of this process is reached.
-fn uri_of(ua: &UserAgent, name: &str, transport: &str) -> Outcome<Uri<'static>> {
-    let local = ua.locals().iter().next().ok_or("there is no listener")?;
-    Ok(format!("sip:{name}@{};transport={transport}", local.addr).parse()?)
 }
 
 /// Alice places the call and says when it ends.

@@ -9,6 +9,7 @@ mod challenging;
 mod console;
 pub mod flows;
 mod gate;
+pub mod local;
 mod registrations;
 mod resolving;
 pub mod sdp;
