@@ -72,7 +72,7 @@ pub(crate) struct Ours {
     /// that of `TimerKind::Answer`.
     owes_answer: bool,
     /// For whom it is sent.
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
 }
 
 /// Who wants to know what became of a re-INVITE.

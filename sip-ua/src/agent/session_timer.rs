@@ -400,11 +400,24 @@ impl Agent {
     // RFC 4028 §7.4: "In that case, the offer MUST
     // indicate that it has not changed."
     fn refresh_session(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
-        let Some(timing) = self.calls.get(key).and_then(|call| call.timing.as_ref()) else {
-            return;
+        let Some(call) = self.calls.get(key) else { return };
+        let Some(timing) = &call.timing else { return };
+        // RFC 4028 §7.4: "If
+        // a UAC knows that its peer supports the UPDATE method, it is
+        // RECOMMENDED that UPDATE be used instead of a re-INVITE."
+        // RFC 4028 §7.4: "It is RECOMMENDED that the UPDATE request not contain an
+        // offer [4], but a re-INVITE SHOULD contain one, even if the details of
+        // the session have not changed."
+        let sent = match call.dialog.filter(|_| call.peer_updates) {
+            Some(dialog) => {
+                let (method, purpose) = (Method::Update, Purpose::Refresh);
+                self.begin_modification(now, tx, key, dialog, method, None, purpose)
+            }
+            None => {
+                let offer = timing.local.clone();
+                self.start_modification(now, tx, key, offer.as_ref(), Purpose::Refresh)
+            }
         };
-        let offer = timing.local.clone();
-        let sent = self.start_modification(now, tx, key, offer.as_ref(), Purpose::Refresh);
         if sent.is_err() {
             // Another re-INVITE is under way, or there is no room: soon again.
             let status = StatusCode::REQUEST_PENDING;

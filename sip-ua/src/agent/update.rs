@@ -100,7 +100,7 @@ impl Agent {
         response: Response,
     ) {
         let Some(ours) = self.ours_of(key, client) else { return };
-        let dialog = ours.dialog;
+        let (dialog, purpose) = (ours.dialog, ours.purpose);
         let Some((request, timer)) = self.take_ours(key).map(|ours| ours.into_parts()) else {
             return;
         };
@@ -132,7 +132,9 @@ impl Agent {
         } else {
             CallUpdate::Modified { response, answer_owed: false }
         };
-        self.update(key, update);
+        if purpose == Purpose::Change {
+            self.update(key, update);
+        }
         if up {
             self.session_refreshed(now, tx, key, TimerInput::Accepted { asked, answer });
         }

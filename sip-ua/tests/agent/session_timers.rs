@@ -51,9 +51,12 @@ fn the_caller_refreshes_and_nobody_is_asked() {
     let mut pair = Pair::new();
     let (ours, _) = pair.established();
     pair.run(secs(900));
-    assert_eq!(pair.flow(), ["alice: INVITE", "bob: 200 INVITE", "alice: ACK"]);
+    // RFC 4028 §7.4: "If
+    // a UAC knows that its peer supports the UPDATE method, it is
+    // RECOMMENDED that UPDATE be used instead of a re-INVITE."
+    assert_eq!(pair.flow(), ["alice: UPDATE", "bob: 200 UPDATE"]);
     pair.run(secs(3601));
-    assert_eq!(pair.flow().len(), 4 * 3, "every quarter of an hour");
+    assert_eq!(pair.flow().len(), 4 * 2, "every quarter of an hour");
     pair.expect(ALICE, &[]);
     pair.expect(BOB, &[]);
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
@@ -67,7 +70,7 @@ fn the_callee_refreshes_where_it_wants_to() {
     let mut pair = Pair::with(AgentConfig::default(), with(policy().refresher(Some(Side::Local))));
     let (_, theirs) = pair.established();
     pair.run(secs(901));
-    assert_eq!(pair.flow(), ["bob: INVITE", "alice: 200 INVITE", "bob: ACK"]);
+    assert_eq!(pair.flow(), ["bob: UPDATE", "alice: 200 UPDATE"]);
     pair.run(secs(3600));
     pair.expect(ALICE, &[]);
     pair.expect(BOB, &[]);
@@ -223,7 +226,7 @@ fn a_call_with_too_short_an_interval_is_placed_again() {
     pair.run(secs(1799));
     pair.flow();
     pair.run(secs(2));
-    assert_eq!(pair.flow(), ["alice: INVITE", "bob: 200 INVITE", "alice: ACK"]);
+    assert_eq!(pair.flow(), ["alice: UPDATE", "bob: 200 UPDATE"]);
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
     pair.nothing_left();
 }
@@ -301,6 +304,37 @@ fn a_refresh_and_a_change_that_are_too_short_are_raised() {
 }
 
 #[test]
+fn a_refresh_by_update_is_raised_refused_and_answered_like_any_other() {
+    let mut lone = Lone::new();
+    let allow = ("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE");
+    let (call, _) = answered(&mut lone, &[("Require", "timer"), BY_US, allow]);
+    lone.run(secs(900));
+    let refresh = lone.sent_request(Method::Update);
+    assert!(refresh.body().is_empty());
+    assert_eq!(header(refresh.headers(), "Session-Expires"), Some("1800;refresher=uac"));
+    lone.answer(&refresh, 422, "", &[("Min-SE", "2400")]);
+    let refresh = lone.sent_request(Method::Update);
+    assert_eq!(header(refresh.headers(), "Session-Expires"), Some("2400;refresher=uac"));
+    lone.answer(&refresh, 500, "", &[("Retry-After", "60")]);
+    lone.run(secs(59));
+    lone.expect_sent(&[]);
+    lone.run(secs(1));
+    let refresh = lone.sent_request(Method::Update);
+    let longer = ("Session-Expires", "2400;refresher=uac");
+    lone.answer(&refresh, 200, "", &[("Contact", "<sip:bob@192.0.2.2>"), longer]);
+    lone.run(secs(1199));
+    lone.expect_sent(&[]);
+    lone.expect(&[]);
+    lone.run(secs(1));
+    let refresh = lone.sent_request(Method::Update);
+    lone.answer(&refresh, 481, "", &[]);
+    lone.sent_request(Method::Bye);
+    lone.expect(&["ended: the peer no longer answers"]);
+    lone.nothing_left();
+    let _ = call;
+}
+
+#[test]
 fn refreshes_that_cross_are_sorted_out() {
     let mut pair = Pair::with(
         AgentConfig::default(),
@@ -313,7 +347,8 @@ fn refreshes_that_cross_are_sorted_out() {
     pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold))).unwrap();
     pair.run(ms(50));
     let flow = pair.flow();
-    for crossed in ["alice: 491 INVITE", "bob: 491 INVITE"] {
+    // The refresh offers nothing, so that it is no hindrance; the change comes again.
+    for crossed in ["alice: 200 UPDATE", "bob: 491 INVITE"] {
         assert!(flow.iter().any(|line| line == crossed), "{flow:?}");
     }
     pair.run(secs(5));
