@@ -252,6 +252,18 @@ fn as_many_as_there_may_be() {
     // One that waits for its next try is ended at once.
     pair.unsubscribe(third);
     pair.tell(ALICE, |agent, now, tx| agent.subscribe(now, tx, &alice(), wish())).unwrap();
+
+    // However many peers they are of.
+    let mut pair = Pair::with(AgentConfig::default(), notifies().max_notifiers(1));
+    for (accepts, told) in [(true, "200"), (false, "503")] {
+        pair.subscribe(wish());
+        pair.run(ms(20));
+        if accepts {
+            pair.accept(Grant::active(terms(), None));
+        }
+        pair.run(ms(50));
+        assert!(pair.log.iter().any(|line| line.contains(told)), "{told}: {:?}", pair.log);
+    }
 }
 
 /// A NOTIFY of the subscription that `subscribe` asks for.
