@@ -14,21 +14,27 @@
 //! state either a REGISTER is out (and its transaction ends), or a timer is armed, or the user was told that it
 //! is over.
 
+mod outcome;
+mod terms;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sip_auth::{AuthError, Authenticator};
 use sip_message::{
-    BuildError, Contact, Expires, FlowTimer, HeaderName, Method, MinExpires, Request, Require,
-    Response, RetryAfter, StatusCode, Uri,
+    BuildError, Contact, Expires, HeaderName, Method, MinExpires, Request, Response, RetryAfter,
+    StatusCode, Uri,
 };
 use sip_transport::TransportError;
 use smallvec::SmallVec;
 
+pub use self::outcome::{RegistrationEvent, RegistrationFailure};
+pub(crate) use self::terms::{FlowTerms, keep_of};
+
 use crate::Credentials;
 use crate::account::Outbound;
-
 use crate::agent::confirm;
+
 /// The base of the waits after failures, which double (RFC 5626 §4.5): when no other flow is alive, and when
 /// one is.
 pub(crate) const BASE_WAIT: Duration = Duration::from_secs(30);
@@ -105,72 +111,6 @@ pub(crate) enum Action {
     Disarm,
     /// Tell the user.
     Event(RegistrationEvent),
-}
-
-/// What the user of a registration is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RegistrationEvent {
-    /// The registrar holds the binding, anew or still. It is refreshed in time without further ado.
-    Registered {
-        /// How long the registrar keeps it unless refreshed.
-        expires: Duration,
-    },
-    /// An attempt failed.
-    Failed {
-        /// Why.
-        reason: RegistrationFailure,
-        /// When the next attempt is made; `None` if none is: the registration is over.
-        retry_in: Option<Duration>,
-    },
-    /// The registration is over, as asked.
-    Unregistered {
-        /// Whether the registrar said so, or there was nothing to remove. If not, the binding runs out by itself.
-        confirmed: bool,
-    },
-}
-
-/// Why an attempt to register failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistrationFailure {
-    /// The registrar refused with this status.
-    #[error("the registrar answered {0}")]
-    Status(StatusCode),
-    /// The registrar's challenge could not be answered.
-    #[error("{0}")]
-    Authentication(AuthError),
-    /// No answer came in time.
-    #[error("the registrar did not answer")]
-    TimedOut,
-    /// The registrar cannot be reached.
-    #[error("the registrar cannot be reached: {0}")]
-    TransportError(TransportError),
-    /// The flow to the registrar has failed: no keep-alive is answered, the connection is gone, or a NAT on
-    /// the way has given us another address.
-    #[error("the flow to the registrar has failed")]
-    FlowFailed,
-    /// The registrar answered 2xx but keeps no binding of ours.
-    #[error("the registrar keeps no binding")]
-    NoBinding,
-    /// The REGISTER cannot be made: what it was configured with does not make a request.
-    #[error("the REGISTER cannot be made: {0}")]
-    Build(String),
-}
-
-impl RegistrationFailure {
-    /// A short name that stays the same through versions: what counters are labelled with.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Status(_) => "refused",
-            Self::Authentication(_) => "authentication",
-            Self::TimedOut => "timed_out",
-            Self::TransportError(_) => "transport_error",
-            Self::FlowFailed => "flow_failed",
-            Self::NoBinding => "no_binding",
-            Self::Build(_) => "not_sent",
-        }
-    }
 }
 
 /// One binding at one registrar.
@@ -792,46 +732,6 @@ impl Registration {
         }
         builder.build()
     }
-}
-
-/// What the registrar says of the flow, in a 2xx.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FlowTerms {
-    /// RFC 5626 §4.2.1: "Presence
-    /// of this option-tag indicates that the registrar is compliant with
-    /// this specification, and that any edge proxies which needed to
-    /// participate are also compliant."
-    pub(crate) outbound: bool,
-    /// RFC 6223 §4.3: "if the "keep"
-    /// parameter in the topmost Via header field of the response contains a
-    /// "keep" parameter value, it MUST start sending keep-alives"
-    pub(crate) keep: bool,
-    /// How often it wants keep-alives.
-    pub(crate) timer: Option<Duration>,
-}
-
-impl FlowTerms {
-    pub(crate) fn of(response: &Response) -> Self {
-        let required = response.get::<Require<'_>>().ok().flatten();
-        let timer = response.get::<FlowTimer>().ok().flatten().map(|timer| timer.0);
-        let keep = keep_of(response);
-        // RFC 6223 §5: "it
-        // MUST use the procedures defined for the Flow-Timer header field
-        // [RFC5626]."
-        // RFC 6223 §5: "If the received "keep" parameter value is zero, the SIP entity can
-        // send keep-alives at its discretion."
-        let most = timer.into_iter().chain(keep.filter(|seconds| *seconds > 0)).min();
-        Self {
-            outbound: required.is_some_and(|required| required.contains("outbound")),
-            keep: keep.is_some(),
-            timer: most.map(|seconds| Duration::from_secs(seconds.into())),
-        }
-    }
-}
-
-/// How often the next element wants keep-alives, in seconds, if it has taken up our offer (RFC 6223).
-pub(crate) fn keep_of(response: &Response) -> Option<u32> {
-    response.headers().top_via()?.keep()?
 }
 
 /// Whether and when another attempt follows a failure.
