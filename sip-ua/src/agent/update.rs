@@ -22,7 +22,7 @@ impl Agent {
     /// [`CallUpdate::ModificationFailed`].
     ///
     /// # Errors
-    /// As [`Agent::reinvite`] and [`Agent::update`].
+    /// As [`Agent::reinvite`] and [`Agent::update_session`].
     // RFC 3311 §5.1: "Although UPDATE can be used on confirmed
     // dialogs, it is RECOMMENDED that a re-INVITE be used instead."
     pub fn modify(
