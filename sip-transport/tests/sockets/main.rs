@@ -11,7 +11,6 @@
 
 mod binding;
 mod connections;
-mod hostile;
 mod limits;
 mod messages;
 mod node;

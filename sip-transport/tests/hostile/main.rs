@@ -1,6 +1,20 @@
 //! Streams of those who mean harm. Each test shows what becomes of the stream, that what is held for it
 //! is bounded, and that others are served meanwhile; it prints the memory and the delay
-//! (`cargo test -p sip-transport --test sockets hostile -- --nocapture`).
+//! (`cargo test -p sip-transport --test hostile -- --nocapture`). A program of its own, since the memory is that of
+//! the process.
+#![cfg(all(feature = "udp", feature = "tcp"))]
+// clippy.toml allows these in test functions; here are their helpers too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+#[allow(dead_code, reason = "another test program uses the rest")]
+#[path = "../sockets/node.rs"]
+mod node;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -148,6 +162,8 @@ impl Server {
                             seen.malformed.push(error.refusal().status());
                         }
                         Input::Closed { error, .. } => seen.ended.push(error),
+                        // Half of a ping, until the other half is read.
+                        Input::Pong { .. } => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -164,6 +180,7 @@ impl Server {
     /// Attacks, asking for something over another connection all the while; prints the worst time
     /// that this took, and the memory before and at its highest.
     async fn under(&self, name: &str, attack: impl Future<Output = ()> + Send + 'static) {
+        let _alone = ALONE.lock().await;
         let before = resident_kib();
         let (mut most, mut worst, mut asked) = (before, Duration::ZERO, 0_u32);
         let mut other = self.connect().await;
@@ -209,7 +226,10 @@ impl Drop for Server {
     }
 }
 
-/// Memory of this process that is in use. All the tests of this binary share it, so that it says
+/// Attacks come one at a time, so that the memory is that of one.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Memory of this process that is in use. The other tests of this binary share it, so that it says
 /// something about orders of magnitude only.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
