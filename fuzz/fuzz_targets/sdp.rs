@@ -17,7 +17,8 @@ fuzz_target!(|data: &[u8]| {
     let Some((&first, rest)) = data.split_first() else { return };
     let mut session = session(first);
     let mut side = checker::Side::default();
-    for (text, turn) in rest.split(|byte| *byte == 0).zip(0_u8..) {
+    // More turns than a call has, and few enough for many runs a second.
+    for (text, turn) in rest.split(|byte| *byte == 0).zip(0_u8..32) {
         let before = state(&session);
         match session.answer(text) {
             Ok((answer, _)) if text.is_empty() => check(side.says(&answer), text, &answer),
