@@ -1,7 +1,13 @@
 //! The `metrics` facade is told what `docs/metrics.md` says, and nothing else.
 #![cfg(feature = "metrics")]
 // The helpers of tests are tests too, but clippy knows only functions marked as such.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, also within its helpers"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_message::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode, Transport};
-use sip_sim::{Link, Listener, Nat, NatId, NatKind, Network, NodeId};
-use sip_transaction::{Config, Event, NextHop, Random, TransactionUser, Transactions};
+use sip_sim::{Either, Link, Listener, Nat, NatId, NatKind, Network, NodeId};
+use sip_transaction::{Config, Event, NextHop, Random, Transactions};
 use sip_transport::Flow;
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, CallUpdate, Credentials, KeepAlive, OutgoingCall,
@@ -29,33 +29,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const OUTER: [u8; 4] = [203, 0, 113, 1];
 
 /// A phone, or the registrar with the proxy beside it.
-enum Node {
-    Phone(Box<Agent>),
-    Registrar(Listener),
-}
-
-enum Heard {
-    Phone(AgentEvent),
-    Registrar(Event),
-}
-
-impl TransactionUser for Node {
-    type Event = Heard;
-
-    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions) {
-        match self {
-            Self::Phone(agent) => agent.handle(now, event, transactions),
-            Self::Registrar(listener) => listener.handle(now, event, transactions),
-        }
-    }
-
-    fn poll_event(&mut self) -> Option<Heard> {
-        match self {
-            Self::Phone(agent) => agent.poll_event().map(Heard::Phone),
-            Self::Registrar(listener) => listener.poll_event().map(Heard::Registrar),
-        }
-    }
-}
+type Node = Either<Agent, Listener>;
 
 struct Scene {
     network: Network<Node>,
@@ -108,9 +82,9 @@ impl Scene {
         let mut network = Network::new(seed(), link);
         let nat = network.add_nat(nat);
         let at = |ip: [u8; 4]| [(transport, (ip, 5060).into())];
-        let listener = Node::Registrar(Listener::default());
+        let listener = Node::B(Listener::default());
         let registrar = network.add(&at([192, 0, 2, 1]), Config::default(), listener).unwrap();
-        let agent = Node::Phone(Box::new(Agent::new(AgentConfig::default(), [seed(), 1])));
+        let agent = Node::A(Agent::new(AgentConfig::default(), [seed(), 1]));
         let phone = network.add_behind(nat, &at([10, 0, 0, 2]), Config::default(), agent).unwrap();
         let mut scene = Self {
             network,
@@ -142,8 +116,8 @@ impl Scene {
         command: impl FnOnce(Instant, &mut Agent, &mut Transactions) -> R,
     ) -> R {
         let done = self.network.with(self.phone, |now, node, tx| match node {
-            Node::Phone(agent) => command(now, agent, tx),
-            Node::Registrar(_) => panic!("no phone"),
+            Node::A(agent) => command(now, agent, tx),
+            Node::B(_) => panic!("no phone"),
         });
         done.unwrap()
     }
@@ -153,8 +127,8 @@ impl Scene {
         let until = self.network.now() + time;
         while let Some((_, heard)) = self.network.next_event(until) {
             match heard {
-                Heard::Phone(event) => self.phone_heard(event),
-                Heard::Registrar(event) => self.registrar_heard(event),
+                Either::A(event) => self.phone_heard(event),
+                Either::B(event) => self.registrar_heard(event),
             }
         }
     }
@@ -458,18 +432,18 @@ fn one_of_two_flows_may_fail() {
     let nat = network.add_nat(nat(NatKind::PortRestricted));
     let at = |ip: [u8; 4]| [(Transport::Tcp, (ip, 5060).into())];
     let edges = [1, 2].map(|last| {
-        let edge = Node::Registrar(Listener::default());
+        let edge = Node::B(Listener::default());
         network.add(&at([192, 0, 2, last]), Config::default(), edge).unwrap()
     });
-    let agent = Node::Phone(Box::new(Agent::new(AgentConfig::default(), [seed(), 1])));
+    let agent = Node::A(Agent::new(AgentConfig::default(), [seed(), 1]));
     let phone = network.add_behind(nat, &at([10, 0, 0, 2]), Config::default(), agent).unwrap();
     let keys = [1, 2].map(|reg_id| {
         let account = Account::new("sip:alice@example.com".parse().unwrap())
             .outbound_proxy(format!("sip:192.0.2.{reg_id};transport=tcp;lr").parse().unwrap())
             .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", reg_id);
         let register = |now, node: &mut Node, tx: &mut Transactions| match node {
-            Node::Phone(agent) => agent.register(now, tx, &Arc::new(account)).unwrap(),
-            Node::Registrar(_) => panic!("no phone"),
+            Node::A(agent) => agent.register(now, tx, &Arc::new(account)).unwrap(),
+            Node::B(_) => panic!("no phone"),
         };
         network.with(phone, register).unwrap()
     });
@@ -480,7 +454,7 @@ fn one_of_two_flows_may_fail() {
         let until = network.now() + time;
         while let Some((node, heard)) = network.next_event(until) {
             match heard {
-                Heard::Registrar(Event::Request { key, request, .. }) => {
+                Either::B(Event::Request { key, request, .. }) => {
                     let place = edges.iter().position(|edge| *edge == node).unwrap();
                     asked[place] += 1;
                     let contact = request.headers().raw(HeaderName::Contact).unwrap();
@@ -494,7 +468,7 @@ fn one_of_two_flows_may_fail() {
                     let ok = ok.build().unwrap();
                     network.with(node, |now, _, tx| tx.respond(now, key, ok));
                 }
-                Heard::Phone(AgentEvent::Registration { registration, event }) => {
+                Either::A(AgentEvent::Registration { registration, event }) => {
                     let place = keys.iter().position(|key| *key == registration).unwrap();
                     told[place].push(event);
                 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_message::{HeaderName, Method, Response, StatusCode, Transport};
-use sip_sim::{Link, Listener, Nat, NatId, NatKind, Network, NodeId};
-use sip_transaction::{Config, Event, TransactionUser, Transactions};
+use sip_sim::{Either, Link, Listener, Nat, NatId, NatKind, Network, NodeId};
+use sip_transaction::{Config, Event, Transactions};
 use sip_ua::{
     Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, KeepAlive, OutgoingCall,
     RegistrationEvent,
@@ -24,33 +24,7 @@ use sip_ua::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A phone, or the registrar.
-enum Node {
-    Phone(Box<Agent>),
-    Registrar(Listener),
-}
-
-enum Heard {
-    Phone(AgentEvent),
-    Registrar(Event),
-}
-
-impl TransactionUser for Node {
-    type Event = Heard;
-
-    fn handle(&mut self, now: Instant, event: Event, transactions: &mut Transactions) {
-        match self {
-            Self::Phone(agent) => agent.handle(now, event, transactions),
-            Self::Registrar(listener) => listener.handle(now, event, transactions),
-        }
-    }
-
-    fn poll_event(&mut self) -> Option<Heard> {
-        match self {
-            Self::Phone(agent) => agent.poll_event().map(Heard::Phone),
-            Self::Registrar(listener) => listener.poll_event().map(Heard::Registrar),
-        }
-    }
-}
+type Node = Either<Agent, Listener>;
 
 struct Scene {
     network: Network<Node>,
@@ -77,14 +51,14 @@ impl Scene {
         let mut network = Network::new(14, Link::default().with_delay(SECOND / 50));
         network.record();
         let public = |last: u8| [(transport, ([192, 0, 2, last], 5060).into())];
-        let phone = |seed| Node::Phone(Box::new(Agent::new(AgentConfig::default(), [seed, 1])));
+        let phone = |seed| Node::A(Agent::new(AgentConfig::default(), [seed, 1]));
         let alice = match nat.map(|nat| network.add_nat(nat)) {
             Some(nat) => network.add_behind(nat, &[(transport, at)], Config::default(), phone(1)),
             None => network.add(&[(transport, at)], Config::default(), phone(1)),
         };
         let alice = alice.unwrap();
         let bob = network.add(&public(2), Config::default(), phone(2)).unwrap();
-        let registrar = Node::Registrar(Listener::default());
+        let registrar = Node::B(Listener::default());
         let registrar = network.add(&public(9), Config::default(), registrar).unwrap();
         let mut scene = Self {
             network,
@@ -133,8 +107,8 @@ impl Scene {
         command: impl FnOnce(Instant, &mut Agent, &mut Transactions) -> R,
     ) -> R {
         let done = self.network.with(node, |now, node, tx| match node {
-            Node::Phone(agent) => command(now, agent, tx),
-            Node::Registrar(_) => panic!("no phone"),
+            Node::A(agent) => command(now, agent, tx),
+            Node::B(_) => panic!("no phone"),
         });
         done.unwrap()
     }
@@ -143,7 +117,7 @@ impl Scene {
         let until = self.network.now() + time;
         while let Some((node, heard)) = self.network.next_event(until) {
             match heard {
-                Heard::Registrar(Event::Request { key, request, .. }) => {
+                Either::B(Event::Request { key, request, .. }) => {
                     assert_eq!(*request.method(), Method::Register);
                     let values = request.headers().raw_all(HeaderName::Contact);
                     let values: Vec<String> =
@@ -155,8 +129,8 @@ impl Scene {
                     let ok = ok.build().unwrap();
                     self.network.with(self.registrar, |now, _, tx| tx.respond(now, key, ok));
                 }
-                Heard::Registrar(_) => {}
-                Heard::Phone(event) => self.phone_heard(node, event),
+                Either::B(_) => {}
+                Either::A(event) => self.phone_heard(node, event),
             }
         }
     }
