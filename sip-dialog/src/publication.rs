@@ -98,6 +98,8 @@ pub struct Publication {
     remove: bool,
     interval_changes: u8,
     failures: u8,
+    /// A PUBLISH had no answer: it may have been obeyed.
+    unanswered: bool,
     deadline: Option<Duration>,
 }
 
@@ -125,6 +127,7 @@ impl Publication {
             remove: false,
             interval_changes: 0,
             failures: 0,
+            unanswered: false,
             deadline: None,
         }
     }
@@ -137,6 +140,11 @@ impl Publication {
     /// Whether nothing more will come: it can be dropped.
     pub fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Whether a PUBLISH is out, or was asked for.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.state, State::Asking | State::Removing)
     }
 
     /// When [`PublicationInput::Timer`] is due. It changes with each input.
@@ -216,7 +224,7 @@ impl Publication {
     fn remove_now(&mut self, out: &mut Actions) {
         self.deadline = None;
         if self.entity_tag.is_none() {
-            return self.over(true, out);
+            return self.over(!self.unanswered, out);
         }
         self.state = State::Removing;
         // RFC 3903 §4.5: "Therefore, a PUBLISH request
@@ -235,7 +243,7 @@ impl Publication {
             // RFC 3903 §4.2: "The ESC may lower the suggested lifetime of the publication, but it
             // will never extend it."
             let seconds = given.map_or(self.asked, |expires| expires.0.min(self.asked));
-            (self.failures, self.interval_changes) = (0, 0);
+            (self.failures, self.interval_changes, self.unanswered) = (0, 0, false);
             if self.remove {
                 return self.remove_now(out);
             }
@@ -256,6 +264,8 @@ impl Publication {
         // 4.2.  The EPA MUST also discard the entity-tag that produced this
         // error response."
         if status == StatusCode::CONDITIONAL_REQUEST_FAILED && self.entity_tag.take().is_some() {
+            // What it named is gone.
+            self.unanswered = false;
             return if self.remove { self.over(true, out) } else { self.publish(out) };
         }
         if status == StatusCode::INTERVAL_TOO_BRIEF
@@ -282,6 +292,7 @@ impl Publication {
         draw: Draw<'_>,
         out: &mut Actions,
     ) {
+        self.unanswered |= status.is_none();
         if self.remove {
             return self.remove_now(out);
         }
@@ -429,6 +440,13 @@ mod tests {
         let mut script = Script::new();
         script.answer(500, "", &["failed 500 Some(15)"]);
         script.input(PublicationInput::Remove, &["Removed { confirmed: true }"]);
+        // What had no answer may be.
+        let mut script = Script::new();
+        script.input(PublicationInput::Remove, &[]);
+        script.input(PublicationInput::NoResponse, &["Removed { confirmed: false }"]);
+        let mut script = Script::new();
+        script.input(PublicationInput::NoResponse, &["failed 0 Some(15)"]);
+        script.input(PublicationInput::Remove, &["Removed { confirmed: false }"]);
         let mut script = Script::new();
         script.answer(200, answer, &["published 60"]);
         script.input(PublicationInput::Remove, &["PUBLISH 0 a"]);

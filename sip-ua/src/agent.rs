@@ -29,6 +29,7 @@
 //! | `flows.rs`         | the flows of registrations: keep-alives, and what follows when one fails   |
 //! | `subscriptions.rs` | what the application is told of: subscriptions of ours                    |
 //! | `notifications.rs` | what it tells: subscriptions of peers                                     |
+//! | `publications.rs`  | what it publishes: states that another server keeps and tells              |
 //! | `asker.rs`         | the request of a machine that is out, and its credentials                 |
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
@@ -57,6 +58,7 @@ mod offer;
 mod outgoing;
 mod prack;
 mod public;
+mod publications;
 mod reason;
 mod refer;
 mod referral;
@@ -91,8 +93,11 @@ pub use authentication::{
 pub use config::{AgentConfig, Reliability};
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};
-pub use key::{CallKey, NotifierKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey};
+pub use key::{
+    CallKey, NotifierKey, PublicationKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey,
+};
 pub use notifications::{Grant, NotifierUpdate};
+pub use publications::PublicationWish;
 pub use replaces::Related;
 pub use sender::Sender;
 pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
@@ -109,6 +114,7 @@ use self::key::{RawKey, Slab};
 use self::messages::MessagesOut;
 use self::notifications::Notifiers;
 use self::public::PublicAddresses;
+use self::publications::Publications;
 use self::refer::Refer;
 use self::registrations::Registering;
 use self::replies::Owed;
@@ -149,6 +155,7 @@ pub struct Agent {
     registrations: Slab<Registering>,
     subscriptions: Subscriptions,
     notifiers: Notifiers,
+    publications: Publications,
     /// From when the times of the machines are counted.
     started: Option<Instant>,
     merged: MergedRequests,
@@ -186,6 +193,7 @@ enum ClientUse {
     Register(RegistrationKey),
     /// For a subscription of ours, or of a peer.
     Event(Usage),
+    Publish(PublicationKey),
 }
 
 /// What is noted about a server transaction.
@@ -241,6 +249,8 @@ pub struct Live {
     pub subscriptions: usize,
     /// Subscriptions of peers.
     pub notifiers: usize,
+    /// States that are published.
+    pub publications: usize,
     /// Transactions that the agent has something noted about.
     pub transactions: usize,
 }
@@ -269,6 +279,7 @@ impl Agent {
             registrations: Slab::new(),
             subscriptions: Subscriptions::new(),
             notifiers: Notifiers::new(),
+            publications: Publications::default(),
             started: None,
             merged: MergedRequests::new(seed),
             ways_back: WaysBack::default(),
@@ -304,18 +315,19 @@ impl Agent {
             registrations: self.registrations.len(),
             subscriptions: self.subscriptions.len(),
             notifiers: self.notifiers.len(),
+            publications: self.publications.len(),
             transactions: self.clients.len() + self.servers.len(),
         }
     }
 
-    /// How many calls, requests, replies and registrations are under way, for which a peer or the application
+    /// How many calls, requests, replies, registrations, subscriptions and publications are under way, for which a peer or the application
     /// waits. When it is zero, what [`live`](Self::live) still counts only absorbs and answers what is
     /// repeated, and an endpoint that is to end may end. Looks at every call.
     pub fn under_way(&self) -> usize {
         let calls = self.calls.values().filter(|call| !matches!(call.phase, call::Phase::Over));
         let byes = self.clients.values().filter(|usage| matches!(usage, ClientUse::Bye { .. }));
         let answers = self.owed.len() + self.held.len();
-        let told = self.subscriptions.len() + self.notifiers.len();
+        let told = self.subscriptions.len() + self.notifiers.len() + self.publications.len();
         let others = self.requests.len() + answers + self.registrations.len() + told;
         calls.count() + byes.count() + others
     }
@@ -408,6 +420,9 @@ impl Agent {
                     Usage::Call(_) | Usage::Refer(_) => {} // They have uses of their own.
                 }
             }
+            ClientUse::Publish(key) => {
+                self.publish_answered(now, tx, client, key, &outcome);
+            }
         }
     }
 
@@ -446,6 +461,7 @@ impl Agent {
             TimerKind::KeepAlive => self.keep_alive_timer(now, tx, key.into()),
             TimerKind::CallFlow => self.call_flow_timer(now, tx, key),
             TimerKind::Session => self.session_timer(now, tx, key.into()),
+            TimerKind::Publication => self.publication_timer(now, tx, key.into()),
         }
     }
 }

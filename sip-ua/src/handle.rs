@@ -26,6 +26,7 @@ mod meter;
 #[path = "handle/no_meter.rs"]
 mod meter;
 mod notifier;
+mod publication;
 mod refer;
 mod registration;
 mod request;
@@ -37,6 +38,7 @@ pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
 pub use invitation::Invitation;
 pub use notifier::{Notifier, SubscriptionRequest};
+pub use publication::{Publication, PublicationBuilder};
 pub use refer::{Errand, Reference, Referral};
 pub use registration::Registration;
 pub use request::{IncomingRequest, RequestBuilder};

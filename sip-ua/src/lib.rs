@@ -48,6 +48,9 @@
 //! | [`IncomingRequest`] | it is refused by 480 |
 //! | [`Referral`] | it is declined by 603 |
 //! | [`Registration`] | the binding is removed |
+//! | [`Subscription`] | it is ended |
+//! | [`Notifier`] | the subscriber is sent away, and may come back |
+//! | [`Publication`] | the state is removed |
 //! | [`CallControl`] | nothing |
 //! | the last [`UserAgent`] | no more calls are taken; those that have a handle go on |
 //!
@@ -80,18 +83,18 @@ pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::CallSnapshot;
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, ReferKey,
-    ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure, RequestKey, Sender,
-    ServerAuthentication, SharedNonces, SubscriptionKey, SubscriptionUpdate, SubscriptionWish,
-    Users,
+    Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, PublicationKey,
+    PublicationWish, ReferKey, ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure,
+    RequestKey, Sender, ServerAuthentication, SharedNonces, SubscriptionKey, SubscriptionUpdate,
+    SubscriptionWish, Users,
 };
 pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
     Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming, IncomingRequest,
-    Invitation, LiveCounts, Modification, Notifier, Reference, Referral, RegisterError,
-    Registration, RequestBuilder, RequestError, StartError, Stopped, Subscription,
-    SubscriptionBuilder, SubscriptionRequest, UserAgent, UserAgentBuilder,
+    Invitation, LiveCounts, Modification, Notifier, Publication, PublicationBuilder, Reference,
+    Referral, RegisterError, Registration, RequestBuilder, RequestError, StartError, Stopped,
+    Subscription, SubscriptionBuilder, SubscriptionRequest, UserAgent, UserAgentBuilder,
 };
 pub use keep_alive::KeepAlive;
 pub use ladder::Ladder;
@@ -102,8 +105,8 @@ pub use sip_auth::{
     Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, UsedNonces, User,
 };
 pub use sip_dialog::{
-    NotifierConfig, NotifierEnd, Rate, Rates, ReferOutcome, SessionTimerPolicy, Side,
-    SubscriberConfig, SubscriptionEnd, SubscriptionEvent, TerminationReason,
+    NotifierConfig, NotifierEnd, PublicationEvent, Rate, Rates, ReferOutcome, SessionTimerPolicy,
+    Side, SubscriberConfig, SubscriptionEnd, SubscriptionEvent, TerminationReason,
 };
 
 /// The README's code compiles.

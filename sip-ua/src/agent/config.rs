@@ -81,6 +81,8 @@ pub struct AgentConfig {
     /// How many subscriptions the application may have at a time, those that forks make included. Default
     /// 10,000.
     pub max_subscriptions: usize,
+    /// How many states the application may publish at a time. Default 1,000.
+    pub max_publications: usize,
     /// How many subscriptions peers may have at a time; a SUBSCRIBE on top of them is answered 503. Default
     /// 100,000.
     pub max_notifiers: usize,
@@ -151,6 +153,7 @@ impl Default for AgentConfig {
             max_registrations: 1_000,
             event_packages: Vec::new(),
             max_subscriptions: 10_000,
+            max_publications: 1_000,
             max_notifiers: 100_000,
             max_notifiers_per_peer: 256,
             max_forks: 16,
@@ -216,6 +219,7 @@ setters! {
     max_registrations: usize,
     event_packages: Vec<String>,
     max_subscriptions: usize,
+    max_publications: usize,
     max_notifiers: usize,
     max_notifiers_per_peer: u32,
     max_forks: u16,

@@ -10,8 +10,9 @@ use sip_transport::{ListenerId, TransportError};
 use super::reason::reasons;
 use crate::registration::RegistrationEvent;
 use crate::{
-    CallKey, NotifierKey, NotifierUpdate, PendingLookup, ReferKey, ReferOutcome, RegistrationKey,
-    RequestKey, Sender, SubscriptionKey, SubscriptionUpdate,
+    CallKey, NotifierKey, NotifierUpdate, PendingLookup, PublicationEvent, PublicationKey,
+    ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender, SubscriptionKey,
+    SubscriptionUpdate,
 };
 
 /// Something happened that the application wants to know.
@@ -118,6 +119,13 @@ pub enum AgentEvent {
         notifier: NotifierKey,
         /// How.
         update: NotifierUpdate,
+    },
+    /// A publication moved on.
+    Publication {
+        /// Which.
+        publication: PublicationKey,
+        /// How. Nothing follows `Removed`, and a `Failed` that is not tried again.
+        event: PublicationEvent,
     },
     /// A registration moved on.
     Registration {

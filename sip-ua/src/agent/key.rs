@@ -1,14 +1,16 @@
 //! Keys of what the agent keeps, and the tables behind them.
 //!
 //! A key is a slot and the generation of what is in it, so that a key whose thing is gone finds nothing,
-//! even when the slot has a new tenant. Both fit in 60 bits: a timer token holds a key and four bits of
+//! even when the slot has a new tenant. Both fit in 59 bits: a timer token holds a key and five bits of
 //! what the timer is for.
 
 use core::fmt;
 
-/// Bits of a key that say the slot; the 28 above them are the generation.
+/// Bits of a key that say the slot; the 27 above them are the generation.
 const SLOT_BITS: u32 = 32;
-const GENERATION_MASK: u32 = (1 << 28) - 1;
+const GENERATION_MASK: u32 = (1 << 27) - 1;
+/// Bits of a key.
+pub(crate) const KEY_BITS: u32 = SLOT_BITS + GENERATION_MASK.count_ones();
 
 macro_rules! key {
     ($(#[$doc:meta])* $name:ident) => {
@@ -17,7 +19,7 @@ macro_rules! key {
         pub struct $name(u64);
 
         impl $name {
-            /// The key as a number below 2^60, for logs and tables.
+            /// The key as a number below 2^59, for logs and tables.
             pub fn as_u64(self) -> u64 {
                 self.0
             }
@@ -68,6 +70,10 @@ key! {
     /// One registration that an [`Agent`](crate::Agent) keeps alive.
     RegistrationKey
 }
+key! {
+    /// One state that an [`Agent`](crate::Agent) publishes and keeps so.
+    PublicationKey
+}
 
 /// What all keys are underneath.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,13 +92,13 @@ impl RawKey {
         (self.0 >> SLOT_BITS) as u32 & GENERATION_MASK
     }
 
-    /// The number from which [`RawKey::from_bits`] makes the key again: below 2^60.
+    /// The number from which [`RawKey::from_bits`] makes the key again: below 2^59.
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits & ((1 << 60) - 1))
+        Self(bits & ((1 << KEY_BITS) - 1))
     }
 }
 
@@ -243,7 +249,7 @@ mod tests {
     #[test]
     fn a_key_survives_its_number() {
         let key = RawKey::new(7, GENERATION_MASK);
-        assert!(key.bits() < 1 << 60);
+        assert!(key.bits() < 1 << KEY_BITS);
         assert!(RawKey::from_bits(key.bits()) == key);
         assert_eq!(format!("{:?}", CallKey::from(RawKey::new(7, 3))), "CallKey(7.3)");
     }

@@ -1,6 +1,6 @@
 //! What the agent's timers are for.
 
-use super::key::RawKey;
+use super::key::{KEY_BITS, RawKey};
 
 /// What a timer of the agent is for; its token holds this and the key of what it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,12 @@ pub(crate) enum TimerKind {
     Notifier,
     /// A reliable provisional response of ours has no PRACK yet: send it again, or give up.
     Reliable,
+    /// A publication is due for a refresh or a new try.
+    Publication,
 }
 
 impl TimerKind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -57,14 +59,15 @@ impl TimerKind {
         Self::Subscription,
         Self::Notifier,
         Self::Reliable,
+        Self::Publication,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {
-        (self as u64) << 60 | key.into().bits()
+        (self as u64) << KEY_BITS | key.into().bits()
     }
 
     pub(crate) fn of_token(token: u64) -> Option<(Self, RawKey)> {
-        let kind = Self::ALL.get((token >> 60) as usize)?;
+        let kind = Self::ALL.get((token >> KEY_BITS) as usize)?;
         Some((*kind, RawKey::from_bits(token)))
     }
 }

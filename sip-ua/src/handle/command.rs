@@ -11,11 +11,13 @@ use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Call, LiveCounts, Notifier, Reference, Registration, Stopped, Subscription};
+use super::{
+    Call, LiveCounts, Notifier, Publication, Reference, Registration, Stopped, Subscription,
+};
 use crate::{
     Account, AgentError, Body, CallKey, CallSnapshot, EarlyId, Grant, LookedUp, NotifierKey,
-    OutgoingCall, ReferKey, RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish,
-    TerminationReason,
+    OutgoingCall, PublicationKey, PublicationWish, ReferKey, RegistrationKey, RequestFailure,
+    SubscriptionKey, SubscriptionWish, TerminationReason,
 };
 
 /// Header fields to add: names and values.
@@ -178,6 +180,15 @@ pub(super) enum Command {
         reason: TerminationReason,
         retry_after: Option<u32>,
     },
+    Publish {
+        account: Arc<Account>,
+        wish: Box<PublicationWish>,
+        begun: oneshot::Sender<Result<Publication, AgentError>>,
+    },
+    ModifyPublication {
+        publication: PublicationKey,
+        state: Body,
+    },
     LookedUp {
         request: ServerKey,
         found: LookedUp,
@@ -237,6 +248,10 @@ pub(super) enum Release {
     Subscription(SubscriptionKey),
     /// A subscription of a peer was dropped: the same.
     Notifier(NotifierKey),
+    /// Remove a published state; the handle stays and waits for the end.
+    Unpublish(PublicationKey),
+    /// A publication was dropped: remove the state, and nobody listens any more.
+    Publication(PublicationKey),
     /// A registration was let go: the binding stays, and nobody listens any more.
     Leave(RegistrationKey),
 }

@@ -1,6 +1,7 @@
 //! Where handles and agent meet: the part of the shard that turns commands into calls of the agent, and
 //! what the agent tells into mail for the handles.
 
+mod publications;
 mod subscriptions;
 
 use std::collections::{HashMap, HashSet};
@@ -13,6 +14,7 @@ use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::publications::Publications;
 use self::subscriptions::Subscriptions;
 use super::call::{CallBox, CallLetter};
 use super::command::{Answer, Command, Fields, Line, ReferTarget, Release, Releases, SendFailure};
@@ -39,6 +41,7 @@ pub(super) struct Desk {
     calls: HashMap<CallKey, Arc<CallBox>>,
     registrations: HashMap<RegistrationKey, Arc<RegistrationBox>>,
     subscriptions: Subscriptions,
+    publications: Publications,
     /// Who waits for the outcome of a change of the session.
     modifications: HashMap<CallKey, Answer>,
     /// Who waits for the response to a request.
@@ -143,6 +146,7 @@ impl Desk {
             calls: HashMap::new(),
             registrations: HashMap::new(),
             subscriptions: Subscriptions::default(),
+            publications: Publications::default(),
             modifications: HashMap::new(),
             requests: HashMap::new(),
             references: HashMap::new(),
@@ -296,6 +300,12 @@ impl Desk {
             Command::Refresh { registration } => {
                 log_refused(agent.refresh(now, tx, registration));
             }
+            Command::Publish { account, wish, begun } => {
+                self.publish(turn, &account, *wish, begun);
+            }
+            Command::ModifyPublication { publication, state } => {
+                log_refused(agent.modify_publication(now, tx, publication, state));
+            }
             Command::LookedUp { request, found } => agent.looked_up(now, tx, request, found),
             Command::NetworkChanged { lost } => {
                 self.rebinding.push(lost);
@@ -364,6 +374,9 @@ impl Desk {
                 self.subscription_moved(subscription, notifier, update);
             }
             AgentEvent::Notifier { notifier, update } => self.notifier_moved(notifier, update),
+            AgentEvent::Publication { publication, event } => {
+                self.publication_moved(publication, event);
+            }
             AgentEvent::Registration { registration, event } => {
                 self.meter.registration(registration, &event);
                 let known = self.registrations.get(&registration);
@@ -632,6 +645,8 @@ impl Desk {
                 Release::Unsubscribe(key) => turn.unsubscribe(key),
                 Release::Subscription(key) => self.drop_subscription(turn, key),
                 Release::Notifier(key) => self.drop_notifier(turn, key),
+                Release::Unpublish(key) => turn.unpublish(key),
+                Release::Publication(key) => self.drop_publication(turn, key),
                 Release::Leave(registration) => {
                     self.registrations.remove(&registration);
                     turn.agent.abandon(turn.transactions, registration);
@@ -657,6 +672,7 @@ impl Desk {
             turn.unregister(*registration);
         }
         self.close_subscriptions(turn);
+        self.close_publications(turn);
     }
 
     /// A handle on a new call.

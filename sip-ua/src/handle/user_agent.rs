@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::command::{Command, Line};
 use super::{
-    Call, CallBuilder, CallError, IncomingRequest, Invitation, Referral, RegisterError,
-    Registration, RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest,
+    Call, CallBuilder, CallError, IncomingRequest, Invitation, PublicationBuilder, Referral,
+    RegisterError, Registration, RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest,
     UserAgentBuilder,
 };
 use crate::{Account, Body, CallSnapshot, Live};
@@ -144,6 +144,18 @@ impl UserAgent {
     pub fn subscribe(&self, to: Uri<'static>, event: impl Into<String>) -> SubscriptionBuilder {
         let (line, account) = (Arc::clone(&self.inner.line), Arc::clone(&self.inner.account));
         SubscriptionBuilder::new(line, account, to, event.into())
+    }
+
+    /// Begins to publish a state of `to` at the server that tells it on: the presence of the account, say, with
+    /// the account's own address; [`PublicationBuilder::start`] sends it.
+    pub fn publish(
+        &self,
+        to: Uri<'static>,
+        event: impl Into<String>,
+        state: Body,
+    ) -> PublicationBuilder {
+        let (line, account) = (Arc::clone(&self.inner.line), Arc::clone(&self.inner.account));
+        PublicationBuilder::new(line, account, (to, event.into(), state))
     }
 
     /// Registers the user agent's own account and waits for the registrar's word. From then on the

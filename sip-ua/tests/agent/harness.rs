@@ -127,6 +127,7 @@ pub fn words(event: &AgentEvent) -> String {
         }
         AgentEvent::Refer { update, .. } => format!("{update:?}"),
         AgentEvent::Registration { event, .. } => format!("{event:?}"),
+        AgentEvent::Publication { event, .. } => format!("{event:?}"),
         AgentEvent::Subscribe { .. } => "subscribe".into(),
         AgentEvent::Subscription { notifier, update, .. } => {
             let fork = if *notifier > 0 { format!("{notifier}: ") } else { String::new() };

@@ -19,6 +19,7 @@ mod identity;
 mod incoming;
 mod messages;
 mod offers;
+mod publications;
 mod refer;
 mod registrations;
 mod reliable;

@@ -7,6 +7,7 @@ mod authentication;
 mod calls;
 mod drops;
 mod limits;
+mod publications;
 mod refusals;
 mod registration;
 mod requests;
