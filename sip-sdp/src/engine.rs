@@ -62,6 +62,26 @@ pub trait OfferAnswer {
     /// The offer that was made last is refused, or what carried it has failed: all is as it was before. Nothing
     /// if none waits.
     fn roll_back(&mut self);
+
+    /// The same session with the same offer waiting, for another callee of a call that was forked: each answers for
+    /// itself. `None`, as it is unless said otherwise, is an engine that has one session only: it is told the answer of
+    /// the callee with whom the call comes about.
+    fn fork(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// Whether the callee may be alerted. As a rule it may; [preconditions](crate::Conditional) have it wait.
+    fn may_alert(&self) -> bool {
+        true
+    }
+
+    /// Whether a new offer is to be sent without anybody asking for it, as soon as one may be.
+    fn owes_offer(&self) -> bool {
+        false
+    }
 }
 
 /// What is owed in place of an answer.
@@ -72,13 +92,15 @@ pub struct Refusal {
     pub status: StatusCode,
     /// The warn-code and text of a Warning (RFC 3261 §20.43).
     pub warning: Option<(u16, String)>,
+    /// A session description that says what is in the way: of a 580 (RFC 3312 §8), say.
+    pub description: Option<Bytes>,
 }
 
 impl Refusal {
     /// A refusal by this status.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, warning: None }
+        Self { status, warning: None, description: None }
     }
 
     /// With a Warning.
@@ -86,11 +108,17 @@ impl Refusal {
     pub fn warning(self, code: u16, text: impl Into<String>) -> Self {
         Self { warning: Some((code, text.into())), ..self }
     }
+
+    /// With a session description.
+    #[must_use]
+    pub fn description(self, sdp: impl Into<Bytes>) -> Self {
+        Self { description: Some(sdp.into()), ..self }
+    }
 }
 
 impl From<SdpError> for Refusal {
     fn from(error: SdpError) -> Self {
-        Self { status: error.status(), warning: error.warning() }
+        Self { status: error.status(), warning: error.warning(), description: None }
     }
 }
 
@@ -112,6 +140,10 @@ impl OfferAnswer for MediaSession {
     fn roll_back(&mut self) {
         // None waits: as it was already.
         let _ = Self::roll_back(self);
+    }
+
+    fn fork(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 

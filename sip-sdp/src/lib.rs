@@ -11,6 +11,8 @@
 //!   o= line and its version.
 //! - [`Changes`] says what an exchange has changed, and [`Agreed`] what a media engine needs of each stream: where
 //!   to send, which codec by which number, in which direction, with which keys.
+//! - [`Preconditions`] is what has to be reserved before anybody is alerted (RFC 3312), and [`Conditional`] a session
+//!   with them.
 //! - [`SdpError`] names the line, what is wrong with it, and the status and Warning owed.
 //! - [`OfferAnswer`] is the seam to whoever carries the descriptions: bytes in, bytes out. A media engine that has
 //!   SDP of its own implements it in place of [`MediaSession`].
@@ -95,6 +97,7 @@ mod direction;
 mod engine;
 mod error;
 mod limits;
+mod preconditions;
 mod session;
 mod slot;
 mod stream;
@@ -107,6 +110,7 @@ pub use direction::Direction;
 pub use engine::{OfferAnswer, Refusal, Watched};
 pub use error::{Breach, Fault, Misuse, Reason, SdpError};
 pub use limits::Limits;
+pub use preconditions::{Conditional, Precondition, Preconditions, StatusType, Strength};
 pub use sdp_types::{Attribute, Bandwidth};
 pub use session::{MediaSession, capabilities};
 pub use stream::{Crypto, Hold, Keying, Medium, Stream};
