@@ -14,7 +14,7 @@ use examples::sdp::{self, Media};
 use examples::{
     Challenging, Console, Resolving, Securing, Tapping, granted, local_ip, parse_uri, shown,
 };
-use sip_message::{Method, StatusCode, Uri};
+use sip_message::{Method, Request, StatusCode, Uri};
 use sip_sdp::MediaSession;
 use sip_transport::ListenAddr;
 use sip_ua::{AgentConfig, Call, CallError, CallEvent, EndReason, Incoming, Invitation, UserAgent};
@@ -257,11 +257,7 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call, mut session: Box<Me
                 desk.console.event(format_args!("call {number}: confirmed"));
                 // The offer was ours if the INVITE had none.
                 if session.is_waiting() {
-                    let answer = ack.as_ref().map(|ack| ack.body()).unwrap_or_default();
-                    if let Err(error) = session.take_answer(answer) {
-                        desk.console.event(format_args!("call {number}: no answer: {error}"));
-                        call.hang_up();
-                    }
+                    take_answer(desk, number, &call, &mut session, ack.as_ref());
                 }
                 bye = desk
                     .options
@@ -270,10 +266,6 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call, mut session: Box<Me
             }
             Some(CallEvent::Modification(modification)) => {
                 desk.counts.reinvites.fetch_add(1, Ordering::Relaxed);
-                if session.is_waiting() {
-                    // The ACK that brought the answer is long past: the peer goes on from what it has.
-                    let _ = session.roll_back();
-                }
                 // An error of either means that the call is over: the next event says so.
                 let _ = match session.answer(modification.offer()) {
                     Ok((answer, _)) => {
@@ -288,6 +280,9 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call, mut session: Box<Me
                     }
                 };
             }
+            Some(CallEvent::ModificationConfirmed { ack }) => {
+                take_answer(desk, number, &call, &mut session, ack.as_ref());
+            }
             Some(CallEvent::Request(request)) => {
                 desk.counts.requests.fetch_add(1, Ordering::Relaxed);
                 desk.console.event(format_args!("call {number}: {}: 200", request.method()));
@@ -300,6 +295,21 @@ async fn hold_line(desk: &Desk, number: u64, mut call: Call, mut session: Box<Me
             Some(_) => {}
             None => return,
         }
+    }
+}
+
+/// The peer's answer to our offer, in its ACK.
+fn take_answer(
+    desk: &Desk,
+    number: u64,
+    call: &Call,
+    session: &mut MediaSession,
+    ack: Option<&Request>,
+) {
+    let answer = ack.map(|ack| ack.body()).unwrap_or_default();
+    if let Err(error) = session.take_answer(answer) {
+        desk.console.event(format_args!("call {number}: no answer: {error}"));
+        call.hang_up();
     }
 }
 

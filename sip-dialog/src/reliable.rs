@@ -55,6 +55,8 @@ pub struct ReliableSender {
     /// What was sent last.
     last: Option<NonZeroU32>,
     outstanding: Option<Outstanding>,
+    /// The PRACK that came last was refused.
+    refused: bool,
     /// A final response went out.
     over: bool,
 }
@@ -71,7 +73,7 @@ struct Outstanding {
 impl ReliableSender {
     /// The sender for the INVITE with this CSeq number.
     pub fn new(invite: u32) -> ReliableSender {
-        ReliableSender { invite, last: None, outstanding: None, over: false }
+        ReliableSender { invite, last: None, outstanding: None, refused: false, over: false }
     }
 
     /// Another reliable provisional response goes out: its RSeq, and the delay to arm. `None` while one is
@@ -100,6 +102,7 @@ impl ReliableSender {
             Some(last) => last.checked_add(1)?,
         };
         self.last = Some(next);
+        self.refused = false;
         self.outstanding =
             Some(Outstanding { armed: t1, left: t1.saturating_mul(64).saturating_sub(t1) });
         Some((RSeq(next), t1))
@@ -134,7 +137,7 @@ impl ReliableSender {
         // match, respectively, the method from the CSeq, the sequence number
         // from the CSeq, and the sequence number from the RSeq of the reliable
         // provisional response."
-        let matches = self.outstanding.is_some()
+        let matches = (self.outstanding.is_some() || self.refused)
             && self.last == Some(rack.rseq().0)
             && rack.cseq().number() == self.invite
             && *rack.cseq().method() == Method::Invite;
@@ -158,7 +161,16 @@ impl ReliableSender {
         // retransmissions of the reliable provisional response, and MUST remove
         // it from the list of unacknowledged provisional responses."
         self.outstanding = None;
+        self.refused = false;
         Ok(())
+    }
+
+    /// The PRACK that came last was answered by a refusal, for its offer was not acceptable: it may come again without
+    /// one, and is then in order.
+    // RFC 6337 §2.3: "In that case, UAC may send again a PRACK
+    // request without an offer"
+    pub fn prack_refused(&mut self) {
+        self.refused = self.outstanding.is_none() && self.last.is_some();
     }
 
     /// A final response went out: nothing is sent again, and the PRACK of what is outstanding is still taken.

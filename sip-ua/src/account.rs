@@ -341,6 +341,8 @@ pub struct OutgoingCall {
     pub alternatives: Vec<Body>,
     /// Whether it wants provisional responses reliably; `None` leaves it to the account.
     pub reliable: Option<Reliability>,
+    /// Whether PRACKs wait for a new offer: see [`hold_pracks`](Self::hold_pracks).
+    pub hold_pracks: bool,
 }
 
 impl OutgoingCall {
@@ -353,6 +355,7 @@ impl OutgoingCall {
             redirects: 0,
             alternatives: Vec::new(),
             reliable: None,
+            hold_pracks: false,
         }
     }
 
@@ -367,6 +370,15 @@ impl OutgoingCall {
     #[must_use]
     pub fn reliable(mut self, reliable: Reliability) -> Self {
         self.reliable = Some(reliable);
+        self
+    }
+
+    /// The same, and the PRACK to a provisional response with the answer to our offer waits until the application has
+    /// said whether it makes a new offer in it (RFC 3262 §5): the callee repeats the response until then, so be quick.
+    /// Without this each PRACK is sent at once, and a new offer goes by UPDATE.
+    #[must_use]
+    pub fn hold_pracks(mut self) -> Self {
+        self.hold_pracks = true;
         self
     }
 

@@ -8,6 +8,7 @@
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
 //! | `prack.rs`         | provisional responses that are sent reliably, both ways                   |
+//! | `preconditions.rs` | the option tag of offers that have some (RFC 3312)                        |
 //! | `update.rs`        | UPDATE, both ways, and the answers to offers in it and in PRACK            |
 //! | `modify.rs`        | modifying a session by re-INVITE and UPDATE, both ways, and glare         |
 //! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
@@ -57,6 +58,7 @@ mod notifications;
 mod offer;
 mod outgoing;
 mod prack;
+mod preconditions;
 mod public;
 mod publications;
 mod reason;
@@ -105,6 +107,8 @@ pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
 pub use snapshot::CallSnapshot;
 
 pub(crate) use self::outgoing::confirm;
+#[cfg(feature = "tokio")]
+pub(crate) use self::prack::lists;
 
 use self::admission::{Admitted, Guard, Held};
 use self::call::Call;

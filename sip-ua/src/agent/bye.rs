@@ -22,6 +22,7 @@ impl Agent {
         reason: EndReason,
     ) {
         self.acknowledge_unanswered(now, tx, key);
+        self.prack_unanswered(now, tx, key);
         if let Some(dialog) = self.calls.get(key).and_then(|call| call.dialog) {
             self.send_bye(now, tx, key, dialog, 0);
         }

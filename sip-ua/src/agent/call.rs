@@ -43,7 +43,7 @@ use smallvec::SmallVec;
 
 use super::messages::Packages;
 use super::modify::Exchange;
-use super::offer::describes_session;
+use super::offer::{OwedAnswer, describes_session};
 use super::prack::PeerReliability;
 use super::replaces::Pointer;
 use super::retry::Retry;
@@ -143,7 +143,9 @@ pub(crate) struct Caller {
     /// How often it was sent again with credentials.
     pub(crate) challenges: u8,
     /// The ACK to the 2xx that made the call waits for the application's answer, at most so long.
-    pub(crate) owed: Option<TimerKey>,
+    pub(crate) owed: Option<Box<OwedAnswer>>,
+    /// PRACKs wait for the application, which may put a new offer in.
+    pub(crate) holds_pracks: bool,
     /// The final response came, so that only repeated and forked 2xx may still come.
     pub(crate) answered: bool,
     /// What may be tried when it is refused.

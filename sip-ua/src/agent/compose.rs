@@ -10,7 +10,7 @@ use sip_message::{
 use sip_transaction::{NextHop, Transactions};
 use sip_transport::{ListenerId, Local};
 
-use super::Agent;
+use super::{Agent, preconditions};
 use crate::{Account, AgentConfig, AgentError, Body, ExtraHeaders, Reliability};
 
 /// The values of header fields that are the same in every message, written once.
@@ -284,6 +284,11 @@ impl Agent {
         }
         if let Some(name) = &self.capabilities.user_agent {
             builder = builder.raw(HeaderName::UserAgent, name.as_bytes());
+        }
+        if matches!(method, Method::Invite | Method::Update | Method::Prack)
+            && let Some(field) = body.and_then(|body| self.precondition_field(body))
+        {
+            builder = builder.raw(field, preconditions::TAG.as_bytes());
         }
         for (name, value) in headers {
             builder = builder.raw(header_name(name), value.as_bytes());

@@ -104,7 +104,7 @@ pub struct AgentConfig {
     pub modification_guard: Duration,
     /// How long the application may take to answer the offer in the 2xx, or in a reliable provisional response, to an
     /// INVITE or re-INVITE of ours that had none ([`Agent::acknowledge`](crate::Agent::acknowledge)), before the call is ended by an ACK
-    /// without an answer and a BYE; at most 60*T1, before the callee gives up. Default 20 s.
+    /// that refuses every stream and a BYE; at most 60*T1, before the callee gives up. Default 20 s.
     pub answer_guard: Duration,
     /// How long the application may take to reply to another request before it is answered 500; at most
     /// the 32 s that its sender waits. Default 20 s.

@@ -187,6 +187,15 @@ pub enum CallUpdate {
         /// The address that is tried now; of a 305 still the same.
         to: Uri<'static>,
     },
+    /// The PRACK to the provisional response that was just told waits, since the call was placed to
+    /// [hold PRACKs](crate::OutgoingCall::hold_pracks) and the response holds the answer to our offer:
+    /// [`Agent::offer_early`](crate::Agent::offer_early) sends it with a new offer, and
+    /// [`Agent::answer_early`](crate::Agent::answer_early) without a body sends it without. After
+    /// [`AgentConfig::answer_guard`](crate::AgentConfig::answer_guard) it goes without by itself.
+    PrackHeld {
+        /// Which of the callees.
+        early: EarlyId,
+    },
     /// The callee accepted.
     Answered {
         /// The 2xx.
@@ -210,9 +219,15 @@ pub enum CallUpdate {
         /// The request that asks for it; it holds an offer, or is a re-INVITE that wants ours.
         request: Arc<Request>,
     },
+    /// The peer acknowledged our 2xx to its re-INVITE, which had none, so that the offer was ours.
+    ModificationConfirmed {
+        /// The ACK if it has a session description: the answer. `None` if the peer gave none, and then the session
+        /// is what it was before.
+        ack: Option<Request>,
+    },
     /// The peer withdrew its re-INVITE before it was answered: there is nothing to answer any more.
     ModificationWithdrawn,
-    /// The peer accepted our re-INVITE or UPDATE.
+    /// The peer accepted our re-INVITE or UPDATE, or answered the offer in our PRACK.
     Modified {
         /// The 2xx.
         response: Response,
@@ -220,7 +235,7 @@ pub enum CallUpdate {
         /// [`Agent::acknowledge`](crate::Agent::acknowledge). Otherwise it is on its way.
         answer_owed: bool,
     },
-    /// Our re-INVITE or UPDATE failed. The session is as it was before.
+    /// Our re-INVITE or UPDATE failed, or the offer in our PRACK was refused. The session is as it was before.
     ModificationFailed {
         /// Why.
         failure: RequestFailure,

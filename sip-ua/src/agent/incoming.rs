@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_dialog::{
-    Carrier, Dialog, DialogKey, OfferAnswer, Repeat2xx, RepeatStep, Role, Session, Unsendable,
+    Carrier, Dialog, DialogKey, Meaning, OfferAnswer, Repeat2xx, RepeatStep, Role, Session,
+    Unsendable,
 };
 use sip_message::{Expires, HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
@@ -267,6 +268,23 @@ impl Agent {
         status: StatusCode,
         headers: &ExtraHeaders,
     ) -> Result<(), AgentError> {
+        self.reject_with(now, tx, call, status, None, headers)
+    }
+
+    /// The same with a body: what cannot be met of a 580 (RFC 3312 §8), what can be done of a 488.
+    ///
+    /// # Errors
+    /// As [`reject`](Self::reject).
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the response")]
+    pub fn reject_with(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        status: StatusCode,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<(), AgentError> {
         let key = call;
         if !status.is_final() || status.is_success() {
             return Err(AgentError::Status(status));
@@ -275,7 +293,7 @@ impl Agent {
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("reject")) };
         let server = invited.server;
         let builder = self.response(&invited.request, status, self.local_tag(call));
-        let response = Self::finish_response(builder, None, headers)?;
+        let response = Self::finish_response(builder, body, headers)?;
         let sent = tx.respond(now, server, response);
         self.server_answered(server);
         let reason = if sent.is_ok() {
@@ -467,9 +485,15 @@ impl Agent {
         note_answer(call, &request);
         let described = describes_session(request.headers(), request.body());
         // What is no request that wants an answer is never refused.
-        let _ = call.offer_answer.receives(Carrier::Ack, described, |range| *range.start());
+        let meaning = call.offer_answer.receives(Carrier::Ack, described, |range| *range.start());
         if !matches!(call.phase, Phase::Accepted(_)) {
-            return self.reinvite_confirmed(tx, key);
+            self.reinvite_confirmed(tx, key);
+            // Nothing is new in an ACK unless our 2xx had the offer.
+            if let Ok(Meaning::Answer | Meaning::Missing) = meaning {
+                let ack = described.then_some(request);
+                self.update(key, CallUpdate::ModificationConfirmed { ack });
+            }
+            return;
         }
         let before = core::mem::replace(&mut call.phase, Phase::Established);
         if let Phase::Accepted(accepted) = before {

@@ -33,9 +33,9 @@ use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 use super::call::{Call, Phase, SentAck};
 use super::compose::{contact, draw, listener_of, over_this_flow};
 use super::incoming::user_of;
-use super::offer::describes_session;
+use super::offer::{declined, describes_session};
 use super::outgoing::{confirm, cseq, set_cseq};
-use super::prack::{OwedPrack, Reliable};
+use super::prack::{OwedPrack, Provisional, Reliable};
 use super::requests::MAX_CHALLENGES;
 use super::session_timer::note_exchange;
 use super::table::TimerKind;
@@ -72,6 +72,8 @@ pub(crate) struct Ours {
     /// The 2xx came with an offer, and its ACK waits for the application's answer. The timer is then
     /// that of `TimerKind::Answer`.
     owes_answer: bool,
+    /// What goes in its place if the call ends first.
+    refusal: Option<Body>,
     /// For whom it is sent.
     pub(super) purpose: Purpose,
 }
@@ -121,6 +123,11 @@ impl Exchange {
     /// Our re-INVITE, if the ACK to its 2xx waits for the application's answer.
     pub(crate) fn owing(&self) -> Option<&Request> {
         self.ours.as_ref().filter(|ours| ours.owes_answer).map(|ours| &ours.request)
+    }
+
+    /// The answer that ends it if the application has given none.
+    pub(crate) fn refusal(&mut self) -> Option<Body> {
+        self.ours.as_mut()?.refusal.take()
     }
 
     /// Our re-INVITE, to be changed before it is sent again.
@@ -230,6 +237,7 @@ impl Agent {
             challenges: 0,
             glares: 0,
             owes_answer: false,
+            refusal: None,
             purpose,
         };
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
@@ -304,7 +312,7 @@ impl Agent {
                 // An offer in it wants an answer, and nothing else is told of it.
                 if response.status() != StatusCode::TRYING
                     && self.provisional_received(now, tx, key, dialog, None, &response)
-                        == Some(true)
+                        == Some(Provisional::AnswerOwed)
                 {
                     let early = EarlyId::default();
                     let update = CallUpdate::Progress { early, response, answer_owed: true };
@@ -397,6 +405,7 @@ impl Agent {
         let answer_owed = matches!(call.phase, Phase::Established) && !refresh && offers;
         if answer_owed {
             ours.owes_answer = true;
+            ours.refusal = declined(response.body());
             let timer = self.arm_answer(now, tx, key);
             if let Some(ours) = self.ours_of(key, client) {
                 ours.timer = Some(timer);

@@ -4,7 +4,7 @@
 //!   2xx with an offer --> owed --acknowledge()--> ACK with the answer
 //!                          |
 //!                          | TimerKind::Answer, hang_up(), BYE of the peer
-//!                          +--> ACK without one, then BYE unless that was the peer's
+//!                          +--> ACK that refuses every stream, then BYE unless that was the peer's
 //! ```
 //!
 //! Meanwhile repeats of the 2xx are not answered, and no other INVITE can be sent or taken in the dialog: the
@@ -23,6 +23,13 @@ use super::outgoing::cseq;
 use super::session_timer::note_local;
 use super::table::TimerKind;
 use crate::{AgentError, Body, CallKey, EndReason};
+
+/// The answer that the application owes in the ACK to the 2xx to our INVITE.
+pub(crate) struct OwedAnswer {
+    pub(crate) timer: TimerKey,
+    /// What goes in its place if the call ends first.
+    pub(crate) refusal: Option<Body>,
+}
 
 /// The guard is at most this many times T1: the callee gives up after 64, counted from when it sent.
 const LONGEST_GUARD: u32 = 60;
@@ -69,8 +76,8 @@ impl Agent {
         let _ = call.offer_answer.sends(Carrier::Ack, described);
         let chosen = call.dialog;
         if let Some(Caller { owed: owed @ Some(_), forks, .. }) = call.caller.as_deref_mut() {
-            if let Some(timer) = owed.take() {
-                tx.disarm(timer);
+            if let Some(owed) = owed.take() {
+                tx.disarm(owed.timer);
             }
             if let Some(fork) = forks.iter_mut().find(|fork| Some(fork.dialog) == chosen) {
                 fork.ack = Some(ack);
@@ -83,18 +90,29 @@ impl Agent {
         Ok(())
     }
 
-    /// The call ends: an ACK that still waits for an answer goes without.
-    ///
-    /// The RFC would have it answered before the BYE ("the UAC core MUST generate a valid answer in the ACK"),
-    /// but only the application can make one, and it has not.
+    /// The call ends: an ACK that still waits for an answer goes with one that refuses every stream. Where the
+    /// offer is none that we can read (it is encrypted, or no SDP) it goes without: who can read it answers it by
+    /// [`acknowledge`](Self::acknowledge) before it hangs up.
+    // RFC 3261 §13.2.2.4: "If the offer in the 2xx response is not acceptable, the UAC core
+    // MUST generate a valid answer in the ACK and then send a BYE
+    // immediately."
     pub(crate) fn acknowledge_unanswered(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         key: CallKey,
     ) {
-        // Nothing is owed, as a rule; and what has no body can be built.
-        let _ = self.acknowledge(now, tx, key, None);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        // Nothing is owed, as a rule.
+        if owing(call).is_none() {
+            return;
+        }
+        let refusal = match call.caller.as_deref_mut() {
+            Some(Caller { owed: Some(owed), .. }) => owed.refusal.take(),
+            _ => call.exchange.as_mut().and_then(|exchange| exchange.refusal()),
+        };
+        // It is owed, and what we have written ourselves can be built.
+        let _ = self.acknowledge(now, tx, key, refusal.as_ref());
     }
 
     /// The application has not answered the offer.

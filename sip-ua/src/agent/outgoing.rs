@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 
 use super::call::{Call, Caller, Fork, Phase, SentAck};
 use super::compose::{FirstHop, Initial, listener_towards};
-use super::offer::{declined, describes_session};
-use super::prack::lists;
+use super::offer::{OwedAnswer, declined, describes_session};
+use super::prack::{Provisional, lists};
 use super::requests::MAX_CHALLENGES;
 use super::retry::Retry;
 use super::table::TimerKind;
@@ -70,7 +70,7 @@ impl Agent {
         let client = tx.request_with_keep(now, invite.clone(), hop.next_hop(), keep)?;
 
         let session = Session::new(Role::Uac, cseq(&invite));
-        let retry = Retry::of(&call);
+        let (retry, holds_pracks) = (Retry::of(&call), call.hold_pracks);
         let offered = describes_session(invite.headers(), invite.body());
         let offer_answer = OfferAnswer::new(Role::Uac, offered);
         let account = Some(Arc::clone(account));
@@ -86,6 +86,7 @@ impl Agent {
             timer: None,
             challenges: 0,
             owed: None,
+            holds_pracks,
             answered: false,
             retry,
             rang_out: false,
@@ -113,6 +114,9 @@ impl Agent {
 
     /// Gives up the INVITE.
     pub(crate) fn cancel(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        if self.calls.get(key).is_some_and(|call| matches!(call.phase, Phase::Calling)) {
+            self.prack_unanswered(now, tx, key);
+        }
         let Some(call) = self.calls.get_mut(key) else { return };
         let (Phase::Calling, Some(caller)) = (&call.phase, &mut call.caller) else { return };
         if let Some(timer) = caller.timer.take() {
@@ -198,7 +202,7 @@ impl Agent {
         }
         let early = self.early_dialog(key, &response);
         let place = self.fork_of(key, &response).map(|(place, _)| place);
-        let mut answer_owed = false;
+        let mut wanted = Provisional::Done;
         if let Some(call) = self.calls.get_mut(key)
             && let Some(caller) = &mut call.caller
             && let Some(fork) = place.and_then(|place| caller.forks.get_mut(place))
@@ -208,7 +212,7 @@ impl Agent {
             fork.updates |= lists(response.headers(), HeaderName::Allow, "UPDATE");
             let dialog = fork.dialog;
             match self.provisional_received(now, tx, key, dialog, Some(early), &response) {
-                Some(owed) => answer_owed = owed,
+                Some(more) => wanted = more,
                 None => return,
             }
         }
@@ -220,6 +224,7 @@ impl Agent {
             return;
         }
         self.call_came_to(now, tx, key, response.status());
+        let answer_owed = wanted == Provisional::AnswerOwed;
         // RFC 3261 §8.1.3.2: "A UAC MUST be able to process 100 and 183 responses."
         self.update(
             key,
@@ -231,6 +236,9 @@ impl Agent {
                 _ => CallUpdate::Progress { early, response, answer_owed },
             },
         );
+        if wanted == Provisional::PrackHeld {
+            self.update(key, CallUpdate::PrackHeld { early });
+        }
     }
 
     /// A 199 came: nothing more is sent to this callee, and it has no part any more in what is.
@@ -347,8 +355,9 @@ impl Agent {
             call.phase = Phase::Established;
             self.session_begun(now, tx, key, &response);
             let timer = self.arm_answer(now, tx, key);
+            let refusal = declined(response.body());
             if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key) {
-                caller.owed = Some(timer);
+                caller.owed = Some(Box::new(OwedAnswer { timer, refusal }));
             }
             self.call_came_to(now, tx, key, response.status());
             self.note_packages(key, response.headers());

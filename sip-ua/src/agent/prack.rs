@@ -8,8 +8,11 @@
 //!
 //!  caller:  1xx, the next in order --> PRACK
 //!                     | with an offer
-//!                     +--> owed --answer_early()--> PRACK with the answer
-//!                           | TimerKind::Answer: the call is cancelled
+//!                     |    +--> owed --answer_early()--> PRACK with the answer
+//!                     |          | TimerKind::Answer: PRACK that refuses every stream, and the call is cancelled
+//!                     | with the answer, where PRACKs wait
+//!                     +--> held --offer_early()--> PRACK with a new offer
+//!                           | TimerKind::Answer, answer_early() without a body: PRACK without
 //! ```
 //!
 //! What is kept of it is in the [`Exchange`](super::modify::Exchange) of the call.
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sip_dialog::{
-    Carrier, DialogKey, Meaning, OfferAnswer, ReliableSender, RepeatStep, Unsendable,
+    Carrier, DialogKey, Meaning, OfferAnswer, ReliableSender, RepeatStep, Unsendable, ends_dialog,
 };
 use sip_dialog::{Received as InOrder, Rejection};
 use sip_message::{CSeq, HeaderName, Headers, Method, RAck, RSeq, Request, Response, StatusCode};
@@ -28,11 +31,14 @@ use sip_transport::TransportError;
 
 use super::call::{Call, Caller, Phase};
 use super::compose::draw;
-use super::offer::{describes_session, is_description};
+use super::offer::{declined, describes_session, is_description};
 use super::outgoing::cseq;
+use super::preconditions::{self, are_mandatory};
 use super::table::TimerKind;
 use super::{Agent, Received, ServerUse};
-use crate::{AgentError, Body, CallKey, CallUpdate, EarlyId, EndReason, Reliability};
+use crate::{
+    AgentError, Body, CallKey, CallUpdate, EarlyId, EndReason, Reliability, RequestFailure,
+};
 
 /// How many provisional responses may wait for the PRACK of the one before.
 const MAX_WAITING: usize = 8;
@@ -77,13 +83,22 @@ struct Accept {
     headers: Vec<(String, String)>,
 }
 
-/// The answer to the offer in a reliable provisional response, which the application owes.
+/// A PRACK that waits for the application.
 pub(crate) struct OwedPrack {
     dialog: DialogKey,
     early: Option<EarlyId>,
     rack: RAck,
     timer: TimerKey,
     until: Instant,
+    wants: Wants,
+}
+
+/// What it waits for.
+enum Wants {
+    /// The answer to the offer in a reliable provisional response; what goes in its place if the call ends first.
+    Answer { refusal: Option<Body> },
+    /// A new offer, or word that there is none: the response held the answer.
+    Offer,
 }
 
 /// A PRACK of ours.
@@ -92,6 +107,14 @@ pub(crate) struct PrackSent {
     pub(crate) dialog: DialogKey,
     /// It belongs to an offer/answer exchange.
     described: bool,
+    /// It offers, and acknowledges the response with this RSeq to the INVITE with this CSeq.
+    offers: Option<(RSeq, u32)>,
+}
+
+impl PrackSent {
+    fn new(dialog: DialogKey, described: bool) -> Self {
+        Self { dialog, described, offers: None }
+    }
 }
 
 impl Reliable {
@@ -201,7 +224,13 @@ impl Agent {
         };
         let server = invited.server;
         let mut exchange = call.offer_answer;
+        let mut required = "100rel".to_owned();
         let body = match exchange.sends(Carrier::Reliable, body.is_some_and(is_description)) {
+            Ok(Meaning::Offer) if body.is_some_and(|body| are_mandatory(&body.bytes)) => {
+                required += ", ";
+                required += preconditions::TAG;
+                body
+            }
             Ok(_) => body,
             Err(Unsendable::NoPlace) => None,
             Err(error) => return Err(error.into()),
@@ -212,7 +241,7 @@ impl Agent {
             .ok_or(AgentError::Full { what: "provisional responses" })?;
         // RFC 3262 §3: "In addition, it MUST contain a Require header field containing the
         // option tag 100rel, and MUST include an RSeq header field."
-        let fields = [("Require", "100rel".to_owned()), ("RSeq", rseq.0.to_string())]
+        let fields = [("Require", required), ("RSeq", rseq.0.to_string())]
             .map(|(name, value)| (name.to_owned(), value));
         let response = self.session_response(tx, call, &invited.request, status, body, &fields)?;
         if tx.respond(now, server, response.clone()).is_err() {
@@ -344,6 +373,14 @@ impl Agent {
         self.ring_on(now, tx, key);
     }
 
+    /// We have refused the offer in a PRACK, which may come again without.
+    pub(super) fn prack_refused(&mut self, key: CallKey) {
+        let exchange = self.calls.get_mut(key).and_then(|call| call.exchange.as_mut());
+        if let Some(reliable) = exchange.and_then(|exchange| exchange.reliable.as_mut()) {
+            reliable.sender.prack_refused();
+        }
+    }
+
     /// The way is clear for what waits for a PRACK, or for the answer to the offer in one.
     pub(super) fn ring_on(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
         loop {
@@ -408,8 +445,8 @@ impl Agent {
 
     // The caller.
 
-    /// A provisional response in one of the dialogs of a call: whether it is to be told, and whether the
-    /// application owes an answer to the offer in it.
+    /// A provisional response in one of the dialogs of a call: whether it is to be told, and what is wanted of the
+    /// application.
     pub(super) fn provisional_received(
         &mut self,
         now: Instant,
@@ -418,7 +455,7 @@ impl Agent {
         dialog: DialogKey,
         early: Option<EarlyId>,
         response: &Response,
-    ) -> Option<bool> {
+    ) -> Option<Provisional> {
         let headers = response.headers();
         let described = describes_session(headers, response.body());
         let is_reliable = lists(headers, HeaderName::Require, "100rel");
@@ -426,7 +463,7 @@ impl Agent {
             let exchange = self.offer_answer_mut(key, dialog)?;
             // A response is never refused.
             let _ = exchange.receives(Carrier::Unreliable, described, |range| *range.start());
-            return Some(false);
+            return Some(Provisional::Done);
         }
         // Without a number, or with one that is none, nobody can acknowledge it: whoever sent it sends it
         // again, and gives up.
@@ -440,24 +477,36 @@ impl Agent {
         let exchange = self.offer_answer_mut(key, dialog)?;
         let meaning = exchange.receives(Carrier::Reliable, described, |range| *range.start());
         let meaning = meaning.unwrap_or(Meaning::Nothing);
-        let wanted = !matches!(self.calls.get(key)?.phase, Phase::Cancelling | Phase::Over);
-        if meaning == Meaning::Offer {
-            if wanted {
-                let timer = self.arm_answer(now, tx, key);
-                let until = now + self.answer_guard(tx);
-                let owed = OwedPrack { dialog, early, rack, timer, until };
-                self.calls.get_mut(key)?.exchange.get_or_insert_default().owed.push(owed);
+        let call = self.calls.get(key)?;
+        let wanted = !matches!(call.phase, Phase::Cancelling | Phase::Over);
+        let holds = call.caller.as_ref().is_some_and(|caller| caller.holds_pracks);
+        let wants = match meaning {
+            Meaning::Offer => Some(Wants::Answer { refusal: declined(response.body()) }),
+            // Only an INVITE makes early dialogs: a re-INVITE is not the application's to be asked about.
+            Meaning::Answer if holds && wanted && early.is_some() => Some(Wants::Offer),
+            _ => None,
+        };
+        if let Some(wants) = wants {
+            let timer = self.arm_answer(now, tx, key);
+            let until = now + self.answer_guard(tx);
+            let owed = OwedPrack { dialog, early, rack, timer, until, wants };
+            self.calls.get_mut(key)?.exchange.get_or_insert_default().owed.push(owed);
+            if !wanted {
+                self.prack_unanswered(now, tx, key);
             }
-            return Some(true);
+            return Some(match meaning {
+                Meaning::Offer => Provisional::AnswerOwed,
+                _ => Provisional::PrackHeld,
+            });
         }
         // RFC 3262 §4: "Assuming the response is to be transmitted reliably, the UAC MUST
         // create a new request with method PRACK.  This request is sent within
         // the dialog associated with the provisional response"
-        let prack = PrackSent { dialog, described: meaning == Meaning::Answer };
+        let prack = PrackSent::new(dialog, meaning == Meaning::Answer);
         if let Err(error) = self.send_prack(now, tx, key, prack, &rack, None) {
             tracing::debug!(%error, "a PRACK was not sent");
         }
-        Some(false)
+        Some(Provisional::Done)
     }
 
     fn receiver_mut(
@@ -494,22 +543,94 @@ impl Agent {
         let key = call;
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let owed = call.exchange.as_ref().ok_or(AgentError::NoOffer)?.owed.iter();
+        // Without a body nothing is offered: that is what a PRACK that is held may wait for as well.
+        let fits = |owed: &OwedPrack| match owed.wants {
+            Wants::Answer { .. } => true,
+            Wants::Offer => body.is_none(),
+        };
         let place = owed
             .enumerate()
-            .find(|(_, owed)| early.is_none() || owed.early == early)
-            .map(|(place, owed)| (place, owed.dialog, owed.rack.clone()));
-        let (place, dialog, rack) = place.ok_or(AgentError::NoOffer)?;
-        let prack = PrackSent { dialog, described: true };
-        self.send_prack(now, tx, key, prack, &rack, body)?;
-        if let Some(exchange) = self.offer_answer_mut(key, dialog) {
-            let sent = exchange.sends(Carrier::Prack, body.is_some_and(is_description));
-            debug_assert!(sent.is_ok(), "the answer is owed");
+            .find(|(_, owed)| fits(owed) && (early.is_none() || owed.early == early))
+            .map(|(place, _)| place);
+        self.send_owed(now, tx, key, place.ok_or(AgentError::NoOffer)?, body).map(|_| ())
+    }
+
+    /// Makes a new offer in the PRACK to the provisional response that held the answer to our last, where the call was
+    /// placed to [hold PRACKs](crate::OutgoingCall::hold_pracks) and [`CallUpdate::PrackHeld`] has said that one waits.
+    /// [`CallUpdate::Modified`] brings the peer's answer, or [`CallUpdate::ModificationFailed`] says that there is none:
+    /// the session is then as it was. Of several callees `early` says which; `None` is the one that has waited longest.
+    ///
+    /// Offer so only what the callee is expected to accept (RFC 6337 §4.1); else use UPDATE.
+    ///
+    /// # Errors
+    /// [`AgentError::NoOffer`] if no PRACK waits for an offer; [`AgentError::Offer`] while an UPDATE is in progress;
+    /// [`AgentError::Build`] if the PRACK cannot be built, and then it still waits.
+    // RFC 3262 §5: "If the UAC receives a reliable provisional response with an answer, it MAY generate an
+    // additional offer in the PRACK."
+    pub fn offer_early(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        early: Option<EarlyId>,
+        body: &Body,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let owed = call.exchange.as_ref().ok_or(AgentError::NoOffer)?.owed.iter();
+        let fits = |owed: &&OwedPrack| matches!(owed.wants, Wants::Offer);
+        let place = owed
+            .enumerate()
+            .find(|(_, owed)| fits(owed) && (early.is_none() || owed.early == early))
+            .map(|(place, _)| place);
+        self.send_owed(now, tx, key, place.ok_or(AgentError::NoOffer)?, Some(body))
+    }
+
+    /// Sends a PRACK that has waited.
+    fn send_owed(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        place: usize,
+        body: Option<&Body>,
+    ) -> Result<(), AgentError> {
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let owed = call.exchange.as_ref().and_then(|exchange| exchange.owed.get(place));
+        let owed = owed.ok_or(AgentError::NoOffer)?;
+        let (dialog, rack) = (owed.dialog, owed.rack.clone());
+        let mut prack = PrackSent::new(dialog, true);
+        if let Some(mut exchange) = call.exchange_in(dialog) {
+            let sent = exchange.sends(Carrier::Prack, body.is_some_and(is_description))?;
+            if sent == Meaning::Offer {
+                prack.offers = Some((rack.rseq(), rack.cseq().number()));
+            }
+            self.send_prack(now, tx, key, prack, &rack, body)?;
+            if let Some(state) = self.offer_answer_mut(key, dialog) {
+                *state = exchange;
+            }
         }
         if let Some(exchange) = self.calls.get_mut(key).and_then(|call| call.exchange.as_mut()) {
             let owed = exchange.owed.remove(place);
             tx.disarm(owed.timer);
         }
         Ok(())
+    }
+
+    /// The call ends, or is given up: PRACKs that still wait go as they can, with answers that refuse every stream.
+    // RFC 3262 §5: "it MUST generate an answer in the PRACK."
+    pub(super) fn prack_unanswered(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        while let Some(exchange) = self.calls.get_mut(key).and_then(|call| call.exchange.as_mut())
+            && let Some(owed) = exchange.owed.first_mut()
+        {
+            let refusal = match &mut owed.wants {
+                Wants::Answer { refusal } => refusal.take(),
+                Wants::Offer => None,
+            };
+            if self.send_owed(now, tx, key, 0, refusal.as_ref()).is_err() {
+                return; // The rest is given up with the call.
+            }
+        }
     }
 
     /// The application has not answered the offer in a reliable provisional response: whether that is so.
@@ -521,8 +642,12 @@ impl Agent {
     ) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return false };
         let Some(exchange) = &mut call.exchange else { return false };
-        if !exchange.owed.iter().any(|owed| owed.until <= now) {
-            return false;
+        let due = exchange.owed.iter().position(|owed| owed.until <= now);
+        let Some(due) = due else { return false };
+        if exchange.owed.get(due).is_some_and(|owed| matches!(owed.wants, Wants::Offer)) {
+            // There is none.
+            let _ = self.send_owed(now, tx, key, due, None);
+            return true;
         }
         if let Some(Caller { rang_out, .. }) = call.caller.as_deref_mut() {
             *rang_out = true;
@@ -535,30 +660,60 @@ impl Agent {
         true
     }
 
-    /// A final response to a PRACK of ours; `None` if there is none.
+    /// A final response to a PRACK of ours, or why there is none.
     pub(super) fn prack_answered(
         &mut self,
+        now: Instant,
+        tx: &mut Transactions,
         key: CallKey,
         prack: PrackSent,
-        response: Option<&Response>,
+        result: Result<Response, RequestFailure>,
     ) {
         if !prack.described {
             return;
         }
         let Some(exchange) = self.offer_answer_mut(key, prack.dialog) else { return };
-        match response {
-            Some(response) if response.status().is_success() => {
+        let failure = match result {
+            Ok(response) if response.status().is_success() => {
                 let described = describes_session(response.headers(), response.body());
                 let meaning =
                     exchange.receives(Carrier::PrackOk, described, |range| *range.start());
                 debug_assert!(meaning.is_ok(), "a response is never refused");
+                if prack.offers.is_some() {
+                    self.update(key, CallUpdate::Modified { response, answer_owed: false });
+                }
+                return;
             }
-            // The INVITE goes on, and its final response says what becomes of the call.
-            Some(_) | None => {
-                exchange.failed(Carrier::Prack);
+            Ok(response) => RequestFailure::Refused(Arc::new(response)),
+            Err(failure) => failure,
+        };
+        // The INVITE goes on, and its final response says what becomes of the call.
+        exchange.failed(Carrier::Prack);
+        let Some((rseq, number)) = prack.offers else { return };
+        // RFC 6337 §2.3: "In that case, UAC may send again a PRACK
+        // request without an offer"
+        if let RequestFailure::Refused(response) = &failure
+            && !ends_dialog(response.status())
+            && let Ok(cseq) = CSeq::new(number, Method::Invite)
+        {
+            let plain = PrackSent::new(prack.dialog, true);
+            if let Err(error) = self.send_prack(now, tx, key, plain, &RAck::new(rseq, cseq), None) {
+                tracing::debug!(%error, "a PRACK was not sent again");
             }
         }
+        self.update(key, CallUpdate::ModificationFailed { failure });
     }
+}
+
+/// What a provisional response wants of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Provisional {
+    /// Nothing: what had to be sent has been.
+    Done,
+    /// The answer to the offer in it.
+    AnswerOwed,
+    /// A new offer for the PRACK, or word that there is none.
+    PrackHeld,
 }
 
 /// How far the reliable provisional responses of a callee have come.
@@ -567,7 +722,7 @@ fn reliable(call: &Call) -> Option<ReliableSender> {
 }
 
 /// Whether a header field that lists tokens lists this one.
-pub(super) fn lists(headers: &Headers, name: HeaderName<'static>, token: &str) -> bool {
+pub(crate) fn lists(headers: &Headers, name: HeaderName<'static>, token: &str) -> bool {
     headers.raw_all(name).any(|value| {
         value
             .split(|byte| *byte == b',')

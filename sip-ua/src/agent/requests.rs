@@ -271,7 +271,7 @@ impl Agent {
             dialog.refresh(response);
         }
         if let Place::Prack(call, prack) = asked.place {
-            return self.prack_answered(call, prack, result.ok().as_ref());
+            return self.prack_answered(now, tx, call, prack, result);
         }
         if let (Place::InDialog(dialog), Ok(response)) = (asked.place, &result)
             && let Some((dialog, _)) = self.dialogs.get_mut(dialog)

@@ -10,10 +10,10 @@ use sip_dialog::TimerFields;
 use sip_message::{Accept, HeaderName, Method, Request, Response, StatusCode, Unsupported, Uri};
 use sip_transaction::Transactions;
 
-use super::Agent;
 use super::call::Caller;
 use super::compose::{FirstHop, contact, listener_towards, over_this_flow};
 use super::outgoing::contacts;
+use super::{Agent, preconditions};
 use crate::{Body, CallKey, CallUpdate, OutgoingCall};
 
 /// How an INVITE may get past a refusal.
@@ -229,6 +229,10 @@ impl Agent {
         let lines: Vec<Unsupported<'_>> =
             response.headers().get_all::<Unsupported<'_>>().flatten().collect();
         let unknown = |tag: &str| lines.iter().any(|line| line.contains(tag));
+        // Without the extension nobody would keep what the offer insists on.
+        if unknown(preconditions::TAG) && preconditions::are_mandatory(caller.invite.body()) {
+            return None;
+        }
         let mut dropped = false;
         let mut left = |name: HeaderName<'static>| {
             let mut tags = Vec::new();

@@ -234,6 +234,9 @@ impl Agent {
         {
             dialog.accepted(request);
         }
+        if !status.is_success() && asked == Carrier::Prack {
+            self.prack_refused(key);
+        }
         if let Some((server, timer)) = self.take_theirs(key).and_then(|theirs| theirs.unanswered())
         {
             tx.disarm(timer);

@@ -63,6 +63,13 @@ pub enum CallEvent {
         /// The address that is tried now; of a 305 still the same.
         to: Uri<'static>,
     },
+    /// The PRACK to the provisional response that was told just before waits for a new offer, since the call was placed
+    /// to [hold PRACKs](CallBuilder::hold_pracks): [`CallControl::offer_early`] sends it, and so does
+    /// [`CallControl::answer_early`] with nothing to say.
+    PrackHeld {
+        /// Which of the callees.
+        early: EarlyId,
+    },
     /// The callee accepted; its body is the answer to our offer, or its offer.
     Answered {
         /// The 2xx. It is acknowledged already, unless an answer is owed.
@@ -81,6 +88,13 @@ pub enum CallEvent {
     Modification(Modification),
     /// The peer took its re-INVITE back before it was answered.
     ModificationWithdrawn,
+    /// The peer acknowledged that we accepted its re-INVITE, which had no offer: ours was in what
+    /// [`Modification::accept`] was given, and this is the answer.
+    ModificationConfirmed {
+        /// The ACK if it has a session description. `None` if the peer gave none, and then the session is what it was
+        /// before.
+        ack: Option<Request>,
+    },
     /// The networks of this machine have changed ([`UserAgent::network_changed`](crate::UserAgent::network_changed)):
     /// offer the session anew by [`CallControl::reinvite`], with the addresses where media are received now.
     /// That also tells the peer where its requests reach us from now on; till then they may be lost.
@@ -284,6 +298,23 @@ impl CallControl {
         self.deliver(|sent| Command::AnswerEarly { call, early, body, sent }).await
     }
 
+    /// Makes a new offer in the PRACK that waits for one ([`CallEvent::PrackHeld`]), and gives the 2xx with the answer.
+    /// `early` says to which callee; `None` is the one that has waited longest.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFailure::Refused`] holds the response when the peer refused: the session is as it was.
+    /// [`AgentError::NoOffer`](crate::AgentError::NoOffer) if no PRACK waits,
+    /// [`AgentError::Busy`](crate::AgentError::Busy) while another request of ours modifies the session.
+    pub async fn offer_early(
+        &self,
+        early: Option<EarlyId>,
+        offer: impl Into<Bytes>,
+    ) -> Result<Response, RequestError> {
+        let (call, body) = (self.call.key, Body::sdp(offer));
+        self.ask(|answer| Command::OfferEarly { call, early, body, answer }).await
+    }
+
     /// Answers the peer's offer in the 2xx to a call or re-INVITE of ours that made none: the answer goes with
     /// the ACK, for which the peer waits (RFC 3261 §13.2.1). Who does not like the offer answers it all the
     /// same and hangs up.
@@ -463,6 +494,7 @@ impl CallControl {
                 CallUpdate::EarlyEnded { early, response } => {
                     CallEvent::EarlyEnded { early, response }
                 }
+                CallUpdate::PrackHeld { early } => CallEvent::PrackHeld { early },
                 CallUpdate::Acknowledged { prack } => CallEvent::Acknowledged { prack },
                 CallUpdate::Answered { response, answer_owed } => {
                     CallEvent::Answered { response, answer_owed }
@@ -470,6 +502,9 @@ impl CallControl {
                 CallUpdate::Confirmed { ack } => CallEvent::Confirmed { ack },
                 CallUpdate::Modification { early, request } => {
                     CallEvent::Modification(Modification::new(self.clone(), early, request))
+                }
+                CallUpdate::ModificationConfirmed { ack } => {
+                    CallEvent::ModificationConfirmed { ack }
                 }
                 CallUpdate::ModificationWithdrawn => CallEvent::ModificationWithdrawn,
                 CallUpdate::NetworkChanged => CallEvent::NetworkChanged,
@@ -612,6 +647,12 @@ impl CallBuilder {
     /// Whether provisional responses are wanted reliably (RFC 3262), if not as the account has it.
     pub fn reliable(mut self, reliable: Reliability) -> Self {
         self.call.reliable = Some(reliable);
+        self
+    }
+
+    /// Has PRACKs wait for new offers: see [`OutgoingCall::hold_pracks`].
+    pub fn hold_pracks(mut self) -> Self {
+        self.call.hold_pracks = true;
         self
     }
 

@@ -70,6 +70,7 @@ pub(super) enum Command {
     Reject {
         call: CallKey,
         status: StatusCode,
+        body: Option<Body>,
         headers: Fields,
     },
     Acknowledge {
@@ -91,6 +92,12 @@ pub(super) enum Command {
         call: CallKey,
         early: Option<EarlyId>,
         body: Option<Body>,
+        answer: Answer,
+    },
+    OfferEarly {
+        call: CallKey,
+        early: Option<EarlyId>,
+        body: Body,
         answer: Answer,
     },
     AnswerEarly {

@@ -201,8 +201,9 @@ impl Desk {
                     self.meter.accepted(now, call);
                 }
             }
-            Command::Reject { call, status, headers } => {
-                if let Err(error) = agent.reject(now, tx, call, status, &headers) {
+            Command::Reject { call, status, body, headers } => {
+                let refused = agent.reject_with(now, tx, call, status, body.as_ref(), &headers);
+                if let Err(error) = refused {
                     // A field that cannot be sent, a status that is none: the caller gets an answer.
                     log_refused(Err(error));
                     log_refused(agent.hang_up(now, tx, call));
@@ -223,6 +224,10 @@ impl Desk {
             }
             Command::Update { call, early, body, answer } => {
                 let begun = agent.update_session(now, tx, call, early, body.as_ref());
+                self.modifying(call, begun, answer);
+            }
+            Command::OfferEarly { call, early, body, answer } => {
+                let begun = agent.offer_early(now, tx, call, early, &body);
                 self.modifying(call, begun, answer);
             }
             Command::AnswerEarly { call, early, body, sent } => {
@@ -460,13 +465,17 @@ impl Desk {
             | CallUpdate::Answered { .. }
             | CallUpdate::Confirmed { .. }
             | CallUpdate::Modification { .. }
+            | CallUpdate::PrackHeld { .. }
+            | CallUpdate::ModificationConfirmed { .. }
             | CallUpdate::ModificationWithdrawn
             | CallUpdate::NetworkChanged => {}
         }
         // Without a handle the call is being hung up: then nobody wants to know.
         let Some(known) = self.calls.get(&call) else { return };
         match update {
-            CallUpdate::Answered { .. } | CallUpdate::Confirmed { .. } => {
+            CallUpdate::Answered { .. }
+            | CallUpdate::Confirmed { .. }
+            | CallUpdate::ModificationConfirmed { .. } => {
                 known.mail.push(CallLetter::Update(update));
             }
             CallUpdate::Modification { .. } => {

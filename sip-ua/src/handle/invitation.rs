@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip_message::{From, HeaderError, Request, Response, StatusCode, Uri};
+use sip_message::{From, HeaderError, HeaderName, Request, Response, StatusCode, Uri};
 
 use super::call::{CallBox, fields, sdp};
 use super::command::{Command, Line, Release, Wait};
 use super::{Call, CallControl, CallError, CallEvent, RequestError};
+use crate::agent::lists;
 use crate::{Body, CallKey, Caller, EndReason, Related, Sender};
 
 /// Someone calls: ring, then accept or refuse. Each step consumes it, so that what cannot be done twice
@@ -82,6 +83,15 @@ impl Invitation {
             Some(Related::Joins(call)) => Some(call),
             _ => None,
         }
+    }
+
+    /// Whether the caller supports an extension, or requires it: by its option tag, `100rel` or `precondition` say. Who
+    /// cannot do without one refuses by 421, with a Require that names it (RFC 3261 §21.4.16).
+    pub fn supports(&self, option_tag: &str) -> bool {
+        let headers = self.request.headers();
+        [HeaderName::Supported, HeaderName::Require]
+            .into_iter()
+            .any(|name| lists(headers, name, option_tag))
     }
 
     /// The session description that the caller offers; empty if it asks for ours.
@@ -216,13 +226,29 @@ impl Invitation {
     ///
     /// [`CallError::Ended`] if the caller has given up.
     pub async fn reject_with(
+        self,
+        status: StatusCode,
+        headers: &[(&str, &str)],
+    ) -> Result<(), CallError> {
+        self.reject_saying(status, None, headers).await
+    }
+
+    /// Refuses by this status, from 300 to 699, with a body: a 580 says by it which precondition cannot be met
+    /// (RFC 3312 §8).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn reject_saying(
         mut self,
         status: StatusCode,
+        body: Option<Body>,
         headers: &[(&str, &str)],
     ) -> Result<(), CallError> {
         if let Some(control) = &self.control {
             let (call, headers) = (control.key(), fields(headers));
-            if let Some(wait) = control.order(Command::Reject { call, status, headers })? {
+            let command = Command::Reject { call, status, body, headers };
+            if let Some(wait) = control.order(command)? {
                 wait.await?;
             }
         }

@@ -96,6 +96,11 @@ pub fn words(event: &AgentEvent) -> String {
                 Method::Invite => "reinvited".into(),
                 method => format!("{method} with an offer"),
             },
+            CallUpdate::PrackHeld { early } => format!("prack held {}", early.0),
+            CallUpdate::ModificationConfirmed { ack: None } => "reinvite confirmed".into(),
+            CallUpdate::ModificationConfirmed { ack: Some(_) } => {
+                "reinvite confirmed with body".into()
+            }
             CallUpdate::ModificationWithdrawn => "reinvite withdrawn".into(),
             CallUpdate::Modified { answer_owed: false, .. } => "reinvite answered".into(),
             CallUpdate::Modified { answer_owed: true, .. } => {

@@ -20,6 +20,7 @@ mod incoming;
 mod messages;
 mod offers;
 mod publications;
+mod preconditions;
 mod refer;
 mod registrations;
 mod reliable;

@@ -52,12 +52,6 @@ fn end(mut lone: Lone, call: CallKey) {
     lone.nothing_left();
 }
 
-/// An ACK without a body, and a BYE.
-#[track_caller]
-fn gives_up(lone: &mut Lone) -> Request {
-    ends_it(lone, b"")
-}
-
 // RFC 3261 §13.2.2.4: "If the offer in the 2xx response is not acceptable, the UAC core
 // MUST generate a valid answer in the ACK and then send a BYE
 // immediately."
@@ -141,7 +135,7 @@ fn an_offer_that_nobody_answers_ends_the_call() {
         lone.run(after - ms(1));
         lone.expect_sent(&[]);
         lone.run(ms(2));
-        let bye = gives_up(&mut lone);
+        let bye = declines(&mut lone);
         lone.expect(&["ended: nobody answered in time"]);
         // The repeats have their ACK all the same.
         lone.receive(offers(&invite, "one", 21));
@@ -151,17 +145,50 @@ fn an_offer_that_nobody_answers_ends_the_call() {
     }
 }
 
-// RFC 3261 §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from
-// the transaction layer."
 #[test]
-fn hanging_up_instead_of_answering_is_ack_and_bye() {
+fn hanging_up_instead_of_answering_refuses_every_stream_in_the_ack() {
     let mut lone = Lone::new();
-    let (call, _) = offered(&mut lone);
+    let (call, invite) = call(&mut lone);
+    let ok = Response::to_request(&invite, StatusCode::OK).to_tag("one");
+    let ok = ok.raw(sip_message::HeaderName::Contact, b"<sip:bob@192.0.2.21>");
+    let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n\
+                 m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 31 34\r\n";
+    lone.receive(ok.body(b"application/sdp", offer).build().unwrap().to_bytes());
+    lone.expect(&["answered by an offer"]);
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
-    let bye = gives_up(&mut lone);
+    let bye = ends_it(
+        &mut lone,
+        b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+          m=audio 0 RTP/AVP 0\r\nm=video 0 RTP/AVP 31 34\r\n",
+    );
     lone.answer(&bye, 200, "", &[]);
     lone.expect(&["ended: we hung up"]);
     lone.nothing_left();
+}
+
+/// What nobody but the application can read, it answers itself.
+#[test]
+fn an_offer_that_cannot_be_read_is_answered_by_the_application_or_not() {
+    for answered in [false, true] {
+        let mut lone = Lone::new();
+        let (call, invite) = call(&mut lone);
+        let ok = Response::to_request(&invite, StatusCode::OK).to_tag("one");
+        let ok = ok.raw(sip_message::HeaderName::Contact, b"<sip:bob@192.0.2.21>");
+        let kind = b"multipart/encrypted;boundary=x";
+        lone.receive(ok.body(kind, "--x\r\n\r\n?\r\n--x--").build().unwrap().to_bytes());
+        lone.expect(&["answered by an offer"]);
+        let expected: &[u8] = if answered {
+            acknowledge(&mut lone, call).unwrap();
+            &answer().bytes.clone()
+        } else {
+            b""
+        };
+        lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
+        let bye = ends_it(&mut lone, expected);
+        lone.answer(&bye, 200, "", &[]);
+        lone.expect(&["ended: we hung up"]);
+        lone.nothing_left();
+    }
 }
 
 #[test]
@@ -308,7 +335,7 @@ fn a_change_whose_offer_nobody_answers_ends_the_call() {
     let mut lone = Lone::new();
     let (_, reinvite) = reoffered(&mut lone);
     lone.run(ms(20_100));
-    let bye = gives_up(&mut lone);
+    let bye = declines(&mut lone);
     lone.expect(&["ended: nobody answered in time"]);
     lone.receive(offers(&reinvite, "", 31));
     lone.sent_request(Method::Ack);
@@ -321,7 +348,7 @@ fn hanging_up_instead_of_answering_a_change() {
     let mut lone = Lone::new();
     let (call, _) = reoffered(&mut lone);
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
-    let bye = gives_up(&mut lone);
+    let bye = declines(&mut lone);
     lone.answer(&bye, 200, "", &[]);
     lone.expect(&["ended: we hung up"]);
     lone.nothing_left();
@@ -388,4 +415,40 @@ fn an_invite_of_the_peer_before_our_answer_is_491() {
     lone.run(secs(33));
     lone.sent();
     end(lone, call);
+}
+
+/// A re-INVITE without an offer: ours is in the 2xx, and the answer in the ACK reaches the application.
+// RFC 3261 §13.2.1: "If the initial offer is in the first reliable non-failure
+// message from the UAS back to UAC, the answer MUST be in the
+// acknowledgement for that message"
+#[test]
+fn the_answer_in_the_ack_to_a_change_is_told() {
+    for answers in [true, false] {
+        let mut pair = Pair::new();
+        let (ours, theirs) = pair.established();
+        pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, None)).unwrap();
+        pair.run(ms(50));
+        pair.tell(BOB, |agent, now, tx| {
+            agent.answer_modification(now, tx, theirs, StatusCode::OK, Some(&sdp())).unwrap();
+        });
+        pair.run(ms(50));
+        pair.expect(ALICE, &["reinvite answered by an offer"]);
+        pair.expect(BOB, &["reinvited"]);
+        let body = answers.then(answer);
+        pair.tell(ALICE, |agent, now, tx| agent.acknowledge(now, tx, ours, body.as_ref())).unwrap();
+        pair.run(ms(50));
+        let told = if answers { "reinvite confirmed with body" } else { "reinvite confirmed" };
+        pair.expect(BOB, &[told]);
+        // Of an ACK that answers nothing nothing is told.
+        let other = Body::sdp(&b"v=0\r\ns=another\r\n"[..]);
+        pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&other))).unwrap();
+        pair.run(ms(50));
+        pair.tell(BOB, |agent, now, tx| {
+            agent.answer_modification(now, tx, theirs, StatusCode::OK, Some(&sdp())).unwrap();
+        });
+        pair.run(ms(50));
+        pair.expect(BOB, &["reinvited"]);
+        pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+        pair.nothing_left();
+    }
 }

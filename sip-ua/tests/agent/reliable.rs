@@ -226,7 +226,125 @@ fn an_offer_that_nobody_answers_early_cancels_the_call() {
     early(&mut pair, without_offer());
     pair.run(secs(21));
     pair.expect(ALICE, &["progress 0 with an offer", "ended: nobody answered in time"]);
-    pair.expect(BOB, &["ended: cancelled by the caller"]);
+    pair.expect(BOB, &["acknowledged with body", "ended: cancelled by the caller"]);
+    pair.nothing_left();
+}
+
+/// Alice's call whose PRACKs wait, answered early by Bob.
+fn held(pair: &mut Pair) -> (CallKey, CallKey) {
+    let calls = early(pair, to_bob().hold_pracks());
+    pair.run(ms(100));
+    pair.expect(ALICE, &["progress 0", "prack held 0"]);
+    assert_eq!(pair.flow(), ["bob: 183 INVITE"]);
+    calls
+}
+
+// RFC 3262 §5: "If the UAC receives a reliable provisional response with an answer, it MAY generate an
+// additional offer in the PRACK."
+#[test]
+fn a_new_offer_goes_in_the_prack() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = held(&mut pair);
+    // Until it is gone no UPDATE can be.
+    let early =
+        pair.tell(ALICE, |agent, now, tx| agent.update_session(now, tx, ours, None, Some(&sdp())));
+    assert!(matches!(early, Err(AgentError::Offer(_))), "{early:?}");
+    pair.tell(ALICE, |agent, now, tx| agent.offer_early(now, tx, ours, None, &sdp())).unwrap();
+    let again = pair.tell(ALICE, |agent, now, tx| agent.offer_early(now, tx, ours, None, &sdp()));
+    assert!(matches!(again, Err(AgentError::NoOffer)), "{again:?}");
+    pair.run(ms(50));
+    pair.expect(BOB, &["PRACK with an offer"]);
+    pair.tell(BOB, |agent, now, tx| {
+        agent.answer_modification(now, tx, theirs, StatusCode::OK, Some(&sdp())).unwrap();
+    });
+    pair.run(ms(50));
+    pair.expect(ALICE, &["reinvite answered"]);
+    assert_eq!(pair.flow(), ["alice: PRACK", "bob: 200 PRACK"]);
+    // The next exchange may begin.
+    pair.tell(ALICE, |agent, now, tx| agent.update_session(now, tx, ours, None, Some(&sdp())))
+        .unwrap();
+    pair.run(ms(50));
+    pair.expect(BOB, &["UPDATE with an offer"]);
+    hang_up(pair, ours);
+}
+
+// RFC 6337 §2.3: "In that case, UAC may send again a PRACK
+// request without an offer"
+#[test]
+fn an_offer_in_a_prack_that_is_refused_is_followed_by_a_prack_without() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = held(&mut pair);
+    pair.tell(ALICE, |agent, now, tx| agent.offer_early(now, tx, ours, None, &sdp())).unwrap();
+    pair.run(ms(50));
+    pair.expect(BOB, &["PRACK with an offer"]);
+    let status = StatusCode::NOT_ACCEPTABLE_HERE;
+    pair.tell(BOB, |agent, now, tx| agent.answer_modification(now, tx, theirs, status, None))
+        .unwrap();
+    pair.run(ms(100));
+    pair.expect(ALICE, &["reinvite failed: refused with 488"]);
+    pair.expect(BOB, &["acknowledged"]);
+    let flow = pair.flow();
+    assert_eq!(flow, ["alice: PRACK", "bob: 488 PRACK", "alice: PRACK", "bob: 200 PRACK"]);
+    accept(&mut pair, theirs, None);
+    pair.run(ms(50));
+    pair.expect(ALICE, &["answered"]);
+    hang_up(pair, ours);
+}
+
+#[test]
+fn a_prack_that_waits_goes_without_an_offer_all_the_same() {
+    // By word of the application, by itself, and when the call is given up.
+    for how in 0..3 {
+        let mut pair = Pair::new();
+        let (ours, theirs) = held(&mut pair);
+        match how {
+            0 => {
+                let body = sdp();
+                let no = pair.tell(ALICE, |agent, now, tx| {
+                    agent.answer_early(now, tx, ours, None, Some(&body))
+                });
+                assert!(matches!(no, Err(AgentError::NoOffer)), "{no:?}");
+                pair.tell(ALICE, |agent, now, tx| agent.answer_early(now, tx, ours, None, None))
+                    .unwrap();
+            }
+            1 => pair.run(secs(20)),
+            _ => pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap(),
+        }
+        pair.run(ms(100));
+        let told = pair.take(BOB).iter().map(words).collect::<Vec<_>>();
+        if how == 2 {
+            assert!(pair.log.iter().any(|line| line.ends_with("200 PRACK")), "{}", pair.wire_log());
+            assert!(told.contains(&"ended: cancelled by the caller".to_owned()), "{told:?}");
+        } else {
+            assert_eq!(told, ["acknowledged"]);
+            accept(&mut pair, theirs, None);
+            pair.run(ms(50));
+            pair.expect(ALICE, &["answered"]);
+            pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+        }
+        pair.nothing_left();
+    }
+}
+
+/// Bob's offer in a 183 waits for an answer, and Alice gives the call up.
+// RFC 3262 §5: "it MUST generate an answer in the PRACK."
+#[test]
+fn giving_up_refuses_every_stream_of_an_early_offer() {
+    let mut pair = Pair::new();
+    let (ours, _) = early(&mut pair, without_offer());
+    pair.run(ms(50));
+    pair.expect(ALICE, &["progress 0 with an offer"]);
+    pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+    pair.run(ms(100));
+    let events = pair.take(BOB);
+    let answer = events.iter().find_map(|event| match event {
+        AgentEvent::Call { update: CallUpdate::Acknowledged { prack: Some(prack) }, .. } => {
+            Some(String::from_utf8_lossy(prack.body()).into_owned())
+        }
+        _ => None,
+    });
+    let refuses = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n";
+    assert_eq!(answer.as_deref(), Some(refuses), "{events:?}");
     pair.nothing_left();
 }
 
