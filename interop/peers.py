@@ -91,14 +91,14 @@ class Pki:
 
 
 class Process:
-    def __init__(self, name, command, folder, feed=None, **environment):
+    def __init__(self, name, command, folder, feed=None, told=False, **environment):
         self.name, self.log = name, folder / f"{name}.log"
         with open(self.log, "wb") as log:
             log.write((" ".join(map(str, command)) + "\n").encode())
             log.flush()
             self.process = subprocess.Popen(
                 list(map(str, command)), stdout=log, stderr=log, cwd=folder,
-                stdin=open(feed, "rb") if feed else subprocess.DEVNULL, env={**os.environ, **environment},
+                stdin=open(feed, "rb") if feed else subprocess.PIPE if told else subprocess.DEVNULL, env={**os.environ, **environment},
             )
 
     def text(self):
@@ -151,21 +151,24 @@ class Process:
 
 
 class Sipp(Process):
-    """One scenario of sipp/, run once (or `calls` times). The answering side when no remote is named."""
+    """One scenario of sipp/, or a `Script`, run once (or `calls` times). The answering side when no remote is named."""
 
     def __init__(self, folder, scenario, transport, host, remote=None, calls=1, service="service", repeats=False, fill=None,
-                 keys=None, arguments=()):
+                 keys=None, arguments=(), patience=20):
         self.port = free_port(2)
+        if isinstance(scenario, str):
+            text = (HERE / "sipp" / f"{scenario}.xml").read_text()
+        else:
+            scenario, text = scenario.name, scenario.text()
         name = f"sipp-{scenario}-{self.port}"
-        text = (HERE / "sipp" / f"{scenario}.xml").read_text()
         for word, value in (fill or {}).items():
             text = text.replace(f"@{word}@", value)
         (folder / f"{name}.xml").write_text(text)
         self.messages, self.errors = folder / f"{name}.messages", folder / f"{name}.errors"
         command = ["sipp", "-sf", folder / f"{name}.xml", "-i", literal(host), "-mi", literal(host)]
         command += ["-p", self.port, "-m", calls, "-r", 20]
-        command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-s", service, "-nostdin", "-recv_timeout", 20_000]
-        command += ["-timeout", "40s", "-timeout_error", "-trace_msg", "-message_file", self.messages]
+        command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-s", service, "-nostdin", "-recv_timeout", patience * 1000]
+        command += ["-timeout", f"{2 * patience}s", "-timeout_error", "-trace_msg", "-message_file", self.messages]
         command += ["-trace_err", "-error_file", self.errors, "-cp", self.port + 1]
         if repeats:
             command += ["-nr"]  # every repetition is the scenario's own business
@@ -176,6 +179,14 @@ class Sipp(Process):
         super().__init__(name, [*command, *arguments], folder)
         if not remote:
             wait_bound(self, self.port, transport, host)
+
+    def reaches(self, pattern, seconds=10):
+        """Waits until a message that was sent or received matches."""
+        deadline = time.monotonic() + seconds
+        while not (self.messages.exists() and re.search(pattern, self.messages.read_text(errors="replace"))):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"{self.name} saw no {pattern!r}: {self.last_line()}")
+            time.sleep(0.02)
 
     def last_line(self):
         if self.errors.exists():
@@ -367,8 +378,8 @@ def captured(file):
 class Ours(Process):
     """An example program of this project."""
 
-    def __init__(self, folder, example, arguments):
-        super().__init__(example, [target(example), *arguments], folder)
+    def __init__(self, folder, example, arguments, **how):
+        super().__init__(example, [target(example), *arguments], folder, **how)
 
 
 class Uas(Ours):
@@ -384,6 +395,56 @@ class Uas(Ours):
         super().__init__(folder, "uas", [*listen, *arguments])
         self.uri = f"sip:uas@{address}" + ("" if transport == "udp" else f";transport={transport}")
         self.expect(r"^ready$")
+
+
+class Phone(Ours):
+    """Our `phone`, listening on UDP and TCP of one port: it does what it is told, and says what happens.
+
+    A SIPp `beside` it that fails says more than the silence that follows.
+    """
+
+    def __init__(self, folder, transport, host, beside, *arguments):
+        self.address = address = f"{host}:{free_port()}"
+        self.beside, self.heard = beside, 0
+        listen = ["--listen", f"udp:{address}", "--listen", f"tcp:{address}"]
+        if transport == "tls":
+            self.address = f"{host}:{free_port()}"
+            listen += ["--listen", f"tls:{self.address}"]
+        super().__init__(folder, "phone", [*listen, *arguments], told=True)
+        self.uri = f"sip:phone@{self.address}" + ("" if transport == "udp" else f";transport={transport}")
+        self.expect(r"^ready$")
+
+    def tell(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hears(self, pattern, seconds=10):
+        """Waits for a line that matches, after those that were waited for before."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None
+            text = self.text()
+            found = re.compile(pattern, re.M).search(text, self.heard)
+            if found:
+                self.heard = found.end()
+                return found
+            for sipp in self.beside:
+                if isinstance(sipp, Sipp) and sipp.process.poll():
+                    raise Failed(f"{sipp.name}: {sipp.last_line()}")
+            if ended or time.monotonic() > deadline:
+                said = text[self.heard :].strip().replace("\n", " | ")[-200:]
+                raise Failed(f"our phone did not say {pattern!r}, but: {said}")
+            time.sleep(0.02)
+
+    def stop(self, seconds=8):
+        """It ends with its input."""
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+        return super().stop(seconds)
 
 
 class WebSocketServer(Ours):
