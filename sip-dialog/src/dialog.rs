@@ -12,7 +12,7 @@ use sip_message::{
 
 use crate::routes::RouteSet;
 use crate::snapshot::{DialogSnapshot, SnapshotError};
-use crate::{DialogError, Rejection};
+use crate::{DialogError, Rejection, SessionIdentifier};
 
 /// What Max-Forwards says in the requests that a dialog builds (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
@@ -95,6 +95,8 @@ pub struct Dialog {
     role: Role,
     state: State,
     secure: bool,
+    /// What Session-ID says, where it is said.
+    session_id: Option<Box<SessionIdentifier>>,
 }
 
 impl Dialog {
@@ -166,6 +168,10 @@ impl Dialog {
             // RFC 3261 §12.1.2: "If the request was sent over TLS, and the Request-URI contained a
             // SIPS URI, the "secure" flag is set to TRUE."
             secure: transport.is_secure() && request_uri.is_secure(),
+            session_id: SessionIdentifier::sent(headers).map(|mut session_id| {
+                session_id.hear_response(response.headers());
+                Box::new(session_id)
+            }),
         })
     }
 
@@ -217,6 +223,7 @@ impl Dialog {
             // RFC 3261 §12.1.1: "If the request arrived over TLS, and the Request-URI contained a SIPS
             // URI, the "secure" flag is set to TRUE."
             secure: transport.is_secure() && request.uri()?.is_secure(),
+            session_id: None,
         })
     }
 
@@ -368,7 +375,14 @@ impl Dialog {
         // MUST match the method of the request."
         text.clear();
         let _ = write!(text, "{cseq} {}", method.as_str());
-        builder.raw(HeaderName::CSeq, text.as_bytes())
+        builder = builder.raw(HeaderName::CSeq, text.as_bytes());
+        // RFC 7989 §6: "endpoints (non-intermediaries)
+        // MUST include a Session-ID header field value in all SIP messages
+        // transmitted as a part of a communication session."
+        match &self.session_id {
+            Some(session_id) => builder.header(&session_id.to_header()),
+            None => builder,
+        }
     }
 
     /// Where a request within the dialog is sent next: the first route, or the remote target
@@ -433,6 +447,7 @@ impl Dialog {
                 return;
             }
         }
+        self.heard_from(request);
         // RFC 3261 §12.2.2: "When a UAS receives a target refresh request, it MUST replace the
         // dialog's remote target URI with the URI from the Contact header field
         // in that request, if present."
@@ -484,7 +499,33 @@ impl Dialog {
         }
     }
 
+    /// A response to a request of ours in the dialog, of whatever status, says who the peer is (RFC 7989 §8).
+    pub fn heard(&mut self, response: &Response) {
+        if let Some(session_id) = &mut self.session_id {
+            session_id.hear_response(response.headers());
+        }
+    }
+
+    /// A request in the dialog that was answered by a 2xx, or the ACK to one of ours, says who the peer is
+    /// (RFC 7989 §8). [`Dialog::accepted`] does this too.
+    pub fn heard_from(&mut self, request: &Request) {
+        if let Some(session_id) = &mut self.session_id {
+            session_id.hear_request(request.headers());
+        }
+    }
+
+    /// From now on what is sent in the dialog says what session it belongs to (RFC 7989). A dialog whose first
+    /// request was ours and said so has it from there.
+    pub fn identify(&mut self, session_id: SessionIdentifier) {
+        self.session_id = Some(Box::new(session_id));
+    }
+
     // What is known.
+
+    /// The session identifier, where there is one.
+    pub fn session_id(&self) -> Option<&SessionIdentifier> {
+        self.session_id.as_deref()
+    }
 
     /// The identifiers.
     pub fn id(&self) -> DialogId<'_> {
@@ -542,6 +583,7 @@ impl Dialog {
             role: snapshot.role(),
             state: State::Confirmed,
             secure: snapshot.is_secure,
+            session_id: snapshot.session_id().map(Box::new),
         })
     }
 
@@ -590,6 +632,7 @@ impl Dialog {
         self.identity.text.len()
             + self.remote_target.as_str().len()
             + self.routes.as_ref().map_or(0, |routes| size_of::<RouteSet>() + routes.heap_bytes())
+            + self.session_id.as_ref().map_or(0, |_| size_of::<SessionIdentifier>())
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`Subscriber`] and [`Notifier`] are the two ends of a subscription (RFC 6665), [`Rates`] how often one is told.
 //! - [`Publication`] is a state that is published and kept so (RFC 3903).
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
+//! - [`SessionIdentifier`] names the session at both ends, through all dialogs that it passes (RFC 7989).
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
 //! - [`OfferAnswer`] is the offer/answer exchange of a dialog: which message may carry what, and what is refused.
 //! - [`ReliableSender`] and [`ReliableReceiver`] are provisional responses that arrive for certain (RFC 3262).
@@ -93,6 +94,7 @@ mod reliable;
 mod repeat;
 mod routes;
 mod session;
+mod session_id;
 mod session_timer;
 mod snapshot;
 mod subscriber;
@@ -121,6 +123,7 @@ pub use rejection::Rejection;
 pub use reliable::{Received, ReliableReceiver, ReliableSender};
 pub use repeat::{Repeat2xx, RepeatStep};
 pub use session::{Answer, Busy, Bye, Session, ends_dialog};
+pub use session_id::SessionIdentifier;
 pub use session_timer::{
     SessionTimer, SessionTimerPolicy, Side, TimerAction, TimerFields, TimerInput,
 };

@@ -5,9 +5,10 @@
 use alloc::string::{String, ToString as _};
 use core::time::Duration;
 
-use sip_message::Uri;
+use sip_message::{Header as _, SessionId, Uri};
 
 use crate::dialog::{Dialog, Role};
+use crate::session_id::SessionIdentifier;
 use crate::session_timer::Side;
 
 /// A confirmed dialog as plain data: [`Dialog::snapshot`] makes it, [`Dialog::restored`] the dialog from it.
@@ -26,6 +27,9 @@ pub struct DialogSnapshot {
     pub(crate) remote_cseq: Option<u32>,
     pub(crate) is_caller: bool,
     pub(crate) is_secure: bool,
+    /// What Session-ID said last.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) session_id: Option<String>,
 }
 
 /// A session timer as plain data, whose times count from when it was taken:
@@ -66,6 +70,12 @@ impl DialogSnapshot {
         Uri::parse(text.as_bytes()).map(Uri::into_owned).map_err(|_| SnapshotError)
     }
 
+    /// One that was changed and cannot be read is none: nothing else depends on it.
+    pub(crate) fn session_id(&self) -> Option<SessionIdentifier> {
+        let said = SessionId::parse(self.session_id.as_ref()?.as_bytes()).ok()?;
+        Some(SessionIdentifier::said(&said))
+    }
+
     pub(crate) fn role(&self) -> Role {
         if self.is_caller { Role::Uac } else { Role::Uas }
     }
@@ -98,6 +108,7 @@ impl Dialog {
             remote_cseq: self.cseqs().1,
             is_caller: self.role() == Role::Uac,
             is_secure: self.is_secure(),
+            session_id: self.session_id().map(|session_id| session_id.to_header().to_string()),
         })
     }
 }

@@ -4,8 +4,8 @@ use core::hash::Hasher;
 
 use bytes::Bytes;
 use sip_message::{
-    CSeq, HeaderName, Headers, MaxForwards, Method, Request, RequestBuilder, Response, RetryAfter,
-    StatusCode,
+    CSeq, HeaderName, Headers, MaxForwards, Method, Request, RequestBuilder, Response,
+    ResponseBuilder, RetryAfter, SessionId, StatusCode,
 };
 use siphasher::sip::SipHasher24;
 use smallvec::SmallVec;
@@ -16,13 +16,13 @@ use crate::random::digit;
 /// The ACK to a final response other than a 2xx: RFC 3261 §17.1.1.3.
 pub(crate) fn ack(invite: &Request, response: &Response) -> Option<Bytes> {
     let to = response.headers().raw(HeaderName::To)?;
-    in_the_steps_of(invite, Method::Ack, to, None)
+    in_the_steps_of(invite, Method::Ack, to, None, response.headers().get().ok().flatten())
 }
 
 /// The CANCEL of an INVITE: RFC 3261 §9.1, and why: RFC 3326.
 pub(crate) fn cancel(invite: &Request, reason: Option<&[u8]>) -> Option<Bytes> {
     let to = invite.headers().raw(HeaderName::To)?;
-    in_the_steps_of(invite, Method::Cancel, to, reason)
+    in_the_steps_of(invite, Method::Cancel, to, reason, None)
 }
 
 /// The offer of keep-alives, where [`request_via`](sip_transport::request_via) puts it.
@@ -34,6 +34,7 @@ fn in_the_steps_of(
     method: Method,
     to: &[u8],
     reason: Option<&[u8]>,
+    answered: Option<SessionId<'_>>,
 ) -> Option<Bytes> {
     let headers = invite.headers();
     let number = headers.cseq()?.number;
@@ -72,8 +73,25 @@ fn in_the_steps_of(
     if let Some(reason) = reason {
         builder = builder.raw(HeaderName::Reason, reason);
     }
+    builder = match (answered, headers.get::<SessionId<'_>>().ok().flatten()) {
+        // RFC 7989 §6: "Endpoints MUST include this received UUID value as the "remote"
+        // parameter when transmitting subsequent messages"
+        (Some(peer), Some(own)) if is_of_another(&peer, &own) => {
+            builder.header(&SessionId::new(own.local(), peer.local()))
+        }
+        // RFC 7989 §6: "The one exception is
+        // when the endpoint sends a CANCEL request, in which case the Session-
+        // ID header field value MUST be identical to the Session-ID header
+        // field value sent in the original request."
+        _ => copy(builder, invite, HeaderName::SessionId),
+    };
     // RFC 3261 §9.1: "The CANCEL request MUST NOT contain any Require or Proxy-Require header fields."
     Some(builder.build().ok()?.to_bytes())
+}
+
+/// Whether who answered says a UUID of their own: those from before RFC 7989 give back ours.
+fn is_of_another(peer: &SessionId<'_>, own: &SessionId<'_>) -> bool {
+    peer.local() != SessionId::NIL && peer.local() != own.local()
 }
 
 fn copy(mut builder: RequestBuilder, from: &Request, name: HeaderName<'static>) -> RequestBuilder {
@@ -83,9 +101,40 @@ fn copy(mut builder: RequestBuilder, from: &Request, name: HeaderName<'static>) 
     builder
 }
 
-/// A response with that tag in its To, if the request has none there.
-pub(crate) fn response(request: &Request, status: StatusCode, tag: &str) -> Option<Response> {
-    Response::to_request(request, status).to_tag(tag).build().ok()
+/// The 200 to a CANCEL of a request that `last` answered before, or that has that tag if nothing did.
+pub(crate) fn cancelled(cancel: &Request, last: Option<&Response>, tag: &str) -> Option<Response> {
+    let headers = last.map(Response::headers);
+    let tag = headers.and_then(Headers::to_tag).unwrap_or(tag);
+    let named = headers.and_then(|headers| headers.get::<SessionId<'_>>().ok().flatten());
+    let builder = Response::to_request(cancel, StatusCode::OK).to_tag(tag);
+    identified(builder, cancel, named.map(|named| named.local())).build().ok()
+}
+
+/// The 100 that this layer sends by itself.
+///
+/// RFC 3261 §17.2.1: "The 100 (Trying) response is constructed according to the procedures in Section
+/// 8.2.6, except that the insertion of tags in the To header field of the response (when none was
+/// present in the request) is downgraded from MAY to SHOULD NOT."
+pub(crate) fn trying(request: &Request) -> Option<Response> {
+    identified(Response::to_request(request, StatusCode::TRYING), request, None).build().ok()
+}
+
+/// Says to which session a response belongs, if the request does, as who answers is named: by `named`, else as the
+/// request names them.
+// RFC 7989 §10.8.1: "any 100 Trying response includes Alice's
+// UUID in the "remote-uuid" portion of the Session-ID header-value
+// with a nil "local-uuid" value in the response."
+fn identified(builder: ResponseBuilder, request: &Request, named: Option<u128>) -> ResponseBuilder {
+    match request.headers().get::<SessionId<'_>>() {
+        Ok(Some(asked)) => {
+            // An implementation from before RFC 7989 has one UUID for both ends.
+            let Some(known) = asked.remote() else {
+                return builder.header(&SessionId::single(asked.local()));
+            };
+            builder.header(&SessionId::new(named.unwrap_or(known), asked.local()))
+        }
+        Ok(None) | Err(_) => builder,
+    }
 }
 
 /// A refusal: a response without a transaction.

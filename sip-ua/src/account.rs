@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sip_auth::Credentials;
-use sip_message::{Header, Privacy, Uri};
+use sip_message::{Header, Privacy, SessionId, Uri};
 
 use crate::{KeepAlive, Reliability};
 
@@ -396,6 +396,19 @@ impl OutgoingCall {
     pub fn with<'h, H: Header<'h>>(mut self, header: &H) -> Self {
         self.headers.push(field(header));
         self
+    }
+
+    /// The same with this as our UUID in Session-ID (RFC 7989), as a part of a session that there is already: that of
+    /// the end that a back-to-back user agent speaks for, say.
+    #[must_use]
+    pub fn session_uuid(mut self, uuid: u128) -> Self {
+        self.set_session_uuid(uuid);
+        self
+    }
+
+    pub(crate) fn set_session_uuid(&mut self, uuid: u128) {
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(SessionId::NAME.as_str()));
+        self.headers.push(field(&SessionId::new(uuid, SessionId::NIL)));
     }
 
     /// The same, and redirections (3xx) are followed (RFC 3261 §8.1.3.4): one address after the other, the most

@@ -14,6 +14,7 @@
 //! | `retry.rs`         | what a refusal of our INVITE leads to                                     |
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `reason.rs`        | why a call is hung up, both ways (RFC 3326)                               |
+//! | `session_id.rs`    | to which session messages belong (RFC 7989)                             |
 //! | `snapshot.rs`      | calls that outlive a restart                                              |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
@@ -72,6 +73,7 @@ mod replies;
 mod requests;
 mod retry;
 mod sender;
+mod session_id;
 mod session_timer;
 mod snapshot;
 mod subscriptions;
@@ -102,6 +104,7 @@ pub use notifications::{Grant, NotifierUpdate};
 pub use publications::PublicationWish;
 pub use replaces::Related;
 pub use sender::Sender;
+pub use session_id::SessionIds;
 pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
 
 pub use snapshot::CallSnapshot;
@@ -123,6 +126,7 @@ use self::refer::Refer;
 use self::registrations::Registering;
 use self::replies::Owed;
 use self::requests::Asked;
+use self::session_id::SessionUuids;
 use self::subscriptions::Subscriptions;
 use self::table::TimerKind;
 use self::usages::{Usage, Usages};
@@ -163,6 +167,7 @@ pub struct Agent {
     /// From when the times of the machines are counted.
     started: Option<Instant>,
     merged: MergedRequests,
+    uuids: SessionUuids,
     ways_back: WaysBack,
     kept_calls: KeptCalls,
     public: PublicAddresses,
@@ -286,6 +291,7 @@ impl Agent {
             publications: Publications::default(),
             started: None,
             merged: MergedRequests::new(seed),
+            uuids: SessionUuids::new(seed),
             ways_back: WaysBack::default(),
             kept_calls: KeptCalls::default(),
             public: PublicAddresses::default(),
@@ -510,6 +516,7 @@ impl TransactionUser for Agent {
                 self.note_way_back(key, flow);
                 self.note_keep(now, tx, key, &response, flow);
                 self.note_public(tx, key, &response, flow);
+                self.hear_session(&response);
                 self.client_event(now, tx, key, Outcome::Response(response, flow));
             }
             Event::Timeout { key } => self.client_event(now, tx, key, Outcome::Timeout),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip_message::{HeaderName, Limits, Message, Transport};
+use sip_message::{HeaderName, Limits, Message, SessionId, Transport};
 
 use crate::Recorded;
 
@@ -26,10 +26,14 @@ mod tests;
 /// arrow. An arrow that ends in `x` was sent to a party whose tap never saw it come: lost, or still on
 /// its way. `(again)` marks a retransmission. Text from the wire is printed without its control
 /// characters.
+///
+/// Where messages say to which session they belong (Session-ID), the pair stands after the label as in RFC 7989:
+/// `{A,N}` is the sender's UUID, and nil for that of the peer; below is which letter is which.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     parties: Vec<Party>,
     arrows: Vec<Arrow>,
+    sessions: Sessions,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,15 +60,16 @@ impl Ladder {
     #[must_use]
     pub fn new(messages: &[Recorded]) -> Self {
         let Some(start) = messages.first().map(|first| first.at) else {
-            return Self { parties: Vec::new(), arrows: Vec::new() };
+            return Self { parties: Vec::new(), arrows: Vec::new(), sessions: Sessions::default() };
         };
         let mut parties = Parties::default();
+        let mut sessions = Sessions::default();
         let mut seen = HashSet::new();
         let arrows = flights(messages)
             .into_iter()
             .map(|flight| {
                 let message = flight.message;
-                let mut label = label(&message.bytes);
+                let mut label = label(&message.bytes, &mut sessions);
                 if !seen.insert((flight.from.clone(), message.remote, message.bytes.clone())) {
                     label.push_str(" (again)");
                 }
@@ -78,7 +83,7 @@ impl Ladder {
                 }
             })
             .collect();
-        Self { parties: parties.list, arrows }
+        Self { parties: parties.list, arrows, sessions }
     }
 
     /// How many messages it shows.
@@ -154,7 +159,7 @@ fn flights(messages: &[Recorded]) -> Vec<Flight<'_>> {
 }
 
 /// What stands on the arrow: method or status, then what tells this message from its like.
-fn label(bytes: &Bytes) -> String {
+fn label(bytes: &Bytes, sessions: &mut Sessions) -> String {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
         return "(keep-alive)".to_owned();
     }
@@ -183,8 +188,50 @@ fn label(bytes: &Bytes) -> String {
         label.push_str(&details.join(", "));
         label.push(')');
     }
+    if let Ok(Some(id)) = headers.get::<SessionId<'_>>() {
+        label.push_str(&sessions.pair(&id));
+    }
     label
 }
+
+/// The UUIDs of Session-ID, in the order of their first mention.
+#[derive(Clone, Debug, Default)]
+struct Sessions(Vec<u128>);
+
+impl Sessions {
+    // RFC 7989 §4.2: "These two distinct
+    // UUIDs form what is referred to as the "session identifier" and is … represented in this document in set
+    // notation of the form {A,B}"
+    fn pair(&mut self, id: &SessionId<'_>) -> String {
+        let local = self.name(id.local());
+        match id.remote() {
+            Some(remote) => format!(" {{{local},{}}}", self.name(remote)),
+            None => format!(" {{{local}}}"),
+        }
+    }
+
+    fn name(&mut self, uuid: u128) -> String {
+        if uuid == SessionId::NIL {
+            return NIL.to_string();
+        }
+        let place = self.0.iter().position(|known| *known == uuid).unwrap_or_else(|| {
+            self.0.push(uuid);
+            self.0.len() - 1
+        });
+        Self::letter(place)
+    }
+
+    /// A, B, C … without N, and again with a number.
+    fn letter(place: usize) -> String {
+        let letters = || ('A'..='Z').filter(|letter| *letter != NIL);
+        let many = letters().count();
+        let letter = letters().nth(place % many).unwrap_or(NIL);
+        if place < many { letter.to_string() } else { format!("{letter}{}", place / many) }
+    }
+}
+
+/// What stands for a UUID that is not known.
+const NIL: char = 'N';
 
 /// "SDP", with the direction where it is not the usual one: that is what a hold looks like.
 fn sdp(body: &[u8]) -> String {
@@ -228,6 +275,9 @@ impl fmt::Display for Ladder {
                 arrow.transport.as_str(),
                 line.text().get(MARGIN - 1..).unwrap_or_default()
             )?;
+        }
+        for (place, uuid) in self.sessions.0.iter().enumerate() {
+            writeln!(f, "{:>MARGIN$} = {uuid:032x}", Sessions::letter(place))?;
         }
         Ok(())
     }

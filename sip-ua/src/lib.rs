@@ -85,8 +85,8 @@ pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
     Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, PublicationKey,
     PublicationWish, ReferKey, ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure,
-    RequestKey, Sender, ServerAuthentication, SharedNonces, SubscriptionKey, SubscriptionUpdate,
-    SubscriptionWish, Users,
+    RequestKey, Sender, ServerAuthentication, SessionIds, SharedNonces, SubscriptionKey,
+    SubscriptionUpdate, SubscriptionWish, Users,
 };
 pub use caller::Caller;
 #[cfg(feature = "tokio")]

@@ -29,6 +29,13 @@ impl SessionId<'_> {
         SessionId { text: Cow::Owned(text), word: Span::new(0, 32), params }
     }
 
+    /// `uuid` and no more: what is written where one UUID names both ends, for implementations older than
+    /// RFC 7989 (§11).
+    pub fn single(uuid: u128) -> SessionId<'static> {
+        let text = alloc::format!("{uuid:032x}").into_bytes();
+        SessionId { text: Cow::Owned(text), word: Span::new(0, 32), params: Span::new(32, 32) }
+    }
+
     /// The UUID of the sender's end; [`NIL`](Self::NIL) if who sends does not know it.
     pub fn local(&self) -> u128 {
         // Checked when it was parsed.

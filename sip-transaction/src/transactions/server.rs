@@ -293,8 +293,8 @@ impl Transactions {
         };
         // RFC 3261 §9.2: "Regardless of the method of the original request, as long as the CANCEL matched an
         // existing transaction, the UAS answers the CANCEL request itself with a 200 (OK) response."
-        let tag = self.tag_sent_in(cancelled).unwrap_or_else(|| self.local_tag(cancelled));
-        let response = construct::response(&request, StatusCode::OK, &tag);
+        let last = self.last_response_of(cancelled);
+        let response = construct::cancelled(&request, last.as_ref(), &self.local_tag(cancelled));
         if let Some(response) = response {
             if self.has_room(true) {
                 let key = self.create(now, request.clone(), raw, flow, probe, way_back);
@@ -319,11 +319,10 @@ impl Transactions {
         }
     }
 
-    /// The To tag of the last response of a transaction.
-    fn tag_sent_in(&self, key: ServerKey) -> Option<String> {
+    fn last_response_of(&self, key: ServerKey) -> Option<Response> {
         let Kept::Response(response) = &self.servers.get(key.0)?.kept else { return None };
         match Message::parse(response.clone(), &self.config.message) {
-            Ok(Message::Response(response)) => response.headers().to_tag().map(str::to_owned),
+            Ok(Message::Response(response)) => Some(response),
             Ok(Message::Request(_)) | Err(_) => None,
         }
     }
@@ -487,9 +486,6 @@ impl Transactions {
         }
     }
 
-    /// RFC 3261 §17.2.1: "The 100 (Trying) response is constructed according to the procedures in Section
-    /// 8.2.6, except that the insertion of tags in the To header field of the response (when none was
-    /// present in the request) is downgraded from MAY to SHOULD NOT."
     fn trying(&self, key: ServerKey) -> Option<Bytes> {
         let Kept::Request(kept) = &self.servers.get(key.0)?.kept else { return None };
         let (raw, flow) = kept.as_ref();
@@ -498,8 +494,7 @@ impl Transactions {
             return None;
         };
         sip_transport::stamp(&mut request, flow.remote);
-        let trying = Response::to_request(&request, StatusCode::TRYING).build().ok()?;
-        Some(trying.to_bytes())
+        Some(construct::trying(&request)?.to_bytes())
     }
 
     /// An event of a transaction that the user knows of: CANCELs are answered by this layer.

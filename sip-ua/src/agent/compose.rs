@@ -183,7 +183,8 @@ impl Agent {
         }
         // RFC 3261 §8.1.1.3: "The From field MUST contain a new "tag" parameter, chosen by the UAC."
         text.clear();
-        let _ = write!(text, "{from};tag={}", tx.random().token(TAG_BITS));
+        let tag = tx.random().token(TAG_BITS);
+        let _ = write!(text, "{from};tag={tag}");
         builder = builder.raw(HeaderName::From, text.as_bytes());
 
         // RFC 3261 §8.1.1.2: "A request outside of a dialog MUST NOT contain a To tag; the tag in
@@ -196,7 +197,10 @@ impl Agent {
         // header field MUST be selected by the UAC as a globally unique
         // identifier over space and time unless overridden by method-specific
         // behavior."
-        builder = builder.raw(HeaderName::CallId, tx.random().token(CALL_ID_BITS).as_bytes());
+        let call_id = tx.random().token(CALL_ID_BITS);
+        builder = builder.raw(HeaderName::CallId, call_id.as_bytes());
+        let own = [account.own_headers(), headers];
+        builder = self.begin_session(builder, &own, (&call_id, &tag));
 
         // RFC 3261 §8.1.1.5: "The method MUST match that of the
         // request."
@@ -310,6 +314,7 @@ impl Agent {
         if !to_tag.is_empty() {
             builder = builder.to_tag(to_tag);
         }
+        builder = self.answer_session(builder, request, to_tag);
         match &self.capabilities.user_agent {
             Some(name) => builder.raw(HeaderName::Server, name.as_bytes()),
             None => builder,

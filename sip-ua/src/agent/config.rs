@@ -5,7 +5,7 @@ use std::time::Duration;
 use sip_dialog::SessionTimerPolicy;
 use sip_message::Method;
 
-use crate::Sender;
+use crate::{Sender, SessionIds};
 
 /// Whether provisional responses to INVITE are sent reliably (RFC 3262).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +120,9 @@ pub struct AgentConfig {
     /// business, and a re-INVITE of the peer with the session description that it sent last is answered by our own
     /// last one. `None` is not to know of them. Default 30 minutes, refreshed by the caller.
     pub session_timer: Option<SessionTimerPolicy>,
+    /// Whether messages say to which session they belong (Session-ID, RFC 7989), so that logs of all elements that a
+    /// call passed can be put together. Default [`SessionIds::Follow`]: where the peer does.
+    pub session_ids: SessionIds,
     /// Which senders belong to our trust domain: only what they assert of a caller is used
     /// ([`Caller::asserted`](crate::Caller::asserted), RFC 3325 §8). Default `None`: nobody.
     pub trust: Option<fn(&Sender) -> bool>,
@@ -166,6 +169,7 @@ impl Default for AgentConfig {
             glare_retries: 4,
             keep: None,
             session_timer: Some(SessionTimerPolicy::default()),
+            session_ids: SessionIds::default(),
             trust: None,
             max_forwards: 70,
         }
@@ -232,6 +236,7 @@ setters! {
     glare_retries: u8,
     keep: Option<Duration>,
     session_timer: Option<SessionTimerPolicy>,
+    session_ids: SessionIds,
     trust: Option<fn(&Sender) -> bool>,
     max_forwards: u8,
 }

@@ -71,10 +71,11 @@ impl Agent {
         // same tag MUST be used for all responses to that request, both final
         // and provisional (again excepting the 100 (Trying))."
         let tag = tx.local_tag(server);
-        let dialog = match Dialog::uas(&request, &tag, flow.transport) {
+        let mut dialog = match Dialog::uas(&request, &tag, flow.transport) {
             Ok(dialog) => dialog,
             Err(error) => return self.refuse(now, tx, server, &request, error.rejection()),
         };
+        self.identify(&mut dialog, &request);
         // RFC 3261 §13.3.1: "If the request is an INVITE that contains an Expires header field, the
         // UAS core sets a timer for the number of seconds indicated in the
         // header field value."
@@ -481,6 +482,9 @@ impl Agent {
         let Some(call) = self.calls.get_mut(key) else { return };
         if !call.session.ack_received(cseq(&request)) {
             return;
+        }
+        if let Some((dialog, _)) = self.dialogs.get_mut(dialog) {
+            dialog.heard_from(&request);
         }
         note_answer(call, &request);
         let described = describes_session(request.headers(), request.body());

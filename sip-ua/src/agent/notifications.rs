@@ -193,6 +193,7 @@ impl Agent {
             self.answer(now, tx, key, &request, StatusCode::BAD_REQUEST); // Checked before.
             return Err(AgentError::Status(StatusCode::BAD_REQUEST));
         };
+        self.identify(&mut dialog, &request);
         dialog.accepted(&request);
         let peer: Box<str> = peer_of(&request).into();
         let asker = Asker::new(self.account.clone());

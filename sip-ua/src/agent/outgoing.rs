@@ -19,6 +19,7 @@ use super::offer::{OwedAnswer, declined, describes_session};
 use super::prack::{Provisional, lists};
 use super::requests::MAX_CHALLENGES;
 use super::retry::Retry;
+use super::session_id::heard_again;
 use super::table::TimerKind;
 use super::usages::{Usage, leave};
 use super::{Agent, ClientUse};
@@ -479,6 +480,11 @@ impl Agent {
         let tried = self.calls.get(key).and_then(|call| call.caller.as_ref());
         let Some(challenges) = tried.map(|caller| caller.challenges) else { return false };
         let mended = challenges < MAX_CHALLENGES && self.mend(key, response);
+        if let Some(Call { caller: Some(caller), .. }) = self.calls.get_mut(key)
+            && mended
+        {
+            heard_again(&mut caller.invite, response);
+        }
         (mended || self.turn_elsewhere(tx, key, Some(response))) && self.resend_invite(now, tx, key)
     }
 

@@ -124,6 +124,11 @@ impl Agent {
         let mut call = reference_of(&request)?;
         call.body = body;
         call.headers.extend_from_slice(headers);
+        let known = self.dialogs.target_dialog(&request);
+        self.keep_session(
+            known.or(self.refers.get(refer).and_then(|refer| refer.dialog)),
+            &mut call,
+        );
         self.admit_reference(now, tx, refer, true)?;
         let account = account.or(self.account.as_ref()).cloned();
         let account = account.unwrap_or_else(|| Arc::new(Account::anonymous()));
@@ -232,7 +237,9 @@ impl Agent {
         let tag = tx.local_tag(server);
         let mut dialog = dialog;
         if dialog.is_none() && !silent {
-            let made = Dialog::uas(&request, &tag, transport).map_err(|_| AgentError::Address)?;
+            let mut made =
+                Dialog::uas(&request, &tag, transport).map_err(|_| AgentError::Address)?;
+            self.identify(&mut made, &request);
             let usages = Usage::Refer(key).into();
             let made = self.dialogs.insert(made, usages);
             dialog = Some(made.map_err(|_| AgentError::Full { what: "dialogs" })?);

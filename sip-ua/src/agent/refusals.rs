@@ -130,6 +130,7 @@ impl Agent {
         if let Err(rejection) = dialog.receive(request) {
             return self.refuse(now, tx, server, request, rejection);
         }
+        self.note_session(key, request);
         if self.refer_usage(now, tx, key, &received) {
             return;
         }

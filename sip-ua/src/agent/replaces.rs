@@ -33,6 +33,12 @@ pub(crate) struct Pointer {
     early_only: bool,
 }
 
+impl Pointer {
+    pub(super) fn related(self) -> Related {
+        self.related
+    }
+}
+
 impl Agent {
     /// The other call that this one, which came in and is not answered yet, points at.
     ///

@@ -95,7 +95,9 @@ impl Agent {
         if *owed.request.method() == Method::Register {
             self.agree_to_keep(&mut response);
         }
+        let request = Arc::clone(&owed.request);
         self.settle(tx, raw);
+        self.hear_session_of(&request, status);
         tx.respond(now, key, response).map_err(|_| AgentError::Gone)
     }
 

@@ -13,6 +13,7 @@ use sip_transaction::Transactions;
 use super::call::Caller;
 use super::compose::{FirstHop, contact, listener_towards, over_this_flow};
 use super::outgoing::contacts;
+use super::session_id::heard_nothing;
 use super::{Agent, preconditions};
 use crate::{Body, CallKey, CallUpdate, OutgoingCall};
 
@@ -205,6 +206,7 @@ impl Agent {
             body: None,
         };
         caller.invite = change.made(&caller.invite, &target)?;
+        heard_nothing(&mut caller.invite);
         caller.hop = hop.next_hop();
         caller.challenges = 0;
         call.listener = listener.map(|local| local.id);

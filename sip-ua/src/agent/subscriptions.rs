@@ -310,9 +310,11 @@ impl Agent {
     ) -> Result<SubscriptionKey, Rejection> {
         let at = self.since_start(now);
         let none = Rejection::no_such_dialog();
+        let number = self.subscriptions.all.get(key).ok_or(none)?.number;
+        let mut dialog =
+            Dialog::subscribed(request, number, transport).map_err(|error| error.rejection())?;
+        self.identify(&mut dialog, request);
         let subscribed = self.subscriptions.all.get_mut(key).ok_or(none)?;
-        let dialog = Dialog::subscribed(request, subscribed.number, transport)
-            .map_err(|error| error.rejection())?;
         let is_first = subscribed.dialog.is_none() && !subscribed.machine.is_established();
         let key = if is_first {
             key

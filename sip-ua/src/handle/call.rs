@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip_message::{Method, Reason, Request, Response, StatusCode, Uri};
+use sip_message::{Method, Reason, Request, Response, SessionId, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use tokio::sync::oneshot;
 
@@ -233,6 +233,18 @@ impl CallControl {
     pub async fn snapshot(&self) -> Result<CallSnapshot, CallError> {
         let call = self.call.key;
         Ok(self.line.ask(|taken| Command::Snapshot { call, taken }).await??)
+    }
+
+    /// Which communication session the call belongs to (Session-ID, RFC 7989): our UUID and the peer's, as the next
+    /// request of ours would say it. `None` where none is said
+    /// ([`AgentConfig::session_ids`](crate::AgentConfig::session_ids)), or the call is over.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Stopped`] if the user agent is gone.
+    pub async fn session_id(&self) -> Result<Option<SessionId<'static>>, CallError> {
+        let call = self.call.key;
+        Ok(self.line.ask(|told| Command::SessionId { call, told }).await?)
     }
 
     /// Offers a change of the session by a re-INVITE with this session description (hold, resume), or

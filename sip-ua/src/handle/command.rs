@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sip_message::{Method, Reason, Response, StatusCode, Uri};
+use sip_message::{Method, Reason, Response, SessionId, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
@@ -56,6 +56,10 @@ pub(super) enum Command {
     Snapshot {
         call: CallKey,
         taken: oneshot::Sender<Result<CallSnapshot, AgentError>>,
+    },
+    SessionId {
+        call: CallKey,
+        told: oneshot::Sender<Option<SessionId<'static>>>,
     },
     Ring {
         call: CallKey,

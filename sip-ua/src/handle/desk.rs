@@ -189,6 +189,9 @@ impl Desk {
             Command::Snapshot { call, taken } => {
                 let _ = taken.send(agent.snapshot(now, call)); // who asked may have gone
             }
+            Command::SessionId { call, told } => {
+                let _ = told.send(agent.session_id(call)); // who asked may have gone
+            }
             Command::Ring { call, status, body } => {
                 log_refused(agent.ring(now, tx, call, status, body.as_ref()));
             }

@@ -52,6 +52,24 @@ impl Wire {
 }
 
 #[test]
+fn to_which_session_a_message_belongs_stands_beside_it() {
+    let mut wire = Wire::new();
+    let said = |cseq: &str, id: &str| format!("{cseq}\r\nSession-ID: {id}");
+    let (a, b) = ("a".repeat(32), "b".repeat(32));
+    let invite = said("1 INVITE", &format!("{a};remote={}", "0".repeat(32)));
+    let ok = said("1 INVITE", &format!("{b};remote={a}"));
+    wire.carry(0, 0, &message("INVITE sip:b@b SIP/2.0", &invite, ""));
+    wire.carry(20, 1, &message("SIP/2.0 200 OK", &ok, ""));
+    wire.carry(30, 0, &message("ACK sip:b@b SIP/2.0", &said("1 ACK", &a), ""));
+    let text = Ladder::new(&wire.recorder.messages()).to_string();
+    for expected in ["INVITE {A,N}", "200 OK (INVITE) {B,A}", "ACK {A}"] {
+        assert!(text.contains(&format!(" {expected} ")), "{text}");
+    }
+    let below: Vec<&str> = text.lines().rev().take(2).map(str::trim).collect();
+    assert_eq!(below, [format!("B = {b}"), format!("A = {a}")]);
+}
+
+#[test]
 fn a_call_is_drawn_with_one_arrow_a_message() {
     let mut wire = Wire::new();
     wire.carry(0, 0, &message("INVITE sip:b@b SIP/2.0", "1 INVITE", "v=0\r\na=sendonly\r\n"));

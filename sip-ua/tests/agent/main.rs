@@ -26,6 +26,7 @@ mod registrations;
 mod reliable;
 mod requests;
 mod retries;
+mod session_ids;
 mod session_timers;
 mod snapshots;
 mod subscriptions;

@@ -220,11 +220,11 @@ impl Office {
     }
 }
 
-fn parse(payload: &bytes::Bytes) -> Message {
+pub fn parse(payload: &bytes::Bytes) -> Message {
     Message::parse(payload.clone(), &Limits::default()).expect("agents send SIP")
 }
 
-fn line(passage: &sip_sim::Passage) -> String {
+pub fn line(passage: &sip_sim::Passage) -> String {
     let name = |of: SocketAddr| NAMES[(0..3).find(|who| addr(*who) == of).unwrap()];
     let what = match parse(&passage.payload) {
         Message::Request(request) => request.method().to_string(),

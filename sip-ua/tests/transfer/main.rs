@@ -11,3 +11,4 @@
 mod harness;
 mod refer;
 mod replaces;
+mod session_ids;
