@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`Proxy`] | the proxy core of one shard, a [`TransactionUser`](sip_transaction::TransactionUser) |
 //! | [`Router`] | decides where the requests of the proxy's own domains go |
+//! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
 //! Nothing here touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
@@ -30,16 +31,21 @@
 //! # Ok::<(), sip_sim::AddError>(())
 //! ```
 //!
-//! Not here yet: recursion on 3xx responses, stateless forwarding, a registrar.
+//! Not here yet: recursion on 3xx responses, stateless forwarding, a store for the
+//! registrar's bindings.
 #![forbid(unsafe_code)]
 
 mod config;
 mod context;
 mod proxy;
+mod registrar;
 mod route;
 mod router;
 
 pub use config::ProxyConfig;
 pub use context::{Action, BranchId, Input, ResponseContext};
 pub use proxy::{Proxy, ProxyEvent, ProxyLive};
+pub use registrar::{
+    Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,
+};
 pub use router::{Reply, Route, RouteTarget, Router};
