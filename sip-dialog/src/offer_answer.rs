@@ -229,6 +229,11 @@ impl OfferAnswer {
         }
     }
 
+    /// Whether the peer's INVITE left the offer to us, and none was made.
+    pub fn owes_offer(&self) -> bool {
+        self.exchange == Owed
+    }
+
     /// A message goes out, with a session description or without.
     ///
     /// # Errors

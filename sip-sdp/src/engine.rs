@@ -64,8 +64,8 @@ pub trait OfferAnswer {
     fn roll_back(&mut self);
 
     /// The same session with the same offer waiting, for another callee of a call that was forked: each answers for
-    /// itself. `None`, as it is unless said otherwise, is an engine that has one session only: it is told the answer of
-    /// the callee with whom the call comes about.
+    /// itself. `None`, as it is unless said otherwise, is an engine that has one session only: it is told the first
+    /// answer that counts, and another one if another callee picks up.
     fn fork(&self) -> Option<Self>
     where
         Self: Sized,

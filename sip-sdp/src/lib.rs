@@ -80,6 +80,8 @@
 //! | its offer comes in a response | `call.answer(answer)` | [`answer`](MediaSession::answer), else [`refuse_all`](MediaSession::refuse_all) |
 //! | OPTIONS, or a 488 | a body | [`capabilities`] |
 //!
+//! With its feature `sdp` it does all of this by itself, for a [`MediaSession`] or any other [`OfferAnswer`].
+//!
 //! # What is passed through
 //!
 //! ICE, DTLS and the keys of SDES are a media engine's. Fingerprints and keys are negotiated here as

@@ -130,6 +130,8 @@ pub struct Preconditions {
     callee: bool,
     wanted: Vec<Precondition>,
     streams: Vec<Stream>,
+    /// Something was offered.
+    begun: bool,
     /// An offer of ours has no answer.
     waits: bool,
     /// The m= lines of the peer's last description: what a failure is reported on.
@@ -181,7 +183,7 @@ impl Preconditions {
 
     fn new(callee: bool) -> Self {
         let (wanted, streams, theirs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { callee, wanted, streams, waits: false, theirs }
+        Self { callee, wanted, streams, begun: false, waits: false, theirs }
     }
 
     /// With this one for every stream. A status of one access network brings that of the other with it, not wanted
@@ -225,7 +227,7 @@ impl Preconditions {
                 row.offered = row.current;
             }
         }
-        self.waits = true;
+        (self.begun, self.waits) = (true, true);
         self.write(description)
     }
 
@@ -236,6 +238,7 @@ impl Preconditions {
     /// 580 with its description if the peer insists on what we know nothing of; nothing is changed then.
     pub fn answer(&mut self, offer: &[u8], description: &[u8]) -> Result<Bytes, Refusal> {
         self.check(offer)?;
+        self.begun = true;
         self.note_media(offer);
         let offered = sections(offer, MAX_STREAMS);
         self.streams.resize_with(offered.len(), Stream::default);
@@ -330,6 +333,13 @@ impl Preconditions {
     // the rows whose strength-tag is "mandatory"."
     #[must_use]
     pub fn are_met(&self) -> bool {
+        if !self.begun {
+            // What the peer says of them is not known yet.
+            let mut wanted = self.wanted.iter().flat_map(|wanted| wanted.strength);
+            return wanted.all(|strength| strength < Strength::Mandatory);
+        }
+        // RFC 3312 §10: "All the preconditions for a media stream MUST be met in order to
+        // resume session establishment."
         let entries = self.streams.iter().flat_map(|stream| &stream.entries);
         entries
             .flat_map(|entry| &entry.rows)

@@ -134,6 +134,11 @@ fn section_10_1_as_bob() {
     assert_eq!(version(&offer), 2_890_844_731);
 }
 
+// RFC 3264 §5: "an SDP message used in the offer/answer model MUST contain
+// exactly one session description."
+// RFC 3264 §7: "It MUST send using a media format listed in the answer,
+// and it SHOULD use the first media format listed in the answer when it
+// does send."
 #[test]
 fn section_10_1_as_alice() {
     let mut alice = MediaSession::new(2 * 2_890_844_526, [192, 0, 2, 1].into())
@@ -235,7 +240,7 @@ fn section_10_2() {
     assert_eq!(agreed.direction, Direction::SendRecv);
 }
 
-/// Figure 1 of §9.
+/// RFC 3264 §9, figure 1.
 #[test]
 fn capabilities_of_section_9() {
     let audio = ["PCMU", "1016", "GSM"].map(|name| Codec::new(name, 8000));

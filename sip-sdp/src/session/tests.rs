@@ -92,6 +92,8 @@ fn who_is_held_is_not_stuck() {
     assert!(text(&offer).contains("a=sendrecv"));
 }
 
+// RFC 3264 §5.1: "If the offerer wishes to only send media on a stream to its peer, it
+// MUST mark the stream as sendonly with the "a=sendonly" attribute."
 #[test]
 fn one_stream_is_held_alone() {
     let mut alice = one(1, [audio().at(4000), video().at(4002)]);
@@ -121,6 +123,10 @@ fn the_old_hold_is_understood() {
     assert!(matches!(changes.streams[0].change, Change::Changed(aspects) if aspects.remote));
 }
 
+// RFC 3264 §8: "When issuing an offer that modifies the session,
+// the "o=" line of the new SDP MUST be identical to that in the
+// previous SDP, except that the version in the origin field MUST
+// increment by one from the previous SDP."
 #[test]
 fn the_version_grows_by_one_with_what_changes() {
     let (mut alice, mut bob) = pair();
@@ -141,6 +147,9 @@ fn the_version_grows_by_one_with_what_changes() {
     assert_eq!(bob.agreed(0).unwrap().remote.port, 4004);
 }
 
+// RFC 3264 §4: "Furthermore, it MUST NOT generate a new offer if it has generated a
+// prior offer for which it has not yet received an answer or a
+// rejection."
 #[test]
 fn an_unanswered_offer_is_rolled_back() {
     let (mut alice, mut bob) = pair();
@@ -194,6 +203,12 @@ fn a_forked_offer_is_answered_for_each() {
     }
 }
 
+// RFC 3264 §8: "Deleted media streams from a previous SDP MUST NOT be removed in a new SDP;"
+// RFC 3264 §8.1: "New media streams are created by new additional media descriptions
+// below the existing ones, or by reusing the "slot" used by an old
+// media stream which had been disabled by setting its port to zero."
+// RFC 3264 §8.2: "A stream that is offered with a port of zero MUST be marked with port
+// zero in the answer."
 #[test]
 fn streams_come_and_go_in_their_places() {
     let (mut alice, mut bob) = pair();
@@ -313,6 +328,8 @@ fn the_reason_of_a_refusal_is_the_nearest_miss() {
     assert!(bob.local().is_empty() && bob.answer(&theirs(1, "m=audio 4000 RTP/AVP 0\r\n")).is_ok());
 }
 
+// RFC 3264 §6: "For each "m=" line in the offer, there MUST be a corresponding "m="
+// line in the answer."
 #[test]
 fn an_offer_in_a_response_is_refused_line_by_line() {
     let mut bob = one(2, [audio().at(5000)]);
@@ -326,6 +343,8 @@ fn an_offer_in_a_response_is_refused_line_by_line() {
     );
 }
 
+// RFC 3264 §6: "This implies that if the offer contained
+// zero "m=" lines, the answer MUST contain zero "m=" lines."
 #[test]
 fn an_offer_of_nothing_is_answered_with_nothing() {
     let mut bob = one(2, [audio().at(5000)]);
@@ -547,6 +566,8 @@ fn a_multicast_stream_is_answered_as_it_is() {
     assert!(answer.contains("a=recvonly\r\n") && answer.contains("a=ptime:40\r\n"));
 }
 
+// RFC 3264 §6.1: "The media formats in the "m=" line MUST be listed in order of preference,
+// with the first format listed being preferred."
 #[test]
 fn preferences_of_the_answer() {
     let offer = theirs(1, "m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n");
