@@ -1,7 +1,7 @@
 //! What one message, transaction, dialog and registration cost: `cargo run --release -p benches --bin memory`.
 //!
 //! `size_of` is what a value takes in its owner; *allocated* is what it holds on the heap beside that,
-//! counted by an allocator that counts. Of what lives in tables there are 10,000, and the columns say what
+//! counted by an allocator that counts. Of what lives in tables there are 10,000, of calls 100,000, and the columns say what
 //! one of them has: its part of the tables, of their room to grow, and of its timers included.
 #![allow(
     clippy::expect_used,
@@ -63,7 +63,9 @@ fn main() {
         held::server_transactions,
     );
     each("dialog in its table", held::dialogs);
-    each("call taken by the agent, established and at rest", held::calls);
+    let calls = |timer| move |many| held::calls(many, timer);
+    each_of(100_000, "call taken by the agent, established and at rest", calls(false));
+    each_of(100_000, "the same with a session timer", calls(true));
     each("registration of the agent, at rest", held::registrations);
     let abilities = Abilities::default();
     for (name, offer) in [("phone", PHONE), ("browser", BROWSER)] {
@@ -83,9 +85,13 @@ fn row(what: &str, (allocations, held): (usize, usize)) {
 /// The row of what one of many takes. How often it was allocated is mostly the making of the messages
 /// that it takes to get there.
 fn each<T>(what: &str, make: impl FnOnce(usize) -> T) {
-    const MANY: usize = 10_000;
-    let (made, (_, held)) = counted(|| make(MANY));
-    println!("| {what} | - | - | {} |", held.div_ceil(MANY));
+    each_of(10_000, what, make);
+}
+
+/// The same of so many.
+fn each_of<T>(many: usize, what: &str, make: impl FnOnce(usize) -> T) {
+    let (made, (_, held)) = counted(|| make(many));
+    println!("| {what} | - | - | {} |", held.div_ceil(many));
     drop(made);
 }
 

@@ -85,12 +85,15 @@ pub(crate) fn dialogs(many: usize) -> impl Sized {
     dialogs
 }
 
-pub(crate) fn calls(many: usize) -> impl Sized {
+/// Calls that nobody refreshes, or that the caller does every half an hour.
+pub(crate) fn calls(many: usize, timer: bool) -> impl Sized {
     let mut now = Instant::now();
     let mut endpoint = endpoint(now, Agent::new(AgentConfig::default(), SEED));
     let answer = Body::sdp(SDP);
     for n in 0..many {
-        endpoint.handle_input(now, datagram(&request(Method::Invite, n, None, SDP)));
+        let invite = request(Method::Invite, n, None, SDP);
+        let invite = if timer { with_timer(&invite) } else { invite };
+        endpoint.handle_input(now, datagram(&invite));
         let Some(AgentEvent::Invitation { call, .. }) = endpoint.poll_event() else {
             panic!("no invitation");
         };
@@ -99,6 +102,7 @@ pub(crate) fn calls(many: usize) -> impl Sized {
         });
         let tag = sent(&mut endpoint).iter().find_map(|message| match message {
             Message::Response(response) if response.status() == StatusCode::OK => {
+                assert_eq!(response.headers().contains(HeaderName::SessionExpires), timer);
                 response.headers().to_tag().map(str::to_owned)
             }
             _ => None,
@@ -179,6 +183,17 @@ fn request(method: Method, n: usize, to_tag: Option<&str>, body: &'static [u8]) 
         builder = builder.body("application/sdp", body);
     }
     builder.build().expect("a request").to_bytes()
+}
+
+/// The INVITE of a caller that wants a session timer.
+fn with_timer(invite: &Bytes) -> Bytes {
+    let Message::Request(mut invite) = parsed(invite) else { panic!("no request") };
+    for (name, value) in
+        [(HeaderName::Supported, "timer"), (HeaderName::SessionExpires, "1800;refresher=uac")]
+    {
+        invite.headers_mut().set_raw(name, value.as_bytes()).expect("a value");
+    }
+    invite.to_bytes()
 }
 
 fn datagram(bytes: &Bytes) -> Input {
