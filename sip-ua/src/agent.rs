@@ -8,6 +8,7 @@
 //! | `incoming.rs`      | taking a call: ring, accept, reject, the repeated 2xx, CANCEL              |
 //! | `offer.rs`         | the ACK that waits for the application's answer to an offer in a 2xx       |
 //! | `prack.rs`         | provisional responses that are sent reliably, both ways                   |
+//! | `early_end.rs`     | 199: the early dialog is over before the INVITE is (RFC 6228)               |
 //! | `preconditions.rs` | the option tag of offers that have some (RFC 3312)                        |
 //! | `update.rs`        | UPDATE, both ways, and the answers to offers in it and in PRACK            |
 //! | `modify.rs`        | modifying a session by re-INVITE and UPDATE, both ways, and glare         |
@@ -47,6 +48,7 @@ mod bye;
 mod call;
 mod compose;
 mod config;
+mod early_end;
 mod error;
 mod events;
 mod flows;
@@ -112,6 +114,8 @@ pub use snapshot::CallSnapshot;
 pub(crate) use self::outgoing::confirm;
 #[cfg(feature = "tokio")]
 pub(crate) use self::prack::lists;
+#[cfg(feature = "sdp")]
+pub(crate) use self::{offer::describes_session, preconditions::are_mandatory};
 
 use self::admission::{Admitted, Guard, Held};
 use self::call::Call;

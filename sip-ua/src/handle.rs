@@ -20,6 +20,8 @@ mod desk;
 mod error;
 mod invitation;
 mod mailbox;
+#[cfg(feature = "sdp")]
+mod media;
 #[cfg(feature = "metrics")]
 mod meter;
 #[cfg(not(feature = "metrics"))]
@@ -37,6 +39,8 @@ pub use builder::UserAgentBuilder;
 pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};
 pub use invitation::Invitation;
+#[cfg(feature = "sdp")]
+pub use media::{MediaCall, MediaError, MediaInvitation};
 pub use notifier::{Notifier, SubscriptionRequest};
 pub use publication::{Publication, PublicationBuilder};
 pub use refer::{Errand, Reference, Referral};

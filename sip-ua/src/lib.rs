@@ -66,6 +66,10 @@
 //! With the feature `metrics` (off by default) what happens is counted by the `metrics` facade:
 //! `docs/metrics.md` of the repository lists the names.
 //!
+//! With the feature `sdp` (off by default) a media engine makes the offers and answers of a call by itself: one that
+//! implements `OfferAnswer` of `sip-sdp`, which may be its `MediaSession`. `CallBuilder::start_with` and
+//! `Invitation::with` plug it in.
+//!
 //! A [`Recorder`] keeps every message that passes, and a [`Ladder`] draws what it kept.
 #![forbid(unsafe_code)]
 
@@ -96,6 +100,8 @@ pub use handle::{
     Referral, RegisterError, Registration, RequestBuilder, RequestError, StartError, Stopped,
     Subscription, SubscriptionBuilder, SubscriptionRequest, UserAgent, UserAgentBuilder,
 };
+#[cfg(feature = "sdp")]
+pub use handle::{MediaCall, MediaError, MediaInvitation};
 pub use keep_alive::KeepAlive;
 pub use ladder::Ladder;
 pub use recorder::{Recorded, Recorder, RecorderTap};

@@ -732,3 +732,113 @@ async fn a_full_queue_answers_503_with_retry_after_and_lets_calls_end() {
     })
     .await;
 }
+
+/// What comes in a call that is well: what, its method and CSeq, what is added, its body, and what is owed.
+type InCall = (&'static str, &'static str, u64, &'static str, &'static str, u16);
+
+// RFC 3261 §12.2.2: "If the remote sequence number was not empty, but the sequence number
+// of the request is lower than the remote sequence number, the request
+// is out of order and MUST be rejected with a 500 (Server Internal
+// Error) response."
+// RFC 3262 §3: "the UAS MUST respond to
+// the PRACK with a 481 response."
+#[tokio::test]
+async fn what_is_wrong_in_a_call_is_refused_and_the_call_goes_on() {
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    const SHRUNK: &str =
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+    const MULTIPLE: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 300\r\n";
+    const RACK: &str = "RAck: 1 10 INVITE\r\n";
+    let rows: [InCall; 16] = [
+        ("a CSeq that goes back", "MESSAGE", 9, "", "", 500),
+        ("a CSeq that was there", "MESSAGE", 10, "", "", 500),
+        ("a CSeq of 2^31", "MESSAGE", 1 << 31, "", "", 400),
+        ("a CSeq of 2^32", "MESSAGE", 1 << 32, "", "", 400),
+        ("an unknown extension", "MESSAGE", 11, "Require: nothing\r\n", "", 420),
+        ("an unknown extension", "UPDATE", 12, "Require: nothing\r\n", OFFER, 420),
+        ("a PRACK of nothing", "PRACK", 13, RACK, "", 481),
+        ("a PRACK that does not say of what", "PRACK", 14, "", "", 400),
+        ("a PRACK of half a response", "PRACK", 15, "RAck: 1 10\r\n", "", 400),
+        ("a PRACK of number 0", "PRACK", 16, "RAck: 0 10 INVITE\r\n", "", 400),
+        ("an offer that is none", "UPDATE", 17, "", "hello\r\n", 400),
+        ("an offer with fewer streams", "UPDATE", 18, "", SHRUNK, 488),
+        ("the same in a re-INVITE", "INVITE", 19, "", SHRUNK, 488),
+        ("an offer that cannot be read", "INVITE", 20, "", MULTIPLE, 400),
+        ("nothing wrong", "UPDATE", 21, "", OFFER, 200),
+        ("nothing wrong", "MESSAGE", 22, "", "", 200),
+    ];
+    within(async {
+        let bob = builder("bob").start().await.unwrap();
+        let mallory = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        mallory.connect(addr(&bob, Transport::Udp)).await.unwrap();
+        let via = format!("UDP {}", mallory.local_addr().unwrap());
+        let audio = sip_sdp::Medium::audio().codec(sip_sdp::Codec::PCMU).at(4002);
+        let mut media = sip_sdp::MediaSession::new(2, [127, 0, 0, 1].into()).stream(audio);
+        let taking = bob.clone();
+        let answering = tokio::spawn(async move {
+            let Some(Incoming::Invitation(invitation)) = taking.incoming().await else { panic!() };
+            let (answer, _) = media.answer(invitation.offer()).unwrap();
+            let mut call = invitation.accept(answer).await.unwrap();
+            loop {
+                match call.next().await {
+                    Some(CallEvent::Modification(change)) => match media.answer(change.offer()) {
+                        Ok((answer, _)) => change.accept(answer).await.unwrap(),
+                        Err(error) => change.reject(error.status()).await.unwrap(),
+                    },
+                    Some(CallEvent::Request(request)) => {
+                        request.reply(sip_message::StatusCode::OK).await.unwrap();
+                    }
+                    Some(CallEvent::Ended(reason)) => return reason,
+                    Some(_) => {}
+                    None => panic!("no end"),
+                }
+            }
+        });
+        let mut buffer = vec![0; 65_536];
+        let request = |method: &str, cseq: u64, tag: &str, more: &str, body: &str| {
+            let fields = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+            let text = with_body(method, &format!("{more}{fields}"), body);
+            let text = String::from_utf8(fill(&text, 7, &via)).unwrap();
+            text.replace("z9hG4bK-7", &format!("z9hG4bK-{method}-{cseq}"))
+                .replace("CSeq: 1 ", &format!("CSeq: {cseq} "))
+                .replace("To: <sip:bob@127.0.0.1>", &format!("To: <sip:bob@127.0.0.1>{tag}"))
+        };
+        mallory.send(request("INVITE", 10, "", "", OFFER).as_bytes()).await.unwrap();
+        let ok = loop {
+            let len = mallory.recv(&mut buffer).await.unwrap();
+            let response = parse(&buffer[..len]);
+            if response.status().as_u16() == 200 {
+                break response;
+            }
+        };
+        let tag = format!(";tag={}", ok.headers().to_tag().unwrap());
+        let ack = request("ACK", 10, &tag, "", "");
+        mallory.send(ack.as_bytes()).await.unwrap();
+        for (what, method, cseq, more, body, status) in rows {
+            mallory.send(request(method, cseq, &tag, more, body).as_bytes()).await.unwrap();
+            let response = loop {
+                let len = mallory.recv(&mut buffer).await.unwrap();
+                let response = parse(&buffer[..len]);
+                let late = response.headers().cseq().is_some_and(|c| u64::from(c.number) < cseq);
+                if response.status().as_u16() >= 200 && (!late || status == 400) {
+                    break response;
+                }
+            };
+            let got = response.status().as_u16();
+            assert_eq!(got, status, "{what}: {response:?}");
+            if status == 420 {
+                let unsupported = response.headers().raw(HeaderName::Unsupported);
+                assert_eq!(unsupported, Some(&b"nothing"[..]), "{what}");
+            }
+            if method == "INVITE" {
+                let refused = format!("z9hG4bK-INVITE-{cseq}");
+                let ack = request("ACK", cseq, &tag, "", "");
+                let ack = ack.replace(&format!("z9hG4bK-ACK-{cseq}"), &refused);
+                mallory.send(ack.as_bytes()).await.unwrap();
+            }
+        }
+        mallory.send(request("BYE", 30, &tag, "", "").as_bytes()).await.unwrap();
+        assert!(matches!(answering.await.unwrap(), EndReason::Remote));
+    })
+    .await;
+}

@@ -109,13 +109,23 @@ pub(crate) struct Invited {
     pub(crate) server: ServerKey,
     pub(crate) request: Arc<Request>,
     /// The last provisional response that we sent, to be sent again every minute.
-    pub(crate) provisional: Option<(StatusCode, Option<Body>)>,
+    pub(crate) provisional: Option<Said>,
+    /// A 199 has ended its early dialog: only the final response, no 2xx, is still to come.
+    pub(crate) early_over: bool,
     pub(crate) expires_at: Instant,
     pub(crate) timer: TimerKey,
     /// Whether the caller takes provisional responses that are sent reliably.
     pub(crate) reliable: PeerReliability,
     /// The other call that it points at.
     pub(crate) pointer: Option<Pointer>,
+}
+
+/// A provisional response of ours.
+#[derive(Clone)]
+pub(crate) struct Said {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Option<Body>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// A 2xx of ours that has no ACK.

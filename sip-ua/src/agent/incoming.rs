@@ -11,7 +11,7 @@ use sip_message::{Expires, HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ServerKey, Transactions};
 use sip_transport::TransportError;
 
-use super::call::{Accepted, Call, Invited, Phase};
+use super::call::{Accepted, Call, Invited, Phase, Said};
 use super::compose::{contact, listener_of};
 use super::offer::{describes_session, is_description};
 use super::outgoing::cseq;
@@ -103,6 +103,7 @@ impl Agent {
                 server,
                 request: kept,
                 provisional: None,
+                early_over: false,
                 expires_at: now + limit,
                 timer,
                 reliable,
@@ -149,7 +150,23 @@ impl Agent {
         status: StatusCode,
         body: Option<&Body>,
     ) -> Result<(), AgentError> {
-        let key = call;
+        self.ring_with(now, tx, call, status, body, &[])
+    }
+
+    /// The same with more header fields: Alert-Info, P-Early-Media (RFC 5009), Reason.
+    ///
+    /// # Errors
+    /// As [`ring`](Self::ring).
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the response")]
+    pub fn ring_with(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        status: StatusCode,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<(), AgentError> {
         // RFC 6228 §5: "it SHOULD
         // NOT send a 199 response on an early dialog associated with the
         // request before it sends a non-2xx final response."
@@ -159,15 +176,30 @@ impl Agent {
         {
             return Err(AgentError::Status(status));
         }
+        let said = Said { status, body: body.cloned(), headers: headers.to_vec() };
+        self.say(now, tx, call, said)
+    }
+
+    /// Sends a provisional response, reliably or not as it is to be.
+    pub(super) fn say(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        said: Said,
+    ) -> Result<(), AgentError> {
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("ring")) };
-        if call.exchange.as_ref().is_some_and(|exchange| exchange.accepts()) {
+        let accepts = call.exchange.as_ref().is_some_and(|exchange| exchange.accepts());
+        if accepts || invited.early_over {
             return Err(call.wrong_state("ring"));
         }
+        let Said { status, body, headers } = &said;
+        let (status, body) = (*status, body.as_ref());
         let (server, peer) = (invited.server, invited.reliable);
         let described = body.is_some_and(is_description);
         if self.rings_reliably(peer, described) {
-            return self.ring_reliably(now, tx, key, status, body);
+            return self.ring_reliably(now, tx, key, said);
         }
         let mut exchange = call.offer_answer;
         let body = match exchange.sends(Carrier::Unreliable, described) {
@@ -175,13 +207,15 @@ impl Agent {
             Err(_) => None,
         };
         // RFC 3261 §13.3.1.1: "Each of these MUST indicate the same dialog ID."
-        let response = self.session_response(tx, call, &invited.request, status, body, &[])?;
+        let response = self.session_response(tx, call, &invited.request, status, body, headers)?;
         if tx.respond(now, server, response).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
             return Err(AgentError::Gone);
         }
         if let Some(Call { phase: Phase::Invited(invited), .. }) = self.calls.get_mut(key) {
-            invited.provisional = Some((status, body.cloned()));
+            // What had no place in it is not to be sent with the next either.
+            let body = body.cloned();
+            invited.provisional = Some(Said { body, ..said });
         }
         Ok(())
     }
@@ -208,6 +242,9 @@ impl Agent {
         }
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("accept")) };
+        if invited.early_over {
+            return Err(call.wrong_state("accept"));
+        }
         let (server, request) = (invited.server, Arc::clone(&invited.request));
         let pointer = invited.pointer;
         let ok = StatusCode::OK;
@@ -242,7 +279,7 @@ impl Agent {
             let before = core::mem::replace(&mut call.phase, Phase::Accepted(Box::new(accepted)));
             if let Phase::Invited(invited) = before {
                 tx.disarm(invited.timer);
-                early = invited.provisional.and_then(|(_, body)| body);
+                early = invited.provisional.and_then(|said| said.body);
             }
             if let Some((dialog, _)) = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
                 dialog.accepted(&request);
@@ -385,8 +422,12 @@ impl Agent {
             // for a new dialog, and generates a reliable provisional response
             // containing SDP, that response SHOULD contain an Allow header field
             // that lists the UPDATE method."
-            let supported = self.capabilities.of_invite(self.config.reliable);
-            builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            // RFC 6228 §5: "The UAS MUST NOT insert a "199" option-tag in the Supported, Require, or
+            // Proxy-Require header field of the 199 response."
+            if status != StatusCode::EARLY_DIALOG_TERMINATED {
+                let supported = self.capabilities.of_invite(self.config.reliable);
+                builder = builder.raw(HeaderName::Supported, supported.as_bytes());
+            }
             if let Some(packages) = self.recv_info() {
                 builder = builder.raw(HeaderName::RecvInfo, packages.as_bytes());
             }
@@ -431,9 +472,9 @@ impl Agent {
         let left = invited.expires_at - now;
         let was_reliable =
             call.exchange.as_ref().is_some_and(|exchange| exchange.reliable.is_some());
-        if let Some((status, body)) = invited.provisional.clone() {
+        if let Some(said) = invited.provisional.clone() {
             // If it cannot be sent, the transaction says so by an event.
-            let _ = self.ring(now, tx, key, status, body.as_ref());
+            let _ = self.say(now, tx, key, said);
         }
         // RFC 3262 §3: "in
         // which case the UAS SHOULD send provisional responses once every two

@@ -29,7 +29,7 @@ use sip_message::{CSeq, HeaderName, Headers, Method, RAck, RSeq, Request, Respon
 use sip_transaction::{ServerKey, TimerKey, Transactions};
 use sip_transport::TransportError;
 
-use super::call::{Call, Caller, Phase};
+use super::call::{Call, Caller, Phase, Said};
 use super::compose::draw;
 use super::offer::{declined, describes_session, is_description};
 use super::outgoing::cseq;
@@ -72,7 +72,7 @@ pub(crate) struct Reliable {
     response: Option<Response>,
     timer: Option<TimerKey>,
     /// Those that wait for its PRACK.
-    waiting: VecDeque<(StatusCode, Option<Body>)>,
+    waiting: VecDeque<Said>,
     /// The 2xx that waits for it.
     accept: Option<Accept>,
 }
@@ -191,8 +191,7 @@ impl Agent {
         now: Instant,
         tx: &mut Transactions,
         key: CallKey,
-        status: StatusCode,
-        body: Option<&Body>,
+        said: Said,
     ) -> Result<(), AgentError> {
         let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
         let Phase::Invited(invited) = &call.phase else { return Err(call.wrong_state("ring")) };
@@ -201,12 +200,12 @@ impl Agent {
             .reliable
             .get_or_insert_with(|| Box::new(Reliable::new(invited.server, &invited.request)));
         if !reliable.is_busy() {
-            return self.send_reliably(now, tx, key, status, body);
+            return self.send_reliably(now, tx, key, &said);
         }
         if reliable.waiting.len() >= MAX_WAITING {
             return Err(AgentError::Full { what: "provisional responses" });
         }
-        reliable.waiting.push_back((status, body.cloned()));
+        reliable.waiting.push_back(said);
         Ok(())
     }
 
@@ -215,9 +214,9 @@ impl Agent {
         now: Instant,
         tx: &mut Transactions,
         key: CallKey,
-        status: StatusCode,
-        body: Option<&Body>,
+        said: &Said,
     ) -> Result<(), AgentError> {
+        let (status, body) = (said.status, said.body.as_ref());
         let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let (Phase::Invited(invited), Some(mut sender)) = (&call.phase, reliable(call)) else {
             return Err(call.wrong_state("ring"));
@@ -243,6 +242,7 @@ impl Agent {
         // option tag 100rel, and MUST include an RSeq header field."
         let fields = [("Require", required), ("RSeq", rseq.0.to_string())]
             .map(|(name, value)| (name.to_owned(), value));
+        let fields = [&fields[..], &said.headers].concat();
         let response = self.session_response(tx, call, &invited.request, status, body, &fields)?;
         if tx.respond(now, server, response.clone()).is_err() {
             self.end_call(now, tx, key, EndReason::TransportError(TransportError::Closed));
@@ -252,7 +252,7 @@ impl Agent {
         let Some(call) = self.calls.get_mut(key) else { return Err(AgentError::Gone) };
         call.offer_answer = exchange;
         if let Phase::Invited(invited) = &mut call.phase {
-            invited.provisional = Some((status, None));
+            invited.provisional = Some(Said { body: None, ..said.clone() });
         }
         if let Some(reliable) = call.exchange.as_mut().and_then(|it| it.reliable.as_mut()) {
             reliable.sender = sender;
@@ -396,9 +396,9 @@ impl Agent {
             if reliable.sender.is_outstanding() {
                 return;
             }
-            if let Some((status, body)) = reliable.waiting.pop_front() {
+            if let Some(said) = reliable.waiting.pop_front() {
                 // One that cannot be sent is left out; the next is tried.
-                if let Err(error) = self.send_reliably(now, tx, key, status, body.as_ref()) {
+                if let Err(error) = self.send_reliably(now, tx, key, &said) {
                     tracing::debug!(%error, "a provisional response that waited was not sent");
                 }
                 continue;

@@ -153,6 +153,14 @@ impl Agent {
         if matches!(call.phase, Phase::Cancelling) {
             return self.answer(now, tx, server, &request, StatusCode::REQUEST_TERMINATED);
         }
+        if let Phase::Invited(invited) = &call.phase
+            && invited.early_over
+        {
+            // RFC 6228 §7: "If such a request is received by a UA, it MUST act in the same way as if
+            // it had received the request after sending the final non-2xx response
+            // to the INVITE request, as specified in RFC 3261."
+            return self.refuse(now, tx, server, &request, Rejection::no_such_dialog());
+        }
         let described = describes_session(request.headers(), request.body());
         // One at a time in all early dialogs of a call.
         let busy = call.exchange.as_ref().is_some_and(|exchange| exchange.theirs.is_some());

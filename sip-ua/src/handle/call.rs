@@ -593,8 +593,21 @@ impl Modification {
     /// # Errors
     ///
     /// [`CallError::Ended`] if the call is over.
-    pub async fn reject(mut self, status: StatusCode) -> Result<(), CallError> {
-        if let Some(wait) = self.answer(status, None)? {
+    pub async fn reject(self, status: StatusCode) -> Result<(), CallError> {
+        self.reject_saying(status, None).await
+    }
+
+    /// Refuses by this status with a body: a 580 says by it which precondition cannot be met (RFC 3312 §8).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the call is over.
+    pub async fn reject_saying(
+        mut self,
+        status: StatusCode,
+        body: Option<Body>,
+    ) -> Result<(), CallError> {
+        if let Some(wait) = self.answer(status, body)? {
             wait.await?;
         }
         self.control = None;

@@ -65,6 +65,7 @@ pub(super) enum Command {
         call: CallKey,
         status: StatusCode,
         body: Option<Body>,
+        headers: Fields,
     },
     Accept {
         call: CallKey,

@@ -192,8 +192,8 @@ impl Desk {
             Command::SessionId { call, told } => {
                 let _ = told.send(agent.session_id(call)); // who asked may have gone
             }
-            Command::Ring { call, status, body } => {
-                log_refused(agent.ring(now, tx, call, status, body.as_ref()));
+            Command::Ring { call, status, body, headers } => {
+                log_refused(agent.ring_with(now, tx, call, status, body.as_ref(), &headers));
             }
             Command::Accept { call, body, headers } => {
                 if let Err(error) = agent.accept(now, tx, call, body.as_ref(), &headers) {

@@ -163,9 +163,36 @@ impl Invitation {
         Ok(self)
     }
 
+    /// Says any provisional status from 101 to 199, with more header fields: Alert-Info, P-Early-Media (RFC 5009).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Ended`] if the caller has given up.
+    pub async fn provisional_with(
+        self,
+        status: StatusCode,
+        body: Option<Body>,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, CallError> {
+        if let Some(wait) = self.say_with(status, body, headers)? {
+            wait.await?;
+        }
+        Ok(self)
+    }
+
     fn say(&self, status: StatusCode, body: Option<Body>) -> Result<Option<Wait>, CallError> {
+        self.say_with(status, body, &[])
+    }
+
+    fn say_with(
+        &self,
+        status: StatusCode,
+        body: Option<Body>,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<Wait>, CallError> {
         let Some(control) = &self.control else { return Ok(None) };
-        control.order(Command::Ring { call: control.key(), status, body })
+        let headers = fields(headers);
+        control.order(Command::Ring { call: control.key(), status, body, headers })
     }
 
     /// Accepts by 200 with this session description: the answer, or the offer if the caller made none.

@@ -775,3 +775,86 @@ fn we_send_no_199() {
     lone.sent();
     lone.nothing_left();
 }
+
+/// The early dialog of a call that rings here, ended by a 199.
+fn ended_early(lone: &mut Lone, call: CallKey) -> Result<(), AgentError> {
+    let reason = sip_message::Reason::sip(StatusCode::BUSY_HERE);
+    lone.tell(|agent, now, tx| agent.end_early(now, tx, call, &reason))
+}
+
+// RFC 6228 §5: "the response MUST contain a To
+// header field tag parameter [RFC3261], in order for other entities to
+// identify the early dialog that has been terminated."
+#[test]
+fn a_199_says_that_an_early_dialog_is_over() {
+    let mut lone = Lone::new();
+    lone.receive_text(&request("INVITE", 1, &format!("Supported: 199\n{SDP}")), BODY);
+    let call = lone.last_invitation.unwrap();
+    // Before there is an early dialog none can end.
+    assert!(matches!(ended_early(&mut lone, call), Err(AgentError::State { .. })));
+    lone.tell(|agent, now, tx| agent.ring(now, tx, call, StatusCode::RINGING, None)).unwrap();
+    let ringing = lone.sent_response(180);
+    ended_early(&mut lone, call).unwrap();
+    let ended = lone.sent_response(199);
+    assert_eq!(ended.headers().to_tag(), ringing.headers().to_tag());
+    // RFC 6228 §5: "The UAS MUST
+    // also insert a Reason header field [RFC3326] that contains a response
+    // code describing the reason why the early dialog was terminated."
+    assert_eq!(header(ended.headers(), "Reason"), Some("SIP;cause=486"));
+    // RFC 6228 §5: "The UAS MUST NOT insert a "199" option-tag in the Supported, Require, or
+    // Proxy-Require header field of the 199 response."
+    for name in ["Supported", "Require", "Proxy-Require"] {
+        assert_eq!(header(ended.headers(), name), None);
+    }
+    // RFC 6228 §5: "A 199 response SHOULD NOT contain a Session Description Protocol
+    // (SDP) offer/answer message body"
+    assert!(ended.body().is_empty());
+    // What is left is to refuse.
+    let ring = lone.tell(|agent, now, tx| agent.ring(now, tx, call, PROGRESS, None));
+    assert!(matches!(ring, Err(AgentError::State { .. })));
+    let accept = lone.tell(|agent, now, tx| agent.accept(now, tx, call, None, &[]));
+    assert!(matches!(accept, Err(AgentError::State { .. })));
+    assert!(matches!(ended_early(&mut lone, call), Err(AgentError::State { .. })));
+    // RFC 6228 §7: "it MUST act in the same way as if
+    // it had received the request after sending the final non-2xx response
+    // to the INVITE request"
+    let tag = ended.headers().to_tag().unwrap().to_owned();
+    lone.receive_text(&in_dialog("UPDATE", 2, &tag, ""), "");
+    lone.sent_response(481);
+    lone.run(secs(70));
+    lone.expect_sent(&[]);
+    lone.tell(|agent, now, tx| agent.reject(now, tx, call, StatusCode::BUSY_HERE, &[])).unwrap();
+    lone.sent_response(486);
+    lone.receive_text(&in_dialog("ACK", 1, &tag, "").replace("ACK-1", "INVITE-1"), "");
+    lone.take();
+    lone.run(secs(33));
+    lone.sent();
+    lone.nothing_left();
+}
+
+#[test]
+fn a_199_is_said_only_to_who_knows_it_and_reliably_only_if_that_is_wanted() {
+    let mut lone = Lone::new();
+    let (call, ..) = rung(&mut lone, "Supported: 100rel");
+    let no = ended_early(&mut lone, call).unwrap_err();
+    assert!(matches!(no, AgentError::Status(status) if status.as_u16() == 199), "{no}");
+
+    // Without an offer, and all is to be reliable: the 199 has to offer, and offers nothing.
+    let mut lone = Lone::new();
+    lone.receive_text(&request("INVITE", 1, "Supported: 199\nRequire: 100rel"), "");
+    let call = lone.last_invitation.unwrap();
+    lone.tell(|agent, now, tx| agent.ring(now, tx, call, PROGRESS, Some(&sdp()))).unwrap();
+    let first = lone.sent_response(183);
+    let tag = first.headers().to_tag().unwrap().to_owned();
+    let rseq = header(first.headers(), "RSeq").unwrap().to_owned();
+    lone.receive_text(&prack(2, &tag, &format!("{rseq} 1 INVITE"), SDP), BODY);
+    lone.sent_response(200);
+    ended_early(&mut lone, call).unwrap();
+    let ended = lone.sent_response(199);
+    assert_eq!(header(ended.headers(), "Require"), Some("100rel"));
+    assert!(header(ended.headers(), "RSeq").is_some() && ended.body().is_empty());
+    // RFC 6228 §5: "The UAS MUST NOT insert a "199" option-tag in the Supported, Require, or
+    // Proxy-Require header field of the 199 response."
+    let supported = header(ended.headers(), "Supported").unwrap_or_default();
+    assert!(!supported.contains("199"), "{supported}");
+}

@@ -211,6 +211,11 @@ fn what_did_not_change_is_answered_as_before() {
 // RFC 4028 §9: "When
 // sending the 422 response, the UAS MUST include a Min-SE header field
 // with the value of its minimum interval."
+// RFC 4028 §6: "The 422 response MUST contain a
+// Min-SE header field with the minimum timer for that server."
+// RFC 4028 §7.3: "If the response to a session refresh request is a 422 (Session
+// Interval Too Small) response message, then the UAC MAY retry the
+// request."
 #[test]
 fn a_call_with_too_short_an_interval_is_placed_again() {
     let alice = with(policy().interval(Some(120)));

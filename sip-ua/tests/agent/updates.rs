@@ -177,6 +177,8 @@ fn what_is_not_in_order_is_not_sent() {
     pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
     pair.nothing_left();
     // And not to a peer that does not take it.
+    // RFC 3311 §4: "If the response contains an Allow header field containing the value
+    // "UPDATE", the UAC knows that the callee supports UPDATE"
     let mut lone = Lone::new();
     let call = lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), to_bob())).unwrap();
     let invite = lone.sent_request(Method::Invite);

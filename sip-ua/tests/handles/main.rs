@@ -7,6 +7,8 @@ mod authentication;
 mod calls;
 mod drops;
 mod limits;
+#[cfg(feature = "sdp")]
+mod media;
 mod publications;
 mod refusals;
 mod registration;
