@@ -5,6 +5,7 @@ import re
 import time
 
 import names
+import bridges
 import sessions
 from bench import BOTH, WEBSOCKET, Cell
 from peers import (
@@ -27,7 +28,7 @@ def transports_of(scenario, transports=BOTH):
 def cells(reference):
     if reference:
         return sipp_reference()
-    ours = [*sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells()]
+    ours = [*sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *bridges.cells(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells()]
     return [*ours, *browser_cells()]
 
 

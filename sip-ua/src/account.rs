@@ -175,6 +175,11 @@ impl Account {
         self
     }
 
+    /// The same account, in whose name somebody else speaks.
+    pub(crate) fn speaking_for(&self, identity: Uri<'static>, name: Option<String>) -> Self {
+        Self { identity, display_name: name, ..self.clone() }
+    }
+
     pub(crate) fn own_headers(&self) -> &[(String, String)] {
         &self.headers
     }
@@ -313,6 +318,11 @@ impl Body {
     /// A session description: `application/sdp`.
     pub fn sdp(bytes: impl Into<Bytes>) -> Self {
         Self::new("application/sdp", bytes)
+    }
+
+    /// A session description without any media: what a call is begun with whose media are agreed on later (RFC 3725 §4.4).
+    pub fn no_media() -> Self {
+        Self::sdp("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n")
     }
 
     /// A text: `text/plain`.

@@ -100,7 +100,8 @@ pub use config::{AgentConfig, Reliability};
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};
 pub use key::{
-    CallKey, NotifierKey, PublicationKey, ReferKey, RegistrationKey, RequestKey, SubscriptionKey,
+    BridgeKey, CallKey, NotifierKey, PublicationKey, ReferKey, RegistrationKey, RequestKey,
+    SubscriptionKey,
 };
 pub use notifications::{Grant, NotifierUpdate};
 pub use publications::PublicationWish;
@@ -111,6 +112,8 @@ pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
 
 pub use snapshot::CallSnapshot;
 
+pub(crate) use self::key::Slab;
+pub(crate) use self::offer::{declined, describes_session};
 pub(crate) use self::outgoing::confirm;
 #[cfg(feature = "tokio")]
 pub(crate) use self::prack::lists;
@@ -121,7 +124,7 @@ use self::admission::{Admitted, Guard, Held};
 use self::call::Call;
 use self::compose::Capabilities;
 use self::kept_calls::KeptCalls;
-use self::key::{RawKey, Slab};
+use self::key::RawKey;
 use self::messages::MessagesOut;
 use self::notifications::Notifiers;
 use self::public::PublicAddresses;

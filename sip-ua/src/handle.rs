@@ -13,6 +13,7 @@
 //! No protocol state is out here: a handle is a key and a way to speak of it. So a task of the user's
 //! that is slow, or gone, holds nothing up.
 
+mod bridge;
 mod builder;
 mod call;
 mod command;
@@ -35,6 +36,7 @@ mod request;
 mod subscription;
 mod user_agent;
 
+pub use bridge::Bridge;
 pub use builder::UserAgentBuilder;
 pub use call::{Call, CallBuilder, CallControl, CallEvent, Modification};
 pub use error::{CallError, RegisterError, RequestError, StartError, Stopped};

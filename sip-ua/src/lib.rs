@@ -37,6 +37,10 @@
 //! # }
 //! ```
 //!
+//! Calls can be passed on: [`UserAgent::bridge`] ties one that came in to one that is placed, `UserAgent::dial` calls two
+//! and ties them together. The machine beneath, [`BridgeCore`], knows neither sockets nor tasks, and [`Bridges`] runs it
+//! wherever an agent runs.
+//!
 //! What must be sent, repeated, acknowledged, refreshed or given up is, whether or not anyone asks for
 //! events: handles hold no protocol state. What dropping one means:
 //!
@@ -47,6 +51,7 @@
 //! | [`Modification`] | the change is refused by 488, the call goes on |
 //! | [`IncomingRequest`] | it is refused by 480 |
 //! | [`Referral`] | it is declined by 603 |
+//! | [`Bridge`] | both of its calls are hung up |
 //! | [`Registration`] | the binding is removed |
 //! | [`Subscription`] | it is ended |
 //! | [`Notifier`] | the subscriber is sent away, and may come back |
@@ -75,6 +80,7 @@
 
 mod account;
 mod agent;
+mod bridge;
 mod caller;
 #[cfg(feature = "tokio")]
 mod handle;
@@ -86,19 +92,24 @@ mod registration;
 pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::CallSnapshot;
 pub use agent::{
-    Agent, AgentConfig, AgentError, AgentEvent, CallKey, CallState, CallUpdate, EarlyId, EndReason,
-    Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup, PublicationKey,
-    PublicationWish, ReferKey, ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure,
-    RequestKey, Sender, ServerAuthentication, SessionIds, SharedNonces, SubscriptionKey,
-    SubscriptionUpdate, SubscriptionWish, Users,
+    Agent, AgentConfig, AgentError, AgentEvent, BridgeKey, CallKey, CallState, CallUpdate, EarlyId,
+    EndReason, Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup,
+    PublicationKey, PublicationWish, ReferKey, ReferUpdate, RegistrationKey, Related, Reliability,
+    RequestFailure, RequestKey, Sender, ServerAuthentication, SessionIds, SharedNonces,
+    SubscriptionKey, SubscriptionUpdate, SubscriptionWish, Users,
+};
+pub use bridge::{
+    Action, BadHeaderName, BridgeCore, BridgeIdentity, BridgeMedia, BridgeOptions, BridgeRefer,
+    BridgeUpdate, Bridges, HeaderPass, Leg, MediaFactory, Order,
 };
 pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
-    Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming, IncomingRequest,
-    Invitation, LiveCounts, Modification, Notifier, Publication, PublicationBuilder, Reference,
-    Referral, RegisterError, Registration, RequestBuilder, RequestError, StartError, Stopped,
-    Subscription, SubscriptionBuilder, SubscriptionRequest, UserAgent, UserAgentBuilder,
+    Bridge, Call, CallBuilder, CallControl, CallError, CallEvent, Errand, Incoming,
+    IncomingRequest, Invitation, LiveCounts, Modification, Notifier, Publication,
+    PublicationBuilder, Reference, Referral, RegisterError, Registration, RequestBuilder,
+    RequestError, StartError, Stopped, Subscription, SubscriptionBuilder, SubscriptionRequest,
+    UserAgent, UserAgentBuilder,
 };
 #[cfg(feature = "sdp")]
 pub use handle::{MediaCall, MediaError, MediaInvitation};

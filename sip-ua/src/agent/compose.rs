@@ -163,8 +163,11 @@ impl Agent {
             builder = builder.raw(HeaderName::Route, route.as_bytes());
         }
         let mut text = String::with_capacity(128);
-        let _ = write!(text, "{}", self.config.max_forwards);
-        builder = builder.raw(HeaderName::MaxForwards, text.as_bytes());
+        // Who hands a request on gives what is left of it (RFC 7332 §5).
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Max-Forwards")) {
+            let _ = write!(text, "{}", self.config.max_forwards);
+            builder = builder.raw(HeaderName::MaxForwards, text.as_bytes());
+        }
 
         let mut from = NameAddr::new(account.identity());
         if let Some(name) = account.shown_name() {

@@ -67,6 +67,10 @@ key! {
     ReferKey
 }
 key! {
+    /// One bridge between two calls, of those that [`Bridges`](crate::Bridges) keep.
+    BridgeKey
+}
+key! {
     /// One registration that an [`Agent`](crate::Agent) keeps alive.
     RegistrationKey
 }

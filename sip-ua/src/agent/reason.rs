@@ -24,7 +24,26 @@ impl Agent {
         call: CallKey,
         reason: &Reason<'_>,
     ) -> Result<(), AgentError> {
-        let reason = reason.to_string();
+        self.hang_up_for(now, tx, call, core::slice::from_ref(reason))
+    }
+
+    /// The same with as many reasons, one of each protocol (RFC 3326 §2); with none it is
+    /// [`hang_up`](Self::hang_up).
+    ///
+    /// # Errors
+    /// [`AgentError::Gone`] if nothing is left of the call.
+    pub fn hang_up_for(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+        reasons: &[Reason<'_>],
+    ) -> Result<(), AgentError> {
+        if reasons.is_empty() {
+            return self.hang_up(now, tx, call);
+        }
+        let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        let reason = reasons.join(", ");
         match &self.calls.get(call).ok_or(AgentError::Gone)?.phase {
             Phase::Invited(_) => {
                 let headers = [(HeaderName::Reason.as_str().to_owned(), reason)];

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip_dialog::{DialogKey, Rejection, Standing, State};
-use sip_message::{HeaderName, Method, Request, StatusCode};
+use sip_dialog::{DialogId, DialogKey, Rejection, Standing, State};
+use sip_message::{HeaderName, Method, Replaces, Request, StatusCode};
 use sip_transaction::Transactions;
 
 use super::Agent;
@@ -50,6 +50,17 @@ impl Agent {
             Phase::Invited(invited) => invited.pointer.map(|pointer| pointer.related),
             _ => None,
         }
+    }
+
+    /// The call of ours that a Replaces header field names, if we have it.
+    pub fn call_in_place(&self, replaces: &Replaces<'_>) -> Option<CallKey> {
+        let id = DialogId {
+            call_id: replaces.call_id(),
+            local_tag: replaces.to_tag(),
+            remote_tag: replaces.from_tag(),
+        };
+        let (_, usages) = self.dialogs.get(self.dialogs.find_id(&id)?)?;
+        usages.call()
     }
 
     /// What an INVITE outside of any dialog points at, or the answer it is owed.

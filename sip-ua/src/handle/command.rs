@@ -15,9 +15,9 @@ use super::{
     Call, LiveCounts, Notifier, Publication, Reference, Registration, Stopped, Subscription,
 };
 use crate::{
-    Account, AgentError, Body, CallKey, CallSnapshot, EarlyId, Grant, LookedUp, NotifierKey,
-    OutgoingCall, PublicationKey, PublicationWish, ReferKey, RegistrationKey, RequestFailure,
-    SubscriptionKey, SubscriptionWish, TerminationReason,
+    Account, AgentError, Body, BridgeKey, BridgeOptions, CallKey, CallSnapshot, EarlyId, Grant,
+    LookedUp, NotifierKey, OutgoingCall, PublicationKey, PublicationWish, ReferKey,
+    RegistrationKey, RequestFailure, SubscriptionKey, SubscriptionWish, TerminationReason,
 };
 
 /// Header fields to add: names and values.
@@ -159,6 +159,12 @@ pub(super) enum Command {
         refer: ReferKey,
         status: StatusCode,
     },
+    Tie {
+        ends: Box<super::bridge::Ends>,
+        account: super::bridge::Caller,
+        options: Arc<BridgeOptions>,
+        tied: super::bridge::Tied,
+    },
     Register {
         account: Arc<Account>,
         begun: oneshot::Sender<Result<Registration, AgentError>>,
@@ -250,6 +256,12 @@ pub(super) enum Release {
     Referral(ReferKey, StatusCode),
     /// A reference was dropped: nobody listens any more.
     Reference(ReferKey),
+    /// End both calls of a bridge; the handle stays and waits for the end.
+    HangUpBridge(BridgeKey),
+    /// A bridge was dropped: the same, and nobody listens any more.
+    Bridge(BridgeKey),
+    /// A bridge was let go: nobody listens any more.
+    LeaveBridge(BridgeKey),
     /// Un-register; the handle stays and waits for the end.
     Unregister(RegistrationKey),
     /// A registration was dropped: un-register, and nobody listens any more.

@@ -1,6 +1,7 @@
 //! Where handles and agent meet: the part of the shard that turns commands into calls of the agent, and
 //! what the agent tells into mail for the handles.
 
+mod bridges;
 mod publications;
 mod subscriptions;
 
@@ -14,6 +15,7 @@ use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::bridges::Bridged;
 use self::publications::Publications;
 use self::subscriptions::Subscriptions;
 use super::call::{CallBox, CallLetter};
@@ -42,6 +44,7 @@ pub(super) struct Desk {
     registrations: HashMap<RegistrationKey, Arc<RegistrationBox>>,
     subscriptions: Subscriptions,
     publications: Publications,
+    bridged: Bridged,
     /// Who waits for the outcome of a change of the session.
     modifications: HashMap<CallKey, Answer>,
     /// Who waits for the response to a request.
@@ -147,6 +150,7 @@ impl Desk {
             registrations: HashMap::new(),
             subscriptions: Subscriptions::default(),
             publications: Publications::default(),
+            bridged: Bridged::default(),
             modifications: HashMap::new(),
             requests: HashMap::new(),
             references: HashMap::new(),
@@ -290,6 +294,10 @@ impl Desk {
                 self.referrals.remove(&refer);
                 log_refused(agent.decline(now, tx, refer, status));
             }
+            Command::Tie { ends, account, options, tied } => {
+                // A bridge that nobody waits for is dropped here, which hangs it up.
+                let _ = tied.send(self.tie(turn, *ends, &account, &options));
+            }
             Command::Register { account, begun } => {
                 let registration = if self.closing {
                     Err(AgentError::Gone)
@@ -340,6 +348,7 @@ impl Desk {
     }
 
     fn tell(&mut self, turn: &mut Turn<'_>, event: AgentEvent) {
+        let Some(event) = self.past_bridges(turn, event) else { return };
         match event {
             AgentEvent::Invitation { call, request, sender } => {
                 self.meter.is_called(turn.now, call);
@@ -633,8 +642,16 @@ impl Desk {
                             CallLetter::Update(_) => {}
                         }
                     }
-                    turn.hang_up(call);
+                    if !self.is_bridged(call) {
+                        turn.hang_up(call);
+                    }
                 }
+                Release::HangUpBridge(key) => self.hang_up_bridge(turn, key),
+                Release::Bridge(key) => {
+                    self.leave_bridge(key);
+                    self.hang_up_bridge(turn, key);
+                }
+                Release::LeaveBridge(key) => self.leave_bridge(key),
                 Release::Modification(call) => {
                     turn.refuse_modification(call, StatusCode::NOT_ACCEPTABLE_HERE);
                 }
@@ -685,6 +702,7 @@ impl Desk {
         }
         self.close_subscriptions(turn);
         self.close_publications(turn);
+        self.close_bridges(turn);
     }
 
     /// A handle on a new call.

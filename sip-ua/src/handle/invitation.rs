@@ -40,6 +40,21 @@ impl Invitation {
         Self { control: Some(CallControl::new(call, line)), request, sender, related }
     }
 
+    /// What is needed to answer it elsewhere.
+    pub(super) fn parts(&self) -> Result<(CallKey, Arc<Request>, Sender), CallError> {
+        // Answered before: not reached, since that consumes `self`.
+        let control = self.control.as_ref().ok_or(CallError::Ended(EndReason::Local))?;
+        if let Some(reason) = control.end_reason() {
+            return Err(CallError::Ended(reason));
+        }
+        Ok((control.key(), Arc::clone(&self.request), self.sender.clone()))
+    }
+
+    /// It belongs to somebody else now.
+    pub(super) fn answered_elsewhere(&mut self) {
+        self.control = None;
+    }
+
     /// The INVITE.
     pub fn request(&self) -> &Request {
         &self.request

@@ -91,6 +91,10 @@ impl UserAgent {
         Self { inner: Arc::new(inner) }
     }
 
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.inner.line
+    }
+
     /// The account that calls, registers and sends, where no other is named.
     pub fn account(&self) -> &Arc<Account> {
         &self.inner.account

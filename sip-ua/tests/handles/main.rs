@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod authentication;
+mod bridge;
 mod calls;
 mod drops;
 mod limits;
