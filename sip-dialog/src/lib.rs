@@ -9,7 +9,7 @@
 //! - [`Session`] is the INVITE usage of a dialog: one INVITE at a time, glare, when a BYE may go.
 //! - [`Dialogs::replaced`], [`Dialogs::joined`] and [`Dialogs::target_dialog`] find the other dialog that a request points at.
 //! - [`Subscriber`] and [`Notifier`] are the two ends of a subscription (RFC 6665), [`Rates`] how often one is told.
-//! - [`Publication`] is a state that is published and kept so (RFC 3903).
+//! - [`Publication`] is a state that is published and kept so, [`Compositor`] who keeps what is published (RFC 3903).
 //! - [`Effect`] says what a failure ends where a dialog has several usages (RFC 5057).
 //! - [`SessionIdentifier`] names the session at both ends, through all dialogs that it passes (RFC 7989).
 //! - [`SessionTimer`] says when a session is refreshed, by whom, and when it is over (RFC 4028).
@@ -78,6 +78,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod compositor;
 mod dialog;
 mod effect;
 mod error;
@@ -102,6 +103,7 @@ mod table;
 #[cfg(test)]
 mod test_support;
 
+pub use compositor::{Compositor, CompositorConfig, Document, Expired, PublishAnswer};
 pub use dialog::{Dialog, DialogId, Role, State};
 pub use effect::Effect;
 pub use error::DialogError;
