@@ -1,8 +1,9 @@
 //! What one message, transaction, dialog and registration cost: `cargo run --release -p benches --bin memory`.
 //!
 //! `size_of` is what a value takes in its owner; *allocated* is what it holds on the heap beside that,
-//! counted by an allocator that counts. Of what lives in tables there are 10,000, of calls 100,000, and the columns say what
-//! one of them has: its part of the tables, of their room to grow, and of its timers included.
+//! counted by an allocator that counts. Of what lives in tables there are 10,000 (of calls, subscriptions and documents
+//! 100,000), and the columns say what one of them has: its part of the tables, of their room to grow, and of its timers
+//! included.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -19,6 +20,9 @@ use benches::{MESSAGES, ours};
 use bytes::Bytes;
 use sip_message::{Limits, Message, Request, Response, StatusCode};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+/// How many there are of what a server has many of.
+const LOTS: usize = 100_000;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -64,9 +68,12 @@ fn main() {
     );
     each("dialog in its table", held::dialogs);
     let calls = |timer| move |many| held::calls(many, timer);
-    each_of(100_000, "call taken by the agent, established and at rest", calls(false));
-    each_of(100_000, "the same with a session timer", calls(true));
+    each_of(LOTS, "call taken by the agent, established and at rest", calls(false));
+    each_of(LOTS, "the same with a session timer", calls(true));
     each("registration of the agent, at rest", held::registrations);
+    each_of(LOTS, "subscription of ours, at rest", held::subscriptions);
+    each_of(LOTS, "subscription of a peer, at rest, the state it was told shared", held::notifiers);
+    each_of(LOTS, "published document of 300 B at the compositor", held::documents);
     let abilities = Abilities::default();
     for (name, offer) in [("phone", PHONE), ("browser", BROWSER)] {
         let (made, cost) = counted(|| abilities.answered(offer));

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip_dialog::{Dialog, Dialogs};
+use sip_dialog::{Compositor, CompositorConfig, Dialog, Dialogs};
 use sip_message::{
     HeaderName, Limits, Message, Method, Request, Response, StatusCode, Transport, Uri,
 };
 use sip_transaction::{Config, Endpoint, Event, NextHop, Output, TransactionUser, Transactions};
 use sip_transport::{Flow, Input, ListenerId, Local, Locals, Target};
-use sip_ua::{Account, Agent, AgentConfig, AgentEvent, Body};
+use sip_ua::{
+    Account, Agent, AgentConfig, AgentEvent, Body, Grant, NotifierConfig, SubscriptionWish,
+};
 
 const SEED: [u64; 2] = [1, 2];
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -145,6 +147,123 @@ pub(crate) fn registrations(many: usize) -> impl Sized {
     rest(&mut endpoint, &mut now);
     assert_eq!(endpoint.user().live().registrations, many);
     endpoint
+}
+
+/// All of one account, as those of a phone with many lamps are.
+pub(crate) fn subscriptions(many: usize) -> impl Sized {
+    let mut now = Instant::now();
+    let config = AgentConfig::default().max_subscriptions(many);
+    let mut endpoint = endpoint(now, Agent::new(config, SEED));
+    let account = Arc::new(Account::new(uri("sip:alice@192.0.2.1")));
+    for n in 0..many {
+        let wish = SubscriptionWish::new(uri(&format!("sip:user{n}@192.0.2.2")), "presence");
+        endpoint.with(now, |agent, transactions| {
+            agent.subscribe(now, transactions, &account, wish).expect("room");
+        });
+        let Some(Message::Request(subscribe)) = sent(&mut endpoint).pop() else {
+            panic!("no SUBSCRIBE")
+        };
+        let contact = "<sip:notifier@192.0.2.2:5060>";
+        let response = Response::to_request(&subscribe, StatusCode::OK)
+            .to_tag("76341")
+            .raw(HeaderName::Contact, contact)
+            .raw(HeaderName::Expires, "3600")
+            .build()
+            .expect("a response");
+        endpoint.handle_input(now, datagram(&response.to_bytes()));
+        let field = |name| subscribe.headers().raw(name).expect("a header field").to_vec();
+        let to = subscribe.headers().to_tag().is_none().then(|| field(HeaderName::To));
+        let mut from = to.expect("no tag yet");
+        from.extend_from_slice(b";tag=76341");
+        let notify = Request::builder(Method::Notify, &uri("sip:alice@192.0.2.1"))
+            .raw(HeaderName::Via, format!("SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK-n-{n}"))
+            .raw(HeaderName::From, &from)
+            .raw(HeaderName::To, field(HeaderName::From))
+            .raw(HeaderName::CallId, field(HeaderName::CallId))
+            .raw(HeaderName::CSeq, "1 NOTIFY")
+            .raw(HeaderName::Contact, contact)
+            .raw(HeaderName::Event, "presence")
+            .raw(HeaderName::SubscriptionState, "active;expires=3600")
+            .build()
+            .expect("a request");
+        endpoint.handle_input(now, datagram(&notify.to_bytes()));
+        sent(&mut endpoint);
+        while endpoint.poll_event().is_some() {}
+        if n % 10_000 == 9_999 {
+            rest(&mut endpoint, &mut now);
+        }
+    }
+    rest(&mut endpoint, &mut now);
+    assert_eq!(
+        (endpoint.user().live().subscriptions, endpoint.user().live().dialogs),
+        (many, many)
+    );
+    endpoint
+}
+
+/// Of as many peers.
+pub(crate) fn notifiers(many: usize) -> impl Sized {
+    let mut now = Instant::now();
+    let config = AgentConfig::default().event_packages(vec!["presence".into()]).max_notifiers(many);
+    let mut endpoint = endpoint(now, Agent::new(config, SEED));
+    let state = Body::new("application/pidf+xml", vec![b'x'; 300]);
+    for n in 0..many {
+        let subscribe = Request::builder(Method::Subscribe, &uri("sip:alice@192.0.2.1"))
+            .raw(HeaderName::Via, format!("SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK-s-{n}"))
+            .raw(HeaderName::From, format!("<sip:user{n}@192.0.2.2>;tag=76341{n}"))
+            .raw(HeaderName::To, "<sip:alice@192.0.2.1>")
+            .raw(HeaderName::CallId, format!("j2qu348ek2328ws{n}"))
+            .raw(HeaderName::CSeq, "1 SUBSCRIBE")
+            .raw(HeaderName::Contact, "<sip:bob@192.0.2.2:5060>")
+            .raw(HeaderName::Event, "presence")
+            .raw(HeaderName::Expires, "3600")
+            .build()
+            .expect("a request");
+        endpoint.handle_input(now, datagram(&subscribe.to_bytes()));
+        let Some(AgentEvent::Subscribe { key, .. }) = endpoint.poll_event() else {
+            panic!("no SUBSCRIBE")
+        };
+        let grant = Grant::active(NotifierConfig::new(3600), Some(state.clone()));
+        endpoint.with(now, |agent, transactions| {
+            agent.accept_subscription(now, transactions, key, grant).expect("room");
+        });
+        for message in sent(&mut endpoint) {
+            if let Message::Request(notify) = message {
+                let response = Response::to_request(&notify, StatusCode::OK).build();
+                let response = response.expect("a response");
+                endpoint.handle_input(now, datagram(&response.to_bytes()));
+            }
+        }
+        if n % 10_000 == 9_999 {
+            rest(&mut endpoint, &mut now);
+        }
+    }
+    rest(&mut endpoint, &mut now);
+    assert_eq!((endpoint.user().live().notifiers, endpoint.user().live().dialogs), (many, many));
+    endpoint
+}
+
+/// One of each resource.
+pub(crate) fn documents(many: usize) -> impl Sized {
+    let config = CompositorConfig::default().package("presence", &["application/pidf+xml"]);
+    let mut compositor = Compositor::new(config, SEED);
+    let publish = Request::builder(Method::Publish, &uri("sip:alice@192.0.2.1"))
+        .raw(HeaderName::Via, "SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK-p")
+        .raw(HeaderName::From, "<sip:alice@192.0.2.1>;tag=76341")
+        .raw(HeaderName::To, "<sip:alice@192.0.2.1>")
+        .raw(HeaderName::CallId, "j2qu348ek2328ws")
+        .raw(HeaderName::CSeq, "1 PUBLISH")
+        .raw(HeaderName::Event, "presence")
+        .body("application/pidf+xml", vec![b'x'; 300])
+        .build()
+        .expect("a request");
+    for n in 0..many {
+        let resource = format!("sip:user{n}@192.0.2.1");
+        let answer = compositor.publish(Duration::ZERO, &resource, &publish);
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    assert_eq!(compositor.len(), many);
+    compositor
 }
 
 /// Lets a minute pass, so that all transactions are over.

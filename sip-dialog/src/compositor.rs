@@ -274,12 +274,13 @@ impl Compositor {
         // PUBLISH request with a 489 (Bad Event) response, and skip the
         // remaining steps."
         let event = request.get::<Event<'_>>().ok().flatten();
-        let package = event.and_then(|event| self.package_of(event.event_type())).ok_or_else(|| {
-            let known: Vec<&str> =
-                self.config.packages.iter().map(|(event, _)| event.as_str()).collect();
-            let bad = refused(StatusCode::BAD_EVENT);
-            if known.is_empty() { bad } else { bad.with("Allow-Events", known.join(", ")) }
-        })?;
+        let package =
+            event.and_then(|event| self.package_of(event.event_type())).ok_or_else(|| {
+                let known: Vec<&str> =
+                    self.config.packages.iter().map(|(event, _)| event.as_str()).collect();
+                let bad = refused(StatusCode::BAD_EVENT);
+                if known.is_empty() { bad } else { bad.with("Allow-Events", known.join(", ")) }
+            })?;
         let replaced = match if_match(request)? {
             None => None,
             // RFC 3903 §6: "matches that entity-tag against all
@@ -399,14 +400,7 @@ impl Compositor {
         }
     }
 
-    fn insert(
-        &mut self,
-        name: &str,
-        package: u16,
-        tag: u128,
-        until: Duration,
-        request: &Request,
-    ) {
+    fn insert(&mut self, name: &str, package: u16, tag: u128, until: Duration, request: &Request) {
         let seed = self.seed;
         let hash = hash(seed, name, package);
         let found = self.resources.find_mut(hash, |other| other.is(name, package));

@@ -1,6 +1,7 @@
 //! How many notifications a second there may be, or are to be (RFC 6446).
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -19,7 +20,7 @@ const PARTS: u64 = 10_000_000_000;
 /// # Ok::<(), sip_dialog::NoRate>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rate(u64);
+pub struct Rate(NonZeroU64);
 
 /// A text that is no [`Rate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,18 +32,19 @@ impl Rate {
     pub fn once_in(interval: Duration) -> Rate {
         let nanos = interval.as_nanos().max(1);
         let parts = u128::from(PARTS) * 1_000_000_000 / nanos;
-        Rate(u64::try_from(parts).unwrap_or(u64::MAX).clamp(1, 100 * PARTS - 1))
+        let parts = u64::try_from(parts).unwrap_or(u64::MAX).min(100 * PARTS - 1);
+        Rate(NonZeroU64::new(parts).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The time between two notifications at this rate.
     pub fn interval(self) -> Duration {
-        let nanos = u128::from(PARTS) * 1_000_000_000 / u128::from(self.0.max(1));
+        let nanos = u128::from(PARTS) * 1_000_000_000 / u128::from(self.0.get());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// As a number.
     pub fn per_second(self) -> f64 {
-        self.0 as f64 / PARTS as f64
+        self.0.get() as f64 / PARTS as f64
     }
 }
 
@@ -63,18 +65,16 @@ impl FromStr for Rate {
         let whole: u64 = whole.parse().map_err(|_| NoRate)?;
         let places = 10_u64.pow(10_u32.saturating_sub(part.len() as u32));
         let part = part.parse::<u64>().map_err(|_| NoRate)?.saturating_mul(places);
-        match whole.saturating_mul(PARTS).saturating_add(part) {
-            // RFC 6446 §5.1: "Zero is not an allowed
-            // value."
-            0 => Err(NoRate),
-            rate => Ok(Rate(rate)),
-        }
+        // RFC 6446 §5.1: "Zero is not an allowed
+        // value."
+        let rate = NonZeroU64::new(whole.saturating_mul(PARTS).saturating_add(part));
+        rate.map(Rate).ok_or(NoRate)
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, mut part, mut places) = (self.0 / PARTS, self.0 % PARTS, 10);
+        let (whole, mut part, mut places) = (self.0.get() / PARTS, self.0.get() % PARTS, 10);
         if part == 0 {
             return write!(f, "{whole}");
         }

@@ -120,12 +120,12 @@ impl DialogEnd {
 }
 
 /// The value of this name in a list.
-fn of_name<T: Copy>(all: &[(T, &str)], name: &str) -> Option<T> {
+pub(crate) fn of_name<T: Copy>(all: &[(T, &str)], name: &str) -> Option<T> {
     all.iter().find(|(_, other)| *other == name).map(|(value, _)| *value)
 }
 
 /// The name of this value in a list.
-fn name_of<T: PartialEq>(all: &[(T, &'static str)], value: &T) -> &'static str {
+pub(crate) fn name_of<T: PartialEq>(all: &[(T, &'static str)], value: &T) -> &'static str {
     all.iter().find(|(other, _)| other == value).map_or("", |(_, name)| name)
 }
 

@@ -9,6 +9,8 @@
 //! | `presence` | 3856, 3863 | [`Presence`] | `xml` |
 //! | `dialog` | 4235 | [`DialogInfo`], merged by [`Dialogs`] | `xml` |
 //! | `reg` | 3680 | [`RegInfo`], merged by [`Registrations`] | `xml` |
+//! | `kpml` | 4730 | [`KpmlRequest`], matched by [`KpmlMatcher`], and [`KpmlResponse`] | `xml` |
+//! | `conference` | 4575 | [`ConferenceInfo`], merged by [`Conference`] | `xml` |
 //!
 //! Another package is one more [`EventPackage`]. XML is read with limits, without external or own entities, and
 //! what is of another namespace is skipped.
@@ -29,7 +31,11 @@ mod message_summary;
 mod package;
 
 #[cfg(feature = "xml")]
+mod conference;
+#[cfg(feature = "xml")]
 mod dialog;
+#[cfg(feature = "xml")]
+mod kpml;
 #[cfg(feature = "xml")]
 mod merge;
 #[cfg(feature = "xml")]
@@ -40,7 +46,14 @@ mod reg;
 mod xml;
 
 #[cfg(feature = "xml")]
+pub use conference::{
+    Conference, ConferenceDescription, ConferenceEndpoint, ConferenceInfo, ConferenceMedia,
+    ConferenceState, ConferenceUser, EndpointStatus, Extent,
+};
+#[cfg(feature = "xml")]
 pub use dialog::{DialogEnd, DialogInfo, DialogParty, DialogState, Dialogs, WatchedDialog};
+#[cfg(feature = "xml")]
+pub use kpml::{DRegex, KeyPress, KpmlExpression, KpmlMatcher, KpmlRequest, KpmlResponse, Persist};
 #[cfg(feature = "xml")]
 pub use merge::Merged;
 pub use message_summary::{Counts, MessageSummary};

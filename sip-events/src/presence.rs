@@ -51,6 +51,23 @@ impl Presence {
         Self { entity: entity.into(), tuples: vec![tuple], notes: Vec::new() }
     }
 
+    /// The presence that several published documents make (RFC 3903): the parts of all of them, and the notes of the
+    /// last. Where two parts have the same identifier, the one of the later document gets another.
+    pub fn composed(entity: impl Into<String>, documents: impl IntoIterator<Item = Self>) -> Self {
+        let mut whole = Self { entity: entity.into(), ..Self::default() };
+        let mut taken = std::collections::HashSet::new();
+        for (number, document) in documents.into_iter().enumerate() {
+            whole.notes = document.notes;
+            for mut tuple in document.tuples {
+                while !taken.insert(tuple.id.clone()) {
+                    tuple.id.push_str(&format!("-{number}"));
+                }
+                whole.tuples.push(tuple);
+            }
+        }
+        whole
+    }
+
     /// Whether any part of it is open.
     pub fn is_open(&self) -> bool {
         self.tuples.iter().any(|tuple| tuple.open == Some(true))
@@ -207,6 +224,21 @@ mod tests {
         assert_eq!(second.priority, Some(1000));
         assert_eq!(presence.notes[0].text, "I'll be in Tokyo next week");
         assert_eq!(Presence::parse(presence.render().as_bytes()), Ok(presence));
+    }
+
+    #[test]
+    fn composed_of_several() {
+        let documents = [
+            Presence::of("a", false).note("one"),
+            Presence::of("b", true).note("two"),
+            Presence::of("c", true),
+        ];
+        let whole = Presence::composed("sip:a@example.com", documents);
+        let ids: Vec<&str> = whole.tuples.iter().map(|tuple| tuple.id.as_str()).collect();
+        assert_eq!(ids, ["t1", "t1-1", "t1-2"]);
+        assert!(whole.is_open() && whole.notes.is_empty());
+        assert_eq!(whole.entity, "sip:a@example.com");
+        assert_eq!(Presence::composed("x", []).tuples, []);
     }
 
     #[test]

@@ -226,7 +226,13 @@ impl Writer {
         }
     }
 
-    /// The same, if there is something.
+    /// Text beside elements.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.indent();
+        let _ = writeln!(self.out, "{}", escape(text));
+    }
+
+    /// An element with a text in it, if there is one.
     pub(crate) fn leaf_if(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.leaf(name, &[], text);

@@ -122,8 +122,9 @@ pub use sip_auth::{
     Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, UsedNonces, User,
 };
 pub use sip_dialog::{
-    NotifierConfig, NotifierEnd, PublicationEvent, Rate, Rates, ReferOutcome, SessionTimerPolicy,
-    Side, SubscriberConfig, SubscriptionEnd, SubscriptionEvent, TerminationReason,
+    Compositor, CompositorConfig, NotifierConfig, NotifierEnd, PublicationEvent, Rate, Rates,
+    ReferOutcome, SessionTimerPolicy, Side, SubscriberConfig, SubscriptionEnd, SubscriptionEvent,
+    TerminationReason,
 };
 
 /// The README's code compiles.

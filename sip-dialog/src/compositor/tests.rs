@@ -207,8 +207,7 @@ fn as_much_as_there_may_be() {
     script.refused(&presence(""), "c", 503, &full);
     script.refused(&presence(""), "large", 413, &[]);
     // What is there can be changed and removed all the same.
-    let tag =
-        script.taken(&presence(&format!("SIP-If-Match: {tag}")), "b2", "3600", true);
+    let tag = script.taken(&presence(&format!("SIP-If-Match: {tag}")), "b2", "3600", true);
     let bob = script.publish_for("sip:bob@example.com", &presence(""), "b");
     assert_eq!(bob.status, StatusCode::OK);
     let carol = script.publish_for("sip:carol@example.com", &presence(""), "c");

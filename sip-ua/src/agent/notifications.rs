@@ -45,7 +45,7 @@ pub(crate) struct Notifying {
     /// Whether the subscriber may know the state.
     granted: bool,
     /// Who counts for the limit of one peer.
-    peer: Box<str>,
+    peer: Arc<str>,
     listener: ListenerId,
     flow: Option<ConnectionId>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Notifying {
 pub(crate) struct Notifiers {
     all: Slab<Notifying>,
     /// How many each peer has. Peers choose the names: the map's usual hash is keyed.
-    of_peer: HashMap<Box<str>, u32>,
+    of_peer: HashMap<Arc<str>, u32>,
 }
 
 impl Notifiers {
@@ -195,7 +195,8 @@ impl Agent {
         };
         self.identify(&mut dialog, &request);
         dialog.accepted(&request);
-        let peer: Box<str> = peer_of(&request).into();
+        let known = self.notifiers.of_peer.get_key_value(peer_of(&request));
+        let peer = known.map_or_else(|| peer_of(&request).into(), |(peer, _)| Arc::clone(peer));
         let asker = Asker::new(self.account.clone());
         let heard_over = self.ways_back.note(flow);
         let dialogs = &mut self.dialogs;
@@ -212,7 +213,7 @@ impl Agent {
                 event: told_event(&event).into(),
                 body: state,
                 granted,
-                peer: peer.clone(),
+                peer: Arc::clone(&peer),
                 listener: flow.listener,
                 flow: heard_over,
             }

@@ -80,14 +80,41 @@ pub enum SubscriptionUpdate {
     State(SubscriptionEvent),
 }
 
+/// What is kept of a wish: there may be very many, and most say no more than whose state it is.
+struct Wished {
+    to: Uri<'static>,
+    event: Box<str>,
+    forks: bool,
+    more: Option<Box<More>>,
+}
+
+/// What a wish may say besides.
+struct More {
+    accept: String,
+    rates: Rates,
+    headers: Vec<(String, String)>,
+    body: Option<crate::Body>,
+}
+
+impl From<SubscriptionWish> for Wished {
+    fn from(wish: SubscriptionWish) -> Self {
+        let SubscriptionWish { to, event, accept, rates, forks, headers, body, terms: _ } = wish;
+        let plain =
+            accept.is_empty() && rates == Rates::default() && headers.is_empty() && body.is_none();
+        let more = (!plain).then(|| Box::new(More { accept, rates, headers, body }));
+        Self { to, event: event.into(), forks, more }
+    }
+}
+
 /// One subscription at one notifier.
 pub(crate) struct Subscribed {
     machine: Subscriber,
-    wish: Arc<SubscriptionWish>,
+    wish: Arc<Wished>,
     asker: Asker,
     dialog: Option<DialogKey>,
     timer: Option<(Duration, TimerKey)>,
-    /// The Call-ID and the tag of the SUBSCRIBE that began it: what its first NOTIFY says.
+    /// The Call-ID and the tag of the SUBSCRIBE that began it: what its first NOTIFY says. Not needed when no other
+    /// may come.
     began: Option<Box<(String, String)>>,
     /// The entity-tag of the state that was told last.
     entity_tag: Option<Box<str>>,
@@ -140,7 +167,7 @@ impl Agent {
         wish.terms = wish.terms.t1(tx.config().t1);
         let subscribed = Subscribed {
             machine: Subscriber::new(wish.terms),
-            wish: Arc::new(wish),
+            wish: Arc::new(Wished::from(wish)),
             asker: Asker::new(Some(Arc::clone(account))),
             dialog: None,
             timer: None,
@@ -357,6 +384,12 @@ impl Agent {
             Ok(dialog) => {
                 if let Some(subscribed) = self.subscriptions.all.get_mut(key) {
                     subscribed.dialog = Some(dialog);
+                    // No other notifier may answer: nobody asks for this any more.
+                    if !subscribed.wish.forks
+                        && let Some(began) = subscribed.began.take()
+                    {
+                        self.subscriptions.awaited.remove(&began.0);
+                    }
                 }
                 Ok(key)
             }
@@ -525,7 +558,7 @@ impl Agent {
                     method: Method::Subscribe,
                     to: &wish.to,
                     hop: &hop,
-                    body: wish.body.as_ref(),
+                    body: wish.more.as_ref().and_then(|more| more.body.as_ref()),
                     headers: &headers,
                 };
                 let request = self.initial_request(tx, &initial)?;
@@ -561,14 +594,18 @@ impl Subscribed {
     /// What each SUBSCRIBE says of the subscription.
     fn headers(&self, expires: u32) -> Vec<(String, String)> {
         let wish = &self.wish;
-        let mut event = wish.event.clone();
+        let mut event = String::from(&*wish.event);
+        let more = wish.more.as_deref();
         // RFC 6446 §4.1: "A subscriber that wants to have a maximum, minimum, or adaptive
         // minimum rate of event notifications in a specific event subscription
         // does so by including a "max-rate", "min-rate", or "adaptive-min-rate"
         // Event header field parameter(s) as part of the SUBSCRIBE request."
-        // Writing to a String does not fail.
-        let _ = wish.rates.write(&mut event);
-        let mut fields: Vec<(String, String)> = Vec::with_capacity(4 + wish.headers.len());
+        if let Some(more) = more {
+            // Writing to a String does not fail.
+            let _ = more.rates.write(&mut event);
+        }
+        let headers = more.map_or(&[][..], |more| &more.headers);
+        let mut fields: Vec<(String, String)> = Vec::with_capacity(4 + headers.len());
         // RFC 6665 §3.1.2: "Subscribers MUST include exactly one "Event" header field in SUBSCRIBE
         // requests, indicating to which event or class of events they are
         // subscribing."
@@ -576,14 +613,14 @@ impl Subscribed {
         let mut seconds = String::new();
         let _ = write!(seconds, "{expires}");
         fields.push(("Expires".into(), seconds));
-        if !wish.accept.is_empty() {
-            fields.push(("Accept".into(), wish.accept.clone()));
+        if let Some(more) = more.filter(|more| !more.accept.is_empty()) {
+            fields.push(("Accept".into(), more.accept.clone()));
         }
         // Who has sent an entity-tag knows what to do with it.
         if let Some(tag) = self.entity_tag.as_deref().filter(|_| !self.wants_state) {
             fields.push(("Suppress-If-Match".into(), tag.to_owned()));
         }
-        fields.extend(wish.headers.iter().cloned());
+        fields.extend(headers.iter().cloned());
         fields
     }
 }

@@ -1,4 +1,4 @@
-//! States that are published: how one is, and its handle.
+//! States that are published: how one is, and its handle; and how a PUBLISH that comes in is composed.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use sip_message::Uri;
 
 use super::command::{Command, Line, Release};
 use super::mailbox::{Letter, Mailbox};
-use super::{RequestError, Stopped};
-use crate::{Account, Body, PublicationEvent, PublicationKey, PublicationWish};
+use super::{IncomingRequest, RequestError, Stopped};
+use crate::{Account, Body, Compositor, PublicationEvent, PublicationKey, PublicationWish};
 
 /// What a publication's handle shares with the shard.
 #[derive(Debug)]
@@ -155,5 +155,31 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         self.line.release(Release::Publication(self.publication.key));
+    }
+}
+
+impl IncomingRequest {
+    /// Hands a PUBLISH to the compositor, and replies as that says. Gives whether it changed the state of `resource`,
+    /// so that the subscribers of that are to be told. `at` is the time by the compositor's count, and `resource` the
+    /// name of what the Request-URI means: who keeps only some has replied 404 before, and 403 to who may not publish.
+    ///
+    /// PUBLISH comes as [`Incoming::Request`](crate::Incoming::Request) where
+    /// [`AgentConfig::methods`](crate::AgentConfig::methods) lists it and
+    /// [`accept`](crate::AgentConfig::accept) the types of the documents.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the user agent has shut down. What was published is then all the same.
+    pub async fn publish_in(
+        self,
+        compositor: &mut Compositor,
+        at: Duration,
+        resource: &str,
+    ) -> Result<bool, Stopped> {
+        let answer = compositor.publish(at, resource, self.request());
+        let headers: Vec<(&str, &str)> =
+            answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.reply_with(answer.status, None, &headers).await?;
+        Ok(answer.changed)
     }
 }

@@ -1,8 +1,11 @@
 //! Publications over loopback, and what the drop of one means.
 
+use std::time::Duration;
+
 use sip_message::{HeaderName, Method, Request, StatusCode};
 use sip_ua::{
-    AgentConfig, Body, Incoming, IncomingRequest, Publication, PublicationEvent, UserAgent,
+    AgentConfig, Body, Compositor, CompositorConfig, Incoming, IncomingRequest, Publication,
+    PublicationEvent, UserAgent,
 };
 
 use crate::{at_rest, builder, ua, uri, within};
@@ -98,6 +101,55 @@ async fn a_refused_publication_is_over() {
         assert_eq!(publication.next().await, None);
         assert!(!publication.remove().await);
         at_rest(&alice).await;
+    })
+    .await;
+}
+
+// RFC 3903 §6: a user agent with a compositor behind it, and one that publishes there.
+#[tokio::test]
+async fn composed_at_the_other_end() {
+    within(async {
+        let (alice, bob) = pair().await;
+        let config = CompositorConfig::default().package("presence", &["text/plain"]);
+        let mut compositor = Compositor::new(config, [1, 2]);
+        let mut at = Duration::ZERO;
+        let states = |compositor: &Compositor| -> Vec<Vec<u8>> {
+            compositor.documents("alice", "presence").map(|it| it.body().to_vec()).collect()
+        };
+        let mut desk =
+            alice.publish(uri(&bob), "presence", Body::text("desk")).start().await.unwrap();
+        assert!(asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        let hour = Duration::from_secs(3600);
+        assert_eq!(desk.next().await, Some(PublicationEvent::Published { expires: hour }));
+        let phone =
+            alice.publish(uri(&bob), "presence", Body::text("phone")).start().await.unwrap();
+        assert!(asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert_eq!(states(&compositor), [b"desk".to_vec(), b"phone".to_vec()]);
+        desk.modify(Body::text("gone")).await.unwrap();
+        assert!(asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert_eq!(states(&compositor), [b"phone".to_vec(), b"gone".to_vec()]);
+        desk.next().await;
+        // All is lost there: the next PUBLISH is answered 412, and followed by one that begins anew.
+        at += hour;
+        while compositor.expire(at).is_some() {}
+        desk.modify(Body::text("back")).await.unwrap();
+        assert!(!asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert!(asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert_eq!(states(&compositor), [b"back".to_vec()]);
+        let removed = tokio::spawn(desk.remove());
+        assert!(asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert!(removed.await.unwrap() && compositor.is_empty());
+        let removed = tokio::spawn(phone.remove());
+        assert!(!asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        assert!(removed.await.unwrap(), "what is not there needs no removal");
+        // Another event type.
+        let mut wrong = alice.publish(uri(&bob), "dialog", Body::text("x")).start().await.unwrap();
+        assert!(!asked(&bob).await.publish_in(&mut compositor, at, "alice").await.unwrap());
+        let failed =
+            PublicationEvent::Failed { status: Some(StatusCode::BAD_EVENT), retry_in: None };
+        assert_eq!(wrong.next().await, Some(failed));
+        at_rest(&alice).await;
+        at_rest(&bob).await;
     })
     .await;
 }
