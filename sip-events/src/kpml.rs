@@ -260,7 +260,8 @@ impl KpmlResponse {
 
 impl EventPackage for KpmlResponse {
     const NAME: &'static str = "kpml";
-    // RFC 4730 §4.4: "The default expiration time for subscriptions is 7200 seconds."
+    // RFC 4730 §4.4: "The default subscription duration for this event
+    // package is 7200 seconds."
     const DEFAULT_EXPIRES: u32 = 7200;
     const CONTENT_TYPE: &'static str = "application/kpml-response+xml";
     const LEAST_INTERVAL: Option<Duration> = None;

@@ -12,6 +12,9 @@
 //! | `kpml` | 4730 | [`KpmlRequest`], matched by [`KpmlMatcher`], and [`KpmlResponse`] | `xml` |
 //! | `conference` | 4575 | [`ConferenceInfo`], merged by [`Conference`] | `xml` |
 //!
+//! And two bodies of instant messages: [`Cpim`] (RFC 3862), and [`IsComposing`] (RFC 3994, with `xml`) with the two
+//! machines of who writes and who is told so, [`Composer`] and [`Watcher`].
+//!
 //! Another package is one more [`EventPackage`]. XML is read with limits, without external or own entities, and
 //! what is of another namespace is skipped.
 //!
@@ -27,9 +30,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod cpim;
 mod message_summary;
 mod package;
 
+#[cfg(feature = "xml")]
+mod composing;
 #[cfg(feature = "xml")]
 mod conference;
 #[cfg(feature = "xml")]
@@ -46,10 +52,13 @@ mod reg;
 mod xml;
 
 #[cfg(feature = "xml")]
+pub use composing::{Composer, IsComposing, Watcher};
+#[cfg(feature = "xml")]
 pub use conference::{
     Conference, ConferenceDescription, ConferenceEndpoint, ConferenceInfo, ConferenceMedia,
     ConferenceState, ConferenceUser, EndpointStatus, Extent,
 };
+pub use cpim::{Cpim, CpimHeader};
 #[cfg(feature = "xml")]
 pub use dialog::{DialogEnd, DialogInfo, DialogParty, DialogState, Dialogs, WatchedDialog};
 #[cfg(feature = "xml")]
