@@ -73,6 +73,13 @@ fn in_the_steps_of(
     if let Some(reason) = reason {
         builder = builder.raw(HeaderName::Reason, reason);
     }
+    // RFC 3841 §5: "The Accept-Contact, Reject-Contact, and Request-Disposition header
+    // fields in an ACK for a non-2xx final response, or in a CANCEL
+    // request, MUST be equal to the values in the original request being
+    // acknowledged or cancelled."
+    for name in PREFERENCES {
+        builder = copy(builder, invite, name);
+    }
     builder = match (answered, headers.get::<SessionId<'_>>().ok().flatten()) {
         // RFC 7989 §6: "Endpoints MUST include this received UUID value as the "remote"
         // parameter when transmitting subsequent messages"
@@ -93,6 +100,10 @@ fn in_the_steps_of(
 fn is_of_another(peer: &SessionId<'_>, own: &SessionId<'_>) -> bool {
     peer.local() != SessionId::NIL && peer.local() != own.local()
 }
+
+/// What of an INVITE decides to whom it is forked.
+const PREFERENCES: [HeaderName<'static>; 3] =
+    [HeaderName::AcceptContact, HeaderName::RejectContact, HeaderName::RequestDisposition];
 
 fn copy(mut builder: RequestBuilder, from: &Request, name: HeaderName<'static>) -> RequestBuilder {
     for value in from.headers().raw_all(name) {

@@ -196,3 +196,31 @@ fn reasons_that_cannot_be_read_are_not_told() {
     lone.expect(&[&format!("because {all}"), "ended: the peer hung up"]);
     lone.nothing_left();
 }
+
+// RFC 3841 §5: "The Accept-Contact, Reject-Contact, and Request-Disposition header
+// fields in an ACK for a non-2xx final response, or in a CANCEL
+// request, MUST be equal to the values in the original request being
+// acknowledged or cancelled."
+#[test]
+fn what_the_caller_prefers_is_said_again_by_cancel_and_ack() {
+    let preferences = [
+        ("Accept-Contact", "*;mobility=\"mobile\";require"),
+        ("Reject-Contact", "*;actor=\"msg-taker\""),
+        ("Request-Disposition", "no-fork, queue"),
+    ];
+    let mut lone = Lone::new();
+    let call = preferences.iter().fold(to_bob(), |call, (name, value)| call.header(*name, *value));
+    let key = lone.tell(|agent, now, tx| agent.call(now, tx, &Arc::new(account()), call)).unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 180, "b", &[]);
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, key)).unwrap();
+    let cancel = lone.sent_request(Method::Cancel);
+    lone.answer(&cancel, 200, "b", &[]);
+    lone.answer(&invite, 487, "b", &[]);
+    let ack = lone.sent_request(Method::Ack);
+    for request in [&invite, &cancel, &ack] {
+        for (name, value) in preferences {
+            assert_eq!(header(request.headers(), name), Some(value), "{}", request.method());
+        }
+    }
+}
