@@ -80,6 +80,7 @@
 
 mod account;
 mod agent;
+mod answering;
 mod bridge;
 mod caller;
 #[cfg(feature = "tokio")]
@@ -102,6 +103,7 @@ pub use bridge::{
     Action, BadHeaderName, BridgeCore, BridgeIdentity, BridgeMedia, BridgeOptions, BridgeRefer,
     BridgeUpdate, Bridges, HeaderPass, Leg, MediaFactory, Order,
 };
+pub use answering::{AnswerRights, Answering};
 pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
