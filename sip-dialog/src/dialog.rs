@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use sip_message::{
-    Contact, From, HeaderError, HeaderName, Method, NameAddr, Request, RequestBuilder, Response,
-    StatusCode, To, Transport, Uri,
+    Contact, From, Header as _, HeaderError, HeaderName, Method, NameAddr, Request, RequestBuilder,
+    Response, StatusCode, To, Transport, Uri,
 };
 
 use crate::routes::RouteSet;
@@ -514,6 +514,34 @@ impl Dialog {
         }
     }
 
+    /// A request in the dialog that was answered by a 2xx says whose the other end is now (RFC 4916): To of our requests
+    /// names them from here on. Whether it is somebody else than before.
+    pub fn renamed_by(&mut self, request: &Request) -> bool {
+        // RFC 4916 §4.4.2: "If a UA receives a mid-dialog request from the peer UA in which the
+        // From header field URI differs from that received in the previous
+        // request on that dialog or that sent in the To header field of the
+        // original INVITE request and if the UA sends a 2xx response, the UA
+        // MUST update the remote URI for this dialog"
+        let Ok(Some(from)) = request.get::<From>() else { return false };
+        let known = self.identity.remote_party();
+        if from.address_bytes() == known.as_bytes() {
+            return false;
+        }
+        // A name that is left out, as many do in a dialog, is no other person.
+        let is_same =
+            To::parse(known.as_bytes()).is_ok_and(|to| to.uri().is_equivalent(&from.uri()));
+        if !is_same {
+            self.identity = self.identity.with_remote(&from);
+        }
+        !is_same
+    }
+
+    /// From of our requests in the dialog names this from now on (RFC 4916 §4.4.1). The tags, by which a dialog is known,
+    /// stay.
+    pub fn rename(&mut self, local: &NameAddr<'_>) {
+        self.identity = self.identity.with_local(local);
+    }
+
     /// From now on what is sent in the dialog says what session it belongs to (RFC 7989). A dialog whose first
     /// request was ours and said so has it from there.
     pub fn identify(&mut self, session_id: SessionIdentifier) {
@@ -706,6 +734,21 @@ impl Identity {
         *local_end = text.len() as u32;
         write_party(&mut text, remote);
         Identity { text: text.into_boxed_str(), ends }
+    }
+
+    fn with_remote(&self, remote: &NameAddr<'_>) -> Identity {
+        let mut text = String::from(self.part(0, self.ends[3]));
+        write_party(&mut text, remote);
+        Identity { text: text.into_boxed_str(), ends: self.ends }
+    }
+
+    fn with_local(&self, local: &NameAddr<'_>) -> Identity {
+        let [call_id, local_tag, remote_tag, _] = self.ends;
+        let mut text = String::from(self.part(0, remote_tag));
+        write_party(&mut text, local);
+        let end = text.len() as u32; // A name and an address are far below 4 GiB.
+        text.push_str(self.remote_party());
+        Identity { text: text.into_boxed_str(), ends: [call_id, local_tag, remote_tag, end] }
     }
 
     fn part(&self, from: u32, to: u32) -> &str {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sip_auth::Credentials;
-use sip_message::{Header, Privacy, SessionId, Uri};
+use sip_message::{Header, HistoryIndex, HistoryInfo, Privacy, Request, SessionId, Uri};
 
+use crate::agent::known_history;
 use crate::{KeepAlive, Reliability};
 
 /// An identity under which requests are sent: plain data, shared as `Arc<Account>`.
@@ -31,6 +32,7 @@ pub struct Account {
     outbound_proxy: Option<Uri<'static>>,
     expires: Duration,
     contact: Option<Uri<'static>>,
+    instance: Option<Box<str>>,
     outbound: Option<Outbound>,
     keep_alive: KeepAlive,
     keep_alive_interval: Option<Duration>,
@@ -59,6 +61,7 @@ impl Account {
             outbound_proxy: None,
             expires: Duration::from_secs(3600),
             contact: None,
+            instance: None,
             outbound: None,
             keep_alive: KeepAlive::default(),
             keep_alive_interval: None,
@@ -135,6 +138,19 @@ impl Account {
     pub fn contact(mut self, uri: Uri<'static>) -> Self {
         self.contact = Some(uri);
         self
+    }
+
+    /// Names this device: a URN for all time, such as `urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6`, that Contact of a
+    /// REGISTER holds (`+sip.instance`, RFC 5626 §4.1). [`AgentConfig::gruu`](crate::AgentConfig::gruu) needs it.
+    #[must_use]
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = Some(instance.into().into());
+        self
+    }
+
+    pub(crate) fn instance_id(&self) -> Option<&str> {
+        let of_flow = self.outbound.as_ref().map(|outbound| outbound.instance.as_str());
+        of_flow.or(self.instance.as_deref())
     }
 
     /// Lets a registration ask for outbound behaviour (RFC 5626): what is for us shall come over the flow
@@ -353,6 +369,8 @@ pub struct OutgoingCall {
     pub reliable: Option<Reliability>,
     /// Whether PRACKs wait for a new offer: see [`hold_pracks`](Self::hold_pracks).
     pub hold_pracks: bool,
+    /// How often it is placed again by itself, and after how long at most: see [`retry_after`](Self::retry_after).
+    pub retry_after: Option<(u8, Duration)>,
 }
 
 impl OutgoingCall {
@@ -366,6 +384,7 @@ impl OutgoingCall {
             alternatives: Vec::new(),
             reliable: None,
             hold_pracks: false,
+            retry_after: None,
         }
     }
 
@@ -421,6 +440,55 @@ impl OutgoingCall {
         self.headers.push(field(&SessionId::new(uuid, SessionId::NIL)));
     }
 
+    /// The same, and the INVITE says where it is sent, so that whoever it reaches knows by which ways it came
+    /// (History-Info, RFC 7044): each further address of a redirection is added, with what came of the one before.
+    /// Responses say where it has been besides.
+    #[must_use]
+    pub fn with_history(self) -> Self {
+        self.go_on_with_history(&[], &HistoryIndex::FIRST, None)
+    }
+
+    /// The same, going on with the history of a call that came in and is forwarded by this one: to another user if
+    /// `is_mapped`, else to the same one elsewhere.
+    // RFC 7044 §9.2: "When sending a request, a SIP entity MUST include all the hi-entries
+    // from the cache that was created per Section 9.1.  In addition, the
+    // SIP entity MUST add a new hi-entry to the outgoing request"
+    #[must_use]
+    pub fn with_history_of(self, invite: &Request, is_mapped: bool) -> Self {
+        let known = known_history(invite);
+        let Some(from) = known.last().and_then(|last| Some(last.index()?.into_owned())) else {
+            return self.with_history();
+        };
+        // RFC 7044 §10.4: "The mapping was done by the receiving entity on its own authority,
+        // in which case the mp-value is the parent index of the hi-entry's
+        // index."
+        let found_by = if is_mapped { "mp" } else { "rc" };
+        self.go_on_with_history(&known, &from.child(1), Some((found_by, &from)))
+    }
+
+    fn go_on_with_history(
+        mut self,
+        known: &[HistoryInfo<'static>],
+        index: &HistoryIndex<'_>,
+        found_by: Option<(&str, &HistoryIndex<'_>)>,
+    ) -> Self {
+        // RFC 7044 §6.1: "The UAC MUST include the "histinfo" option tag in the Supported
+        // header field in any out-of-dialog requests or initial requests for a
+        // dialog for which the UAC would like the History-Info header field in
+        // the response."
+        self.headers.push(("Supported".to_owned(), "histinfo".to_owned()));
+        self.headers.extend(known.iter().map(field));
+        let to = self.to.without_headers().unwrap_or_else(|_| self.to.clone());
+        // RFC 7044 §9.2: "The hi-targeted-to-uri MUST be set to the value
+        // of the Request-URI of the current (outgoing) request."
+        let entry = HistoryInfo::new(&to, index).and_then(|entry| match found_by {
+            Some((name, from)) => entry.with_param(name, Some(from.as_str())),
+            None => Ok(entry),
+        });
+        self.headers.extend(entry.ok().iter().map(field));
+        self
+    }
+
     /// The same, and redirections (3xx) are followed (RFC 3261 §8.1.3.4): one address after the other, the most
     /// wanted first, none twice, from `sips` to no other, and as many as this in all. An address that refuses
     /// (but not for its user: 6xx) or does not answer is followed by the next. Default none:
@@ -428,6 +496,15 @@ impl OutgoingCall {
     #[must_use]
     pub fn follow_redirects(mut self, addresses: u8) -> Self {
         self.redirects = addresses;
+        self
+    }
+
+    /// The same, and placed again by itself, so many times at most, when a refusal says in Retry-After (RFC 3261 §20.33)
+    /// that this is of use in no more than `longest`: a 503 or 500 of an overloaded server, a 480 or 486 of a callee who
+    /// will be back. A redirection that is not through comes first. Default no.
+    #[must_use]
+    pub fn retry_after(mut self, times: u8, longest: Duration) -> Self {
+        self.retry_after = Some((times, longest));
         self
     }
 

@@ -16,6 +16,9 @@
 //! | `session_timer.rs` | refreshing sessions, and ending those that are not (RFC 4028)          |
 //! | `reason.rs`        | why a call is hung up, both ways (RFC 3326)                               |
 //! | `session_id.rs`    | to which session messages belong (RFC 7989)                             |
+//! | `connected.rs`     | whose a call is by now, at either end (RFC 4916)                        |
+//! | `gruu.rs`          | Contacts that lead to this device from anywhere (RFC 5627)              |
+//! | `history.rs`       | where a request has been before (RFC 7044)                              |
 //! | `snapshot.rs`      | calls that outlive a restart                                              |
 //! | `bye.rs`           | BYE, both ways                                                           |
 //! | `requests.rs`      | requests of the application that want an answer                           |
@@ -48,10 +51,13 @@ mod bye;
 mod call;
 mod compose;
 mod config;
+mod connected;
 mod early_end;
 mod error;
 mod events;
 mod flows;
+mod gruu;
+mod history;
 mod incoming;
 mod kept_calls;
 mod key;
@@ -112,6 +118,7 @@ pub use subscriptions::{SubscriptionUpdate, SubscriptionWish};
 
 pub use snapshot::CallSnapshot;
 
+pub(crate) use self::history::known as known_history;
 pub(crate) use self::key::Slab;
 pub(crate) use self::offer::{declined, describes_session};
 pub(crate) use self::outgoing::confirm;
@@ -123,6 +130,7 @@ pub(crate) use self::{offer::describes_session, preconditions::are_mandatory};
 use self::admission::{Admitted, Guard, Held};
 use self::call::Call;
 use self::compose::Capabilities;
+use self::gruu::Gruus;
 use self::kept_calls::KeptCalls;
 use self::key::RawKey;
 use self::messages::MessagesOut;
@@ -175,6 +183,7 @@ pub struct Agent {
     started: Option<Instant>,
     merged: MergedRequests,
     uuids: SessionUuids,
+    gruus: Gruus,
     ways_back: WaysBack,
     kept_calls: KeptCalls,
     public: PublicAddresses,
@@ -299,6 +308,7 @@ impl Agent {
             started: None,
             merged: MergedRequests::new(seed),
             uuids: SessionUuids::new(seed),
+            gruus: Gruus::default(),
             ways_back: WaysBack::default(),
             kept_calls: KeptCalls::default(),
             public: PublicAddresses::default(),
@@ -465,6 +475,7 @@ impl Agent {
             TimerKind::Invited => self.invited_timer(now, tx, key.into()),
             TimerKind::Accepted => self.accepted_timer(now, tx, key.into()),
             TimerKind::Calling => self.ringing_limit(now, tx, key.into()),
+            TimerKind::PlaceAgain => self.place_again(now, tx, key.into()),
             TimerKind::OurModification => self.our_modification_timer(now, tx, key.into()),
             TimerKind::TheirModification => self.their_modification_timer(now, tx, key.into()),
             TimerKind::Reliable => self.reliable_timer(now, tx, key.into()),
@@ -505,6 +516,7 @@ impl TransactionUser for Agent {
     type Event = AgentEvent;
 
     fn handle(&mut self, now: Instant, event: Event, tx: &mut Transactions) {
+        self.gruus.tick(now);
         match event {
             Event::Request { key, request, flow } => {
                 self.request_received(now, tx, Received { server: key, request, flow });

@@ -369,6 +369,8 @@ impl BridgeCore {
             CallUpdate::ModificationFailed { failure } => {
                 self.refused(leg, failure.as_status(), orders);
             }
+            // Who is at the other end, and when a leg is placed again, is that leg's own matter.
+            CallUpdate::Connected { .. } | CallUpdate::Postponed { .. } => {}
             CallUpdate::NetworkChanged => self.sync = Some(leg),
             CallUpdate::Reason { reasons } => self.reasons = reasons,
             CallUpdate::Ended(reason) => self.ended(leg, reason, orders),

@@ -67,6 +67,8 @@ pub(crate) struct RegistrationConfig {
     pub(crate) contact: Uri<'static>,
     /// The life of the binding that is asked for, in seconds.
     pub(crate) expires: u32,
+    /// The instance, where it is no part of `outbound`.
+    pub(crate) instance: Option<Box<str>>,
     /// RFC 5626: the instance, and which of its flows this is.
     pub(crate) outbound: Option<Outbound>,
     /// The Call-ID and From tag of all requests of this registration.
@@ -696,6 +698,10 @@ impl Registration {
             if self.asks_outbound {
                 text.push_str(&format!(";reg-id={reg_id}"));
             }
+        } else if let Some(instance) = &self.config.instance {
+            // RFC 5627 §4.1: "for each contact for which the UA desires to obtain a
+            // GRUU, the UA MUST include a "sip.instance" media feature tag"
+            text.push_str(&format!(";+sip.instance=\"<{instance}>\""));
         }
         text
     }

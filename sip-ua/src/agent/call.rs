@@ -89,6 +89,8 @@ pub(crate) struct Call {
     pub(crate) referred: bool,
     /// Whether the peer takes UPDATE, as its Allow said.
     pub(crate) peer_updates: bool,
+    /// Whether the peer is ready for another From in the dialog (RFC 4916).
+    pub(crate) from_change: bool,
     /// Whether keep-alives over its flow are agreed on, whichever side sends them (RFC 6223).
     pub(crate) keep_agreed: bool,
     /// The networks have changed since the peer was told where we are, and the application does not know yet.
@@ -221,6 +223,7 @@ impl Call {
             packages: None,
             referred: false,
             peer_updates: false,
+            from_change: false,
             keep_agreed: false,
             is_relocated: false,
         }

@@ -123,6 +123,15 @@ pub struct AgentConfig {
     /// Whether messages say to which session they belong (Session-ID, RFC 7989), so that logs of all elements that a
     /// call passed can be put together. Default [`SessionIds::Follow`]: where the peer does.
     pub session_ids: SessionIds,
+    /// Whether From of our requests in a call may name another than before, and the peer's likewise (RFC 4916):
+    /// `from-change` is listed in Supported, and a caller that lists it is told by an UPDATE who has answered, once it has
+    /// acknowledged. Default no. What a peer says of itself is told in any case
+    /// ([`CallUpdate::Connected`](crate::CallUpdate::Connected)).
+    pub connected_identity: bool,
+    /// Whether accounts that have an [instance](crate::Account::instance) ask their registrars for globally routable
+    /// URIs (RFC 5627), and name them by Contact: the public one, or in what is
+    /// [private](crate::Account::private) the temporary one; `gruu` is listed in Supported. Default no.
+    pub gruu: bool,
     /// Which senders belong to our trust domain: only what they assert of a caller is used
     /// ([`Caller::asserted`](crate::Caller::asserted), RFC 3325 §8). Default `None`: nobody.
     pub trust: Option<fn(&Sender) -> bool>,
@@ -170,6 +179,8 @@ impl Default for AgentConfig {
             keep: None,
             session_timer: Some(SessionTimerPolicy::default()),
             session_ids: SessionIds::default(),
+            connected_identity: false,
+            gruu: false,
             trust: None,
             max_forwards: 70,
         }
@@ -179,7 +190,16 @@ impl Default for AgentConfig {
 impl AgentConfig {
     /// The option tags of all extensions that we handle: what Supported lists and Require may ask for.
     pub(crate) fn option_tags(&self) -> impl Iterator<Item = &str> {
-        let own = [self.session_timer.map(|_| "timer")];
+        let own = [
+            self.session_timer.map(|_| "timer"),
+            // RFC 4916 §4.1: "a UA compliant with this
+            // specification MUST include the "from-change" option tag in the
+            // Supported header field."
+            self.connected_identity.then_some("from-change"),
+            // RFC 5627 §4.4: "a UA SHOULD include a Supported header with the
+            // option tag "gruu" in requests and responses it generates."
+            self.gruu.then_some("gruu"),
+        ];
         let given = self.supported.iter().map(String::as_str);
         let is_given = |tag: &&str| self.supported.iter().any(|given| given == tag);
         given.chain(own.into_iter().flatten().filter(move |tag| !is_given(tag)))
@@ -237,6 +257,8 @@ setters! {
     keep: Option<Duration>,
     session_timer: Option<SessionTimerPolicy>,
     session_ids: SessionIds,
+    connected_identity: bool,
+    gruu: bool,
     trust: Option<fn(&Sender) -> bool>,
     max_forwards: u8,
 }

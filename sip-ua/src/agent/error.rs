@@ -28,6 +28,9 @@ pub enum AgentError {
     /// The peer has not said that it takes this method (Allow).
     #[error("the peer does not allow {0}")]
     NotAllowed(sip_message::Method),
+    /// The peer has not said that it is ready for another From (`from-change`, RFC 4916), or we do not say it.
+    #[error("the peer does not take another identity in the call")]
+    NoFromChange,
     /// No answer is owed: our INVITE held the offer, its 2xx held none, or it has been acknowledged.
     #[error("there is no offer to answer")]
     NoOffer,

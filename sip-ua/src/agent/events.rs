@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sip_message::{Reason, Request, Response, RetryAfter, StatusCode, Uri};
+use sip_message::{NameAddr, Reason, Request, Response, RetryAfter, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::{ListenerId, TransportError};
 
@@ -196,6 +197,14 @@ pub enum CallUpdate {
         /// Which of the callees.
         early: EarlyId,
     },
+    /// The call was refused for now, and is placed again by itself when the refusal says
+    /// ([`OutgoingCall::retry_after`](crate::OutgoingCall::retry_after)). To hang up ends it at once.
+    Postponed {
+        /// When: Retry-After.
+        wait: Duration,
+        /// The refusal.
+        response: Arc<Response>,
+    },
     /// The callee accepted.
     Answered {
         /// The 2xx.
@@ -239,6 +248,15 @@ pub enum CallUpdate {
     ModificationFailed {
         /// Why.
         failure: RequestFailure,
+    },
+    /// The other end of the call is somebody else now, or the one who answered says who that is (RFC 4916): From of a
+    /// request in the call, which was accepted, names another than before. It is said by who sent it, as From of an
+    /// INVITE is.
+    Connected {
+        /// In which early dialog, where a call of ours is not answered yet.
+        early: Option<EarlyId>,
+        /// Who it is.
+        identity: NameAddr<'static>,
     },
     /// The networks of this machine have changed, and the peer knows an address of ours that may lead
     /// nowhere, for media as well: send it a session description with the new ones by

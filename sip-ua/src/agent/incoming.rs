@@ -128,6 +128,7 @@ impl Agent {
         self.active_calls += 1;
         self.served(server).usage = ServerUse::Invite(key);
         self.note_packages(key, request.headers());
+        self.note_from_change(key, request.headers());
         let sender = self.sender(tx, server, flow);
         self.events.push_back(AgentEvent::Invitation { call: key, request, sender });
     }
@@ -550,6 +551,7 @@ impl Agent {
         let ack = (!request.body().is_empty()).then_some(request);
         self.update(key, CallUpdate::Confirmed { ack });
         self.tell_relocated(key);
+        self.tell_who_answered(now, tx, key);
     }
 
     /// The peer cancelled an INVITE; the transaction layer has answered the CANCEL.

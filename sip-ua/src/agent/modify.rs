@@ -31,7 +31,7 @@ use sip_message::{HeaderName, Method, Request, Response, StatusCode};
 use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 
 use super::call::{Call, Phase, SentAck};
-use super::compose::{contact, draw, listener_of, over_this_flow};
+use super::compose::{draw, listener_of, over_this_flow};
 use super::incoming::user_of;
 use super::offer::{declined, describes_session};
 use super::outgoing::{confirm, cseq, set_cseq};
@@ -85,6 +85,8 @@ pub(crate) enum Purpose {
     Change,
     /// The session timer: it changes nothing.
     Refresh,
+    /// Nobody: it says who we are.
+    Identity,
 }
 
 pub(crate) struct Theirs {
@@ -216,10 +218,10 @@ impl Agent {
         // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
         // requests within a dialog"
         let account = call.account.as_deref();
-        let listener =
-            listener.map(|listener| self.public.named(listener, dialog.next_hop(), account));
         let user = user_of(dialog.local_party());
-        let contact = contact(listener.as_deref(), user, dialog.is_secure());
+        let (towards, secure) = (dialog.next_hop().clone(), dialog.is_secure());
+        let user = user.map(str::to_owned);
+        let contact = self.own_contact(listener, &towards, account, user.as_deref(), secure);
         let contact = over_this_flow(contact, account);
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         // An early session has no timer yet.
@@ -530,7 +532,9 @@ impl Agent {
         match self.take_ours(key).map(|ours| ours.purpose) {
             Some(Purpose::Change) => self.update(key, CallUpdate::ModificationFailed { failure }),
             Some(Purpose::Refresh) => self.refresh_refused(now, tx, key, &failure),
-            None => {}
+            // RFC 4916 §4.4.1: "SHOULD take no action in the case of any
+            // other request."
+            Some(Purpose::Identity) | None => {}
         }
     }
 

@@ -54,6 +54,7 @@ impl Agent {
         if self.calls.len() >= self.config.max_calls {
             return Err(AgentError::Full { what: "calls" });
         }
+        self.gruus.tick(now);
         let hop = FirstHop::of(account, &call.to);
         let initial = Initial {
             account,
@@ -122,6 +123,11 @@ impl Agent {
         let (Phase::Calling, Some(caller)) = (&call.phase, &mut call.caller) else { return };
         if let Some(timer) = caller.timer.take() {
             tx.disarm(timer);
+        }
+        if caller.retry.as_ref().is_some_and(|retry| retry.refused().is_some()) {
+            // Nothing is out: it waits to be placed again.
+            let reason = self.given_up(key);
+            return self.end_call(now, tx, key, reason);
         }
         // The transaction layer does the waiting, before and after:
         // RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST
@@ -362,6 +368,7 @@ impl Agent {
             }
             self.call_came_to(now, tx, key, response.status());
             self.note_packages(key, response.headers());
+            self.note_from_change(key, response.headers());
             self.update(key, CallUpdate::Answered { response, answer_owed: true });
             return self.tell_relocated(key);
         }
@@ -396,6 +403,7 @@ impl Agent {
                 self.session_begun(now, tx, key, &response);
                 self.call_came_to(now, tx, key, response.status());
                 self.note_packages(key, response.headers());
+                self.note_from_change(key, response.headers());
                 self.update(key, CallUpdate::Answered { response, answer_owed: false });
                 self.tell_relocated(key);
             }
@@ -485,11 +493,19 @@ impl Agent {
         {
             heard_again(&mut caller.invite, response);
         }
-        (mended || self.turn_elsewhere(tx, key, Some(response))) && self.resend_invite(now, tx, key)
+        if mended || self.turn_elsewhere(tx, key, Some(response)) {
+            return self.resend_invite(now, tx, key);
+        }
+        self.wait_for_it(now, tx, key, response)
     }
 
     /// Sends the INVITE that is kept once more.
-    fn resend_invite(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) -> bool {
+    pub(super) fn resend_invite(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+    ) -> bool {
         let contact = self.contact_again(tx, key);
         let Some(call) = self.calls.get_mut(key) else { return false };
         let (Some(caller), Some(account)) = (&mut call.caller, &call.account) else { return false };

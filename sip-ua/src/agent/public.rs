@@ -120,6 +120,9 @@ impl Agent {
         user: Option<&str>,
         secure: bool,
     ) -> String {
+        if let Some(gruu) = self.gruus.contact(account, secure) {
+            return gruu;
+        }
         let local = local.map(|local| self.public.named(local, towards, account));
         contact(local.as_deref(), user, secure)
     }

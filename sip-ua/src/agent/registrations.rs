@@ -65,6 +65,7 @@ impl Agent {
             return Err(AgentError::Full { what: "registrations" });
         }
         let config = self.registration_config(tx, account)?;
+        self.forget_temporary_gruu(account);
         let registering = Registering {
             account: Arc::clone(account),
             machine: Registration::new(config),
@@ -120,6 +121,7 @@ impl Agent {
 
     fn registration_over(&mut self, tx: &mut Transactions, key: RegistrationKey) {
         let Some(registering) = self.registrations.remove(key) else { return };
+        self.forget_gruu(key);
         let keeping = registering.keeping.map(|keeping| keeping.timer);
         for timer in registering.timer.into_iter().chain(keeping) {
             tx.disarm(timer);
@@ -160,6 +162,9 @@ impl Agent {
                 .and_then(|contact| contact.with_instance(instance))
                 .map_err(|_| AgentError::Address)?;
         }
+        if let Some(instance) = account.instance_id() {
+            Contact::new(&contact).with_instance(instance).map_err(|_| AgentError::Address)?;
+        }
         // RFC 5626 §4.2.1: "UAs that support this
         // specification MUST include the outbound option tag in a Supported
         // header field in a REGISTER request."
@@ -175,6 +180,7 @@ impl Agent {
             registrar,
             aor: aor.to_string(),
             contact,
+            instance: account.instance_id().map(Into::into),
             outbound: outbound.cloned(),
             expires: u32::try_from(account.registration_expires().as_secs()).unwrap_or(u32::MAX),
             call_id: tx.random().token(CALL_ID_BITS),
@@ -196,6 +202,11 @@ impl Agent {
         flow: Option<Flow>,
     ) {
         self.clients.remove(&client);
+        if let Input::Response(response) = &input
+            && response.status().is_success()
+        {
+            self.note_gruu(now, key, response);
+        }
         let terms = match (&input, flow) {
             (Input::Response(response), Some(flow)) if response.status().is_success() => {
                 Some((flow, FlowTerms::of(response)))

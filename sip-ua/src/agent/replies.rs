@@ -98,6 +98,7 @@ impl Agent {
         let request = Arc::clone(&owed.request);
         self.settle(tx, raw);
         self.hear_session_of(&request, status);
+        self.connected_by(&request, status);
         tx.respond(now, key, response).map_err(|_| AgentError::Gone)
     }
 

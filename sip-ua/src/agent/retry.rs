@@ -5,17 +5,24 @@
 //! From and To. What there is no remedy for is told to the application with the response that says so.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sip_dialog::TimerFields;
-use sip_message::{Accept, HeaderName, Method, Request, Response, StatusCode, Unsupported, Uri};
+use sip_message::{
+    Accept, Contact, HeaderName, Method, Request, Response, RetryAfter, StatusCode, Unsupported,
+    Uri,
+};
 use sip_transaction::Transactions;
 
 use super::call::Caller;
 use super::compose::{FirstHop, contact, listener_towards, over_this_flow};
+use super::history::{self, found_by};
 use super::outgoing::contacts;
-use super::session_id::heard_nothing;
+use super::session_id::{heard_again, heard_nothing};
+use super::table::TimerKind;
 use super::{Agent, preconditions};
-use crate::{Body, CallKey, CallUpdate, OutgoingCall};
+use crate::{Body, CallKey, CallUpdate, EndReason, OutgoingCall};
 
 /// How an INVITE may get past a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,23 +93,45 @@ pub(crate) struct Retry {
     targets: VecDeque<Uri<'static>>,
     /// Those that were, and the one that was called.
     tried: Vec<Uri<'static>>,
+    /// How those were found, as the redirections say it (RFC 7044).
+    found_by: Vec<(Uri<'static>, (&'static str, String))>,
     /// How many more may be tried.
     left: u8,
     /// Bodies in place of the one that was refused, the most wanted first.
     bodies: VecDeque<Body>,
+    /// Whether it is placed again when a refusal says when.
+    later: Option<Later>,
+}
+
+/// A call that may be placed again later.
+struct Later {
+    /// The longest wait.
+    longest: Duration,
+    /// How often.
+    left: u8,
+    /// What it was refused by, while it waits.
+    refused: Option<Arc<Response>>,
 }
 
 impl Retry {
     pub(crate) fn of(call: &OutgoingCall) -> Option<Box<Self>> {
-        if call.redirects == 0 && call.alternatives.is_empty() {
+        let later = call.retry_after.filter(|(times, _)| *times > 0);
+        if call.redirects == 0 && call.alternatives.is_empty() && later.is_none() {
             return None;
         }
         Some(Box::new(Self {
             targets: VecDeque::new(),
             tried: vec![call.to.clone()],
+            found_by: Vec::new(),
             left: call.redirects,
             bodies: call.alternatives.iter().cloned().collect(),
+            later: later.map(|(left, longest)| Later { longest, left, refused: None }),
         }))
+    }
+
+    /// What the call was refused by, if it waits to be placed again.
+    pub(super) fn refused(&self) -> Option<&Arc<Response>> {
+        self.later.as_ref()?.refused.as_ref()
     }
 
     /// Puts the addresses of a redirection before those that are left.
@@ -120,6 +149,13 @@ impl Retry {
             let fits = is_place && (uri.is_secure() || !was_secure);
             if fits && !self.tried.iter().any(known) && !self.targets.iter().any(known) {
                 self.targets.push_front(uri.clone());
+            }
+        }
+        for contact in response.headers().get_all::<Contact<'_>>().map_while(Result::ok) {
+            if let (Some(uri), Some(found_by)) = (contact.uri(), found_by(&contact))
+                && self.targets.iter().any(|target| *target == uri)
+            {
+                self.found_by.push((uri.to_static(), found_by));
             }
         }
     }
@@ -152,6 +188,60 @@ impl Agent {
         response: Option<&Response>,
     ) -> bool {
         self.redirect(tx, key, response).is_some()
+    }
+
+    /// Whether the call waits now, to be placed again when this refusal says.
+    // RFC 3261 §20.33: "The Retry-After header field can be used with a 500 (Server Internal
+    // Error) or 503 (Service Unavailable) response to indicate how long the
+    // service is expected to be unavailable to the requesting client and
+    // with a 404 (Not Found), 413 (Request Entity Too Large), 480
+    // (Temporarily Unavailable), 486 (Busy Here), 600 (Busy), or 603
+    // (Decline) response to indicate when the called party anticipates
+    // being available again."
+    pub(super) fn wait_for_it(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        response: &Response,
+    ) -> bool {
+        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
+            return false;
+        };
+        let Some(later) = caller.retry.as_mut().and_then(|retry| retry.later.as_mut()) else {
+            return false;
+        };
+        // RFC 3261 §21.5.4: "If no Retry-After is given, the client MUST act as if it had
+        // received a 500 (Server Internal Error) response."
+        let Ok(Some(wait)) = response.headers().get::<RetryAfter<'_>>() else { return false };
+        let wait = Duration::from_secs(wait.seconds().into());
+        if !says_when(response.status()) || later.left == 0 || wait > later.longest {
+            return false;
+        }
+        later.left -= 1;
+        let response = Arc::new(response.clone());
+        later.refused = Some(Arc::clone(&response));
+        caller.challenges = 0;
+        heard_again(&mut caller.invite, &response);
+        let timer = tx.arm(now, wait, TimerKind::PlaceAgain.token(key));
+        if let Some(before) = caller.timer.replace(timer) {
+            tx.disarm(before);
+        }
+        self.update(key, CallUpdate::Postponed { wait, response });
+        true
+    }
+
+    /// The time that a refusal named has come.
+    pub(super) fn place_again(&mut self, now: Instant, tx: &mut Transactions, key: CallKey) {
+        let Some(caller) = self.calls.get_mut(key).and_then(|call| call.caller.as_mut()) else {
+            return;
+        };
+        caller.timer = None;
+        let later = caller.retry.as_mut().and_then(|retry| retry.later.as_mut());
+        let Some(refused) = later.and_then(|later| later.refused.take()) else { return };
+        if !self.resend_invite(now, tx, key) {
+            self.end_call(now, tx, key, EndReason::Rejected(refused));
+        }
     }
 
     fn redirect(
@@ -196,12 +286,16 @@ impl Agent {
         // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
         // URI, the Contact header field MUST contain a SIPS URI as well."
         let secure = target.is_secure() || hop.uri.is_secure();
-        let contact = contact(listener, account.contact_user(), secure);
+        let plain = || contact(listener, account.contact_user(), secure);
+        let contact = self.gruus.contact(Some(&account), secure).unwrap_or_else(plain);
         let contact = over_this_flow(contact, Some(&account));
+        let found_by = retry.found_by.iter().find(|(of, _)| *of == target);
+        let history = history::after(&caller.invite, response, &target, found_by.map(|(_, by)| by));
         let change = Change {
             headers: &[
                 (HeaderName::Contact, Some(contact.as_bytes())),
                 (HeaderName::Route, hop.route().map(str::as_bytes)),
+                (HeaderName::HistoryInfo, history.as_deref().map(str::as_bytes)),
             ],
             body: None,
         };
@@ -344,6 +438,11 @@ impl Change<'_> {
         }
         builder.build().ok()
     }
+}
+
+/// Whether Retry-After of this status says when to call again.
+fn says_when(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 413 | 480 | 486 | 500 | 503 | 600 | 603)
 }
 
 /// Whether a header parameter of an address may say what is in a request to it.

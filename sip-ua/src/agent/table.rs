@@ -39,10 +39,12 @@ pub(crate) enum TimerKind {
     Reliable,
     /// A publication is due for a refresh or a new try.
     Publication,
+    /// A call of ours that was refused is placed again.
+    PlaceAgain,
 }
 
 impl TimerKind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Invited,
         Self::Accepted,
         Self::Calling,
@@ -60,6 +62,7 @@ impl TimerKind {
         Self::Notifier,
         Self::Reliable,
         Self::Publication,
+        Self::PlaceAgain,
     ];
 
     pub(crate) fn token(self, key: impl Into<RawKey>) -> u64 {

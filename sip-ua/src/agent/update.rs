@@ -200,6 +200,7 @@ impl Agent {
                 if let Some((dialog, _)) = self.dialogs.get_mut(dialog) {
                     dialog.accepted(&request);
                 }
+                self.connected(key, dialog, &request);
                 if self.is_up(key) {
                     self.session_accepted(now, tx, key, &request, None);
                 }
@@ -237,10 +238,12 @@ impl Agent {
                 exchange.refuses(asked);
             }
         }
+        let in_dialog = dialog;
         if status.is_success()
             && let Some((dialog, _)) = self.dialogs.get_mut(dialog)
         {
             dialog.accepted(request);
+            self.connected(key, in_dialog, request);
         }
         if !status.is_success() && asked == Carrier::Prack {
             self.prack_refused(key);

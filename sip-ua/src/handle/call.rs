@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use sip_message::{Method, Reason, Request, Response, SessionId, StatusCode, Uri};
+use sip_message::{Method, NameAddr, Reason, Request, Response, SessionId, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use tokio::sync::oneshot;
 
@@ -70,6 +71,14 @@ pub enum CallEvent {
         /// Which of the callees.
         early: EarlyId,
     },
+    /// The call was refused for now, and is placed again by itself when the refusal says
+    /// ([`CallBuilder::retry_after`]). To hang up ends it at once.
+    Postponed {
+        /// When: Retry-After.
+        wait: Duration,
+        /// The refusal.
+        response: Arc<Response>,
+    },
     /// The callee accepted; its body is the answer to our offer, or its offer.
     Answered {
         /// The 2xx. It is acknowledged already, unless an answer is owed.
@@ -94,6 +103,13 @@ pub enum CallEvent {
         /// The ACK if it has a session description. `None` if the peer gave none, and then the session is what it was
         /// before.
         ack: Option<Request>,
+    },
+    /// The other end is somebody else now, or the one who answered says who that is (RFC 4916).
+    Connected {
+        /// Which of the callees, where a call of ours is not answered yet.
+        early: Option<EarlyId>,
+        /// Who From of their request says it is.
+        identity: NameAddr<'static>,
     },
     /// The networks of this machine have changed ([`UserAgent::network_changed`](crate::UserAgent::network_changed)):
     /// offer the session anew by [`CallControl::reinvite`], with the addresses where media are received now.
@@ -245,6 +261,20 @@ impl CallControl {
     pub async fn session_id(&self) -> Result<Option<SessionId<'static>>, CallError> {
         let call = self.call.key;
         Ok(self.line.ask(|told| Command::SessionId { call, told }).await?)
+    }
+
+    /// Names this as our end of the call from now on, and says so to the peer (RFC 4916): who was transferred to us, say,
+    /// or the one of several who answered.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::NoFromChange`](crate::AgentError::NoFromChange) if the peer has not said that it is ready for that,
+    /// or we do not ([`AgentConfig::connected_identity`](crate::AgentConfig::connected_identity));
+    /// [`AgentError::State`](crate::AgentError::State) while the call is not established, and
+    /// [`AgentError::Busy`](crate::AgentError::Busy) while another request of ours modifies the session.
+    pub async fn change_identity(&self, identity: &NameAddr<'_>) -> Result<(), CallError> {
+        let (call, identity) = (self.call.key, Box::new(identity.to_static()));
+        self.deliver(|sent| Command::ChangeIdentity { call, identity, sent }).await
     }
 
     /// Offers a change of the session by a re-INVITE with this session description (hold, resume), or
@@ -520,6 +550,10 @@ impl CallControl {
                 }
                 CallUpdate::ModificationWithdrawn => CallEvent::ModificationWithdrawn,
                 CallUpdate::NetworkChanged => CallEvent::NetworkChanged,
+                CallUpdate::Postponed { wait, response } => CallEvent::Postponed { wait, response },
+                CallUpdate::Connected { early, identity } => {
+                    CallEvent::Connected { early, identity }
+                }
                 CallUpdate::Ended(reason) => CallEvent::Ended(reason),
                 // The desk hands these to the task that waits for them, and posts neither.
                 CallUpdate::Modified { .. } | CallUpdate::ModificationFailed { .. } => {
@@ -678,6 +712,18 @@ impl CallBuilder {
     /// Has PRACKs wait for new offers: see [`OutgoingCall::hold_pracks`].
     pub fn hold_pracks(mut self) -> Self {
         self.call.hold_pracks = true;
+        self
+    }
+
+    /// Places the call again by itself when a refusal says when: see [`OutgoingCall::retry_after`].
+    pub fn retry_after(mut self, times: u8, longest: Duration) -> Self {
+        self.call.retry_after = Some((times, longest));
+        self
+    }
+
+    /// Says where the call is sent (History-Info, RFC 7044): see [`OutgoingCall::with_history`].
+    pub fn with_history(mut self) -> Self {
+        *self.call = (*self.call).with_history();
         self
     }
 

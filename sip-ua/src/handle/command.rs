@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sip_message::{Method, Reason, Response, SessionId, StatusCode, Uri};
+use sip_message::{Method, NameAddr, Reason, Response, SessionId, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::Local;
 use tokio::sync::mpsc::error::TrySendError;
@@ -60,6 +60,11 @@ pub(super) enum Command {
     SessionId {
         call: CallKey,
         told: oneshot::Sender<Option<SessionId<'static>>>,
+    },
+    ChangeIdentity {
+        call: CallKey,
+        identity: Box<NameAddr<'static>>,
+        sent: oneshot::Sender<Result<(), AgentError>>,
     },
     Ring {
         call: CallKey,

@@ -196,6 +196,9 @@ impl Desk {
             Command::SessionId { call, told } => {
                 let _ = told.send(agent.session_id(call)); // who asked may have gone
             }
+            Command::ChangeIdentity { call, identity, sent } => {
+                let _ = sent.send(agent.change_identity(now, tx, call, &identity)); // who asked may have gone
+            }
             Command::Ring { call, status, body, headers } => {
                 log_refused(agent.ring_with(now, tx, call, status, body.as_ref(), &headers));
             }
@@ -480,6 +483,8 @@ impl Desk {
             | CallUpdate::PrackHeld { .. }
             | CallUpdate::ModificationConfirmed { .. }
             | CallUpdate::ModificationWithdrawn
+            | CallUpdate::Connected { .. }
+            | CallUpdate::Postponed { .. }
             | CallUpdate::NetworkChanged => {}
         }
         // Without a handle the call is being hung up: then nobody wants to know.

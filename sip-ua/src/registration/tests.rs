@@ -13,6 +13,7 @@ fn config() -> RegistrationConfig {
         aor: "\"Alice\" <sip:alice@example.com>".into(),
         contact: CONTACT.parse().unwrap(),
         expires: 3600,
+        instance: None,
         outbound: None,
         call_id: "4711".into(),
         from_tag: "a1".into(),

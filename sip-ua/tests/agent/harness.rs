@@ -108,6 +108,11 @@ pub fn words(event: &AgentEvent) -> String {
             }
             CallUpdate::ModificationFailed { failure } => format!("reinvite failed: {failure}"),
             CallUpdate::NetworkChanged => "network changed".into(),
+            CallUpdate::Postponed { wait, .. } => format!("postponed for {} s", wait.as_secs()),
+            CallUpdate::Connected { early, identity } => match early {
+                Some(early) => format!("connected to {identity} at {}", early.0),
+                None => format!("connected to {identity}"),
+            },
             CallUpdate::Ended(EndReason::Redirected(contacts)) => {
                 let contacts: Vec<&str> = contacts.iter().map(|uri| uri.as_str()).collect();
                 format!("ended: redirected to {}", contacts.join(" "))

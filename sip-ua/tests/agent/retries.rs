@@ -293,3 +293,86 @@ fn a_call_that_is_given_up_goes_nowhere_else() {
     lone.take();
     ends(&mut lone, &invite, 302, &[("Contact", "<sip:c@192.0.2.9>")], &["ended: cancelled"]);
 }
+
+// RFC 3261 §20.33: "The Retry-After header field can be used with a 500 (Server Internal
+// Error) or 503 (Service Unavailable) response to indicate how long the
+// service is expected to be unavailable to the requesting client"
+#[test]
+fn a_call_is_placed_again_when_the_refusal_says_so() {
+    let mut lone = Lone::new();
+    let mut invite = place(&mut lone, to_bob().retry_after(2, secs(60)));
+    for (status, after) in [(503, "30 (maintenance);duration=60"), (486, "10")] {
+        lone.answer(&invite, status, "b", &[("Retry-After", after)]);
+        lone.expect_sent(&["ACK"]);
+        let wait = after[..2].parse().unwrap();
+        lone.expect(&[&format!("postponed for {wait} s")]);
+        lone.run(secs(wait) - ms(1));
+        assert!(!lone.has_sent());
+        lone.run(ms(2));
+        let again = lone.sent_request(Method::Invite);
+        let cseq = |request: &Request| request.headers().cseq().unwrap().number;
+        assert_eq!(cseq(&again), cseq(&invite) + 1);
+        assert_eq!(again.headers().call_id(), invite.headers().call_id());
+        assert_eq!(again.body(), invite.body());
+        invite = again;
+    }
+    let said = &["ended: rejected with 503 Service Unavailable"];
+    ends(&mut lone, &invite, 503, &[("Retry-After", "1")], said);
+}
+
+#[test]
+fn a_call_is_not_placed_again_too_late_or_without_a_word() {
+    for (status, headers) in [
+        (503, &[("Retry-After", "61")][..]),
+        (503, &[]),
+        (503, &[("Retry-After", "soon")]),
+        (403, &[("Retry-After", "1")]),
+    ] {
+        let mut lone = Lone::new();
+        let invite = place(&mut lone, to_bob().retry_after(2, secs(60)));
+        lone.answer(&invite, status, "b", headers);
+        lone.expect_sent(&["ACK"]);
+        let events = lone.take();
+        assert!(words(events.last().unwrap()).starts_with("ended: rejected"), "{events:?}");
+        lone.nothing_left();
+    }
+    // By default it is told and no more.
+    let mut lone = Lone::new();
+    let invite = place(&mut lone, to_bob());
+    let said = &["ended: rejected with 503 Service Unavailable"];
+    ends(&mut lone, &invite, 503, &[("Retry-After", "1")], said);
+}
+
+#[test]
+fn a_call_that_waits_to_be_placed_again_may_be_given_up() {
+    let mut lone = Lone::new();
+    let call = to_bob().retry_after(2, secs(60));
+    let key = lone.tell(|agent, now, tx| agent.call(now, tx, &alice(), call)).unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 480, "b", &[("Retry-After", "20")]);
+    lone.expect_sent(&["ACK"]);
+    lone.run(secs(5));
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, key)).unwrap();
+    lone.expect(&["postponed for 20 s", "ended: cancelled"]);
+    lone.run(secs(30));
+    lone.expect_sent(&[]);
+    lone.nothing_left();
+    // A ringing limit of before does not end it meanwhile, and it is challenged like any other.
+    let account = sip_ua::Account::new("sip:alice@192.0.2.1".parse().unwrap())
+        .credentials(sip_ua::Credentials::new("alice", "secret"));
+    let call = to_bob().retry_after(1, secs(600));
+    let account = std::sync::Arc::new(account);
+    lone.tell(|agent, now, tx| agent.call(now, tx, &account, call)).unwrap();
+    let invite = lone.sent_request(Method::Invite);
+    lone.answer(&invite, 180, "b", &[("Contact", "<sip:bob@192.0.2.2>")]);
+    lone.answer(&invite, 480, "b", &[("Retry-After", "300")]);
+    lone.sent();
+    lone.run(secs(300) + ms(1));
+    let again = lone.sent_request(Method::Invite);
+    let challenge = ("WWW-Authenticate", "Digest realm=\"x\", nonce=\"n\"");
+    let (_, with_credentials) = refused(&mut lone, &again, 401, &[challenge]);
+    assert!(header(with_credentials.headers(), "Authorization").is_some());
+    lone.answer(&with_credentials, 200, "b", &[("Contact", "<sip:bob@192.0.2.2>")]);
+    lone.sent_request(Method::Ack);
+    lone.expect(&["ringing 0", "postponed for 300 s", "answered"]);
+}

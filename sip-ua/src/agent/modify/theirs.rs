@@ -142,6 +142,7 @@ impl Agent {
             let timer = tx.arm(now, first, TimerKind::TheirModification.token(key));
             theirs.state = TheirState::Accepted { response, repeat, timer };
             self.session_accepted(now, tx, key, &request, body);
+            self.connected(key, dialog, &request);
         }
         Ok(())
     }
