@@ -99,11 +99,11 @@ pub use agent::{
     RequestFailure, RequestKey, Sender, ServerAuthentication, SessionIds, SharedNonces,
     SubscriptionKey, SubscriptionUpdate, SubscriptionWish, Users,
 };
+pub use answering::{AnswerRights, Answering};
 pub use bridge::{
     Action, BadHeaderName, BridgeCore, BridgeIdentity, BridgeMedia, BridgeOptions, BridgeRefer,
     BridgeUpdate, Bridges, HeaderPass, Leg, MediaFactory, Order,
 };
-pub use answering::{AnswerRights, Answering};
 pub use caller::Caller;
 #[cfg(feature = "tokio")]
 pub use handle::{
