@@ -446,6 +446,9 @@ impl Stream {
             let Some(entry) = self.entries.iter_mut().find(is) else { continue };
             for (row, says) in entry.rows.iter_mut().zip(line.ways) {
                 match line.what {
+                    // RFC 3312 §5.2: "If the answerer does not have
+                    // local information about that current status, the "Current"
+                    // field of the local status table MUST be set to "No"."
                     What::Current => row.current = says,
                     // RFC 3312 §5.2: "An answerer MAY upgrade the
                     // desired strength in any entry of the transaction status
@@ -551,6 +554,8 @@ impl Stream {
                     self.entries.iter().filter(of_family).filter(|entry| entry.status == *status)
                 })
             };
+            // RFC 3312 §5.1.1: "For the end-to-end status type, the user agent MUST generate one
+            // current status line with the tag "e2e" for the media stream."
             for entry in family() {
                 lines::current(
                     &mut text,

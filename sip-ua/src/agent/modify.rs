@@ -171,6 +171,40 @@ impl Agent {
         self.start_modification(now, tx, call, body, Purpose::Change)
     }
 
+    /// Takes back a re-INVITE of ours that the peer has not answered yet, by CANCEL (RFC 3261 §9.1). What comes of it is
+    /// told all the same: [`CallUpdate::ModificationFailed`] as a rule, with its 487, or [`CallUpdate::Modified`] if the
+    /// peer was faster. One that waits for its next try after a 491 is not sent again.
+    ///
+    /// # Errors
+    /// [`AgentError::State`] if there is none, or it is an UPDATE: that cannot be cancelled.
+    pub fn withdraw_modification(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        call: CallKey,
+    ) -> Result<(), AgentError> {
+        let key = call;
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
+        let withdrawable = |ours: &&mut Ours| {
+            carrier(&ours.request) == Carrier::Invite
+                && !ours.owes_answer
+                && ours.purpose == Purpose::Change
+        };
+        let Some(ours) = ours.filter(withdrawable) else {
+            return Err(call.wrong_state("withdraw a re-INVITE"));
+        };
+        if let Some(client) = ours.client {
+            tx.cancel(now, client);
+            return Ok(());
+        }
+        if let Some(timer) = ours.timer.take() {
+            tx.disarm(timer);
+        }
+        self.modification_failed(now, tx, key, RequestFailure::Glare);
+        Ok(())
+    }
+
     pub(crate) fn start_modification(
         &mut self,
         now: Instant,

@@ -489,6 +489,7 @@ impl<M: OfferAnswer> MediaInvitation<M> {
         if self.stage == Stage::New && (insists || !self.media.may_alert()) {
             self = self.progress().await?;
         }
+        // RFC 3312 §5.1: "Otherwise, session establishment MUST NOT continue."
         while !self.media.may_alert() {
             if let Some(CallEvent::Ended(reason)) = self.next().await {
                 return Err(CallError::Ended(reason).into());

@@ -284,6 +284,45 @@ fn a_change_that_hangs_is_withdrawn() {
 
 // RFC 3261 §14.1: "or no response at all is received for the re-
 // INVITE (that is, a timeout is returned by the INVITE client transaction), the UAC will terminate the dialog."
+// RFC 3261 §9.1: "A CANCEL request SHOULD NOT be sent to cancel a request other than
+// INVITE."
+#[test]
+fn a_change_is_taken_back() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.established();
+    let withdraw = |pair: &mut Pair| {
+        pair.tell(ALICE, |agent, now, tx| agent.withdraw_modification(now, tx, ours))
+    };
+    assert!(matches!(withdraw(&mut pair), Err(AgentError::State { .. })));
+    pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
+    pair.run(ms(300));
+    pair.expect(BOB, &["reinvited"]);
+    withdraw(&mut pair).unwrap();
+    pair.run(ms(100));
+    pair.expect(ALICE, &["reinvite failed: refused with 487"]);
+    pair.expect(BOB, &["reinvite withdrawn"]);
+    let expected = [
+        "alice: INVITE",
+        "bob: 100 INVITE",
+        "alice: CANCEL",
+        "bob: 200 CANCEL",
+        "bob: 487 INVITE",
+        "alice: ACK",
+    ];
+    assert_eq!(pair.flow(), expected);
+    // One that waits after a 491 is not sent again.
+    pair.tell(ALICE, |agent, now, tx| agent.reinvite(now, tx, ours, Some(&hold()))).unwrap();
+    pair.tell(BOB, |agent, now, tx| agent.reinvite(now, tx, theirs, Some(&hold()))).unwrap();
+    pair.run(ms(25));
+    withdraw(&mut pair).unwrap();
+    pair.expect(ALICE, &["reinvite failed: it collided with the peer's re-INVITE too often"]);
+    pair.flow();
+    pair.run(secs(3));
+    assert!(!pair.flow().contains(&"alice: INVITE".to_owned()));
+    pair.tell(ALICE, |agent, now, tx| agent.hang_up(now, tx, ours)).unwrap();
+    pair.nothing_left();
+}
+
 #[test]
 fn a_change_that_nobody_answers_ends_the_call() {
     let mut pair = Pair::new();
