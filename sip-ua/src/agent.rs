@@ -125,7 +125,7 @@ pub(crate) use self::outgoing::confirm;
 #[cfg(feature = "tokio")]
 pub(crate) use self::prack::lists;
 #[cfg(feature = "sdp")]
-pub(crate) use self::{offer::describes_session, preconditions::are_mandatory};
+pub(crate) use self::preconditions::are_mandatory;
 
 use self::admission::{Admitted, Guard, Held};
 use self::call::Call;
