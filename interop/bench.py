@@ -47,7 +47,7 @@ class Bench:
     def check_ours(self):
         """Our programs end when told to, in peace."""
         for process in self.running:
-            if isinstance(process, Ours):
+            if isinstance(process, (Ours, Phone)):
                 code = process.stop()
                 if code != 0 and not getattr(process, "may_fail", False):
                     raise Failed(f"our {process.name} ended with {code}: {process.last_line()}")
@@ -80,11 +80,13 @@ class Bench:
         cert, key = self.pki.loopback(name)
         return ["--cert", cert, "--key", key, "--ca", self.pki.ca]
 
-    def uas(self, *arguments):
-        return self.started(Uas(self.folder, self.transport, self.host, *self.shown("uas"), *arguments))
+    def uas(self, *arguments, **place):
+        place = {"host": self.host, **place}
+        return self.started(Uas(self.folder, self.transport, place.pop("host"), *self.shown("uas"), *arguments, **place))
 
-    def phone(self, *arguments):
-        return self.started(Phone(self.folder, self.transport, self.host, self.running, *self.shown("phone"), *arguments))
+    def phone(self, *arguments, **place):
+        place = {"host": self.host, **place}
+        return self.started(Phone(self.folder, self.transport, place.pop("host"), self.running, *self.shown("phone"), *arguments, **place))
 
     def call(self, uri, *arguments, may_fail=False):
         process = self.started(Ours(self.folder, "call", [uri, *self.listen(), *self.shown("call"), *arguments]))
@@ -97,8 +99,8 @@ class Bench:
         process.may_fail = may_fail
         return process
 
-    def baresip(self, answer="manual", extra="", interval=0):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki))
+    def baresip(self, answer="manual", extra="", interval=0, contacts=()):
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts))
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""

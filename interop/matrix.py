@@ -4,8 +4,9 @@ import functools
 import re
 import time
 
-import names
 import bridges
+import linphone
+import names
 import sessions
 from bench import BOTH, WEBSOCKET, Cell
 from peers import (
@@ -28,7 +29,10 @@ def transports_of(scenario, transports=BOTH):
 def cells(reference):
     if reference:
         return sipp_reference()
-    ours = [*sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *bridges.cells(), *baresip_cells(), *kamailio_cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells()]
+    ours = [
+        *sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *bridges.cells(), *baresip_cells(), *linphone.cells(), *kamailio_cells(),
+        *openssl_cells(), *sipsak_cells(), *our_own_cells(),
+    ]
     return [*ours, *browser_cells()]
 
 
@@ -285,6 +289,71 @@ def called_baresip_holds(bench):
     call.ok()
 
 
+def we_hold_baresip(begun, bench):
+    baresip, phone = begun(bench)
+    phone.tell("hold")
+    phone.hears("call 1: hold: sendonly")
+    baresip.expect(r"a=recvonly")
+    phone.tell("resume")
+    phone.hears("call 1: resume: sendrecv")
+    phone.tell("hang-up")
+    baresip.event("CALL_CLOSED")
+
+
+def phone_calls_baresip(bench):
+    baresip, phone = bench.baresip("auto"), bench.phone()
+    phone.tell(f"call {baresip.uri}")
+    phone.hears("call 1: answered")
+    baresip.event("CALL_ESTABLISHED")
+    return baresip, phone
+
+
+def baresip_calls_phone(bench):
+    baresip, phone = bench.baresip(), bench.phone()
+    baresip.command("dial", phone.uri)
+    phone.hears("call 1: INVITE from sip:bare@")
+    phone.tell("ring")
+    baresip.event("CALL_RINGING")
+    phone.tell("accept")
+    phone.hears("call 1: confirmed")
+    baresip.event("CALL_ESTABLISHED")
+    return baresip, phone
+
+
+def baresip_transfers_us(begun, bench):
+    """It refers us, and hangs up when it hears that we got there."""
+    baresip, phone = begun(bench)
+    uas = bench.uas()
+    baresip.command("transfer", uas.uri)
+    phone.hears("call 1: referred to sip:uas@")
+    phone.tell("follow")
+    uas.expect(r"call 1: confirmed")
+    phone.hears("call 1: over: the peer hung up")
+    phone.tell("2 hang-up")
+    uas.expect(r"call 1: the peer hung up")
+
+
+def we_transfer_baresip(begun, bench):
+    """It calls whom we name, and reports 200; then we hang up."""
+    baresip, phone = begun(bench)
+    uas = bench.uas("--bye-after", "500")
+    phone.tell(f"transfer {uas.uri}")
+    uas.expect(r"call 1: confirmed")
+    phone.hears("call 1: transfer: Reported.*200")
+    uas.expect(r"call 1: we hung up")
+
+
+def baresip_exchanges_texts(bench):
+    phone = bench.phone()
+    baresip = bench.baresip(contacts=[phone.uri])
+    baresip.command("message", "hello")
+    phone.hears("^MESSAGE: hello")
+    answered(baresip, "MESSAGE")
+    phone.tell(f"message {baresip.uri} good day")
+    phone.hears("^MESSAGE: 200")
+    baresip.expect("good day")
+
+
 def baresip_refuses(bench):
     baresip = bench.baresip()
     call = bench.call(baresip.uri, may_fail=True)
@@ -317,9 +386,19 @@ def baresip_cells():
         ("is called by us", "hold and resume by baresip", called_baresip_holds),
         ("is called by us", "486", baresip_refuses),
         ("is called by us", "CANCEL", we_cancel),
+        ("calls us", "hold and resume by us", functools.partial(we_hold_baresip, baresip_calls_phone)),
+        ("is called by us", "hold and resume by us", functools.partial(we_hold_baresip, phone_calls_baresip)),
+        ("transfers us", "that called it", functools.partial(baresip_transfers_us, phone_calls_baresip)),
+        ("transfers us", "that it called", functools.partial(baresip_transfers_us, baresip_calls_phone)),
+        ("is transferred by us", "that it called", functools.partial(we_transfer_baresip, baresip_calls_phone)),
+        ("is transferred by us", "that called it", functools.partial(we_transfer_baresip, phone_calls_baresip)),
+        ("and we", "MESSAGE both ways", baresip_exchanges_texts),
     ]
+    # It leaves `;transport=tls` out of what it refers or writes to.
+    bare_addresses = {baresip_transfers_us, baresip_exchanges_texts}
     for direction, scenario, body in table:
-        for transport in (*transports_of(scenario), "tls"):
+        secure = () if getattr(body, "func", body) in bare_addresses else ("tls",)
+        for transport in (*transports_of(scenario), *secure):
             yield Cell("baresip", direction, transport, scenario, body)
 
 

@@ -51,6 +51,21 @@ def free_port(count=1):
                 return ports[0]
 
 
+def free_host():
+    """An address of loopback where port 5060 is free, for who leaves ports out; each is given out once."""
+    global _next_host
+    with _ports_lock:
+        while True:
+            _next_host += 1
+            host = f"127.{1 + os.getpid() % 200}.{_next_host // 250}.{1 + _next_host % 250}"
+            with contextlib.suppress(OSError), socket.create_server((host, 5060)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind((host, 5060))
+                return host
+
+
+_next_host = 0
+
+
 def _is_free(port):
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         for family, host in ((socket.AF_INET, LOOPBACK[4]), (socket.AF_INET6, LOOPBACK[6])):
@@ -150,6 +165,43 @@ class Process:
         return self.process.returncode
 
 
+class Told(Process):
+    """One that is told what to do on its standard input, and that ends with it."""
+
+    def __init__(self, name, command, folder, **environment):
+        self.beside, self.heard = [], 0
+        super().__init__(name, command, folder, told=True, **environment)
+
+    def tell(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hears(self, pattern, seconds=10):
+        """Waits for a line that matches, after those that were waited for before."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None
+            text = self.text()
+            found = re.compile(pattern, re.M).search(text, self.heard)
+            if found:
+                self.heard = found.end()
+                return found
+            for sipp in self.beside:
+                if isinstance(sipp, Sipp) and sipp.process.poll():
+                    raise Failed(f"{sipp.name}: {sipp.last_line()}")
+            if ended or time.monotonic() > deadline:
+                said = text[self.heard :].strip().replace("\n", " | ")[-200:]
+                raise Failed(f"{self.name} did not say {pattern!r}, but: {said}")
+            time.sleep(0.02)
+
+    def stop(self, seconds=8):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        return super().stop(seconds)
+
+
 class Sipp(Process):
     """One scenario of sipp/, or a `Script`, run once (or `calls` times). The answering side when no remote is named."""
 
@@ -196,7 +248,7 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None):
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=()):
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
@@ -211,6 +263,7 @@ class Baresip(Process):
         # TLS is listened on one port further.
         port = self.sip + (transport == "tls")
         (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint={interval};answermode={answer}{extra}\n")
+        (home / "contacts").write_text("".join(f'"Contact" <{uri}>\n' for uri in contacts))
         self.uri = f"sip:bare@{host}:{port}{suffix}"
         super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
@@ -378,15 +431,15 @@ def captured(file):
 class Ours(Process):
     """An example program of this project."""
 
-    def __init__(self, folder, example, arguments, **how):
-        super().__init__(example, [target(example), *arguments], folder, **how)
+    def __init__(self, folder, example, arguments):
+        super().__init__(example, [target(example), *arguments], folder)
 
 
 class Uas(Ours):
     """Our `uas`, listening on UDP and TCP of one port, and for a cell of TLS on another."""
 
-    def __init__(self, folder, transport, host, *arguments):
-        self.port = free_port()
+    def __init__(self, folder, transport, host, *arguments, port=None):
+        self.port = port or free_port()
         self.address = address = f"{host}:{self.port}"
         listen = ["--listen", f"udp:{address}", "--listen", f"tcp:{address}"]
         if transport == "tls":
@@ -397,54 +450,22 @@ class Uas(Ours):
         self.expect(r"^ready$")
 
 
-class Phone(Ours):
+class Phone(Told):
     """Our `phone`, listening on UDP and TCP of one port: it does what it is told, and says what happens.
 
     A SIPp `beside` it that fails says more than the silence that follows.
     """
 
-    def __init__(self, folder, transport, host, beside, *arguments):
-        self.address = address = f"{host}:{free_port()}"
-        self.beside, self.heard = beside, 0
+    def __init__(self, folder, transport, host, beside, *arguments, port=None):
+        self.address = address = f"{host}:{port or free_port()}"
         listen = ["--listen", f"udp:{address}", "--listen", f"tcp:{address}"]
         if transport == "tls":
             self.address = f"{host}:{free_port()}"
             listen += ["--listen", f"tls:{self.address}"]
-        super().__init__(folder, "phone", [*listen, *arguments], told=True)
+        super().__init__("phone", [target("phone"), *listen, *arguments], folder)
+        self.beside = beside
         self.uri = f"sip:phone@{self.address}" + ("" if transport == "udp" else f";transport={transport}")
-        self.expect(r"^ready$")
-
-    def tell(self, command):
-        self.process.stdin.write(command.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def hears(self, pattern, seconds=10):
-        """Waits for a line that matches, after those that were waited for before."""
-        deadline = time.monotonic() + seconds
-        while True:
-            ended = self.process.poll() is not None
-            text = self.text()
-            found = re.compile(pattern, re.M).search(text, self.heard)
-            if found:
-                self.heard = found.end()
-                return found
-            for sipp in self.beside:
-                if isinstance(sipp, Sipp) and sipp.process.poll():
-                    raise Failed(f"{sipp.name}: {sipp.last_line()}")
-            if ended or time.monotonic() > deadline:
-                said = text[self.heard :].strip().replace("\n", " | ")[-200:]
-                raise Failed(f"our phone did not say {pattern!r}, but: {said}")
-            time.sleep(0.02)
-
-    def stop(self, seconds=8):
-        """It ends with its input."""
-        if self.process.poll() is None:
-            self.process.stdin.close()
-            try:
-                self.process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
-        return super().stop(seconds)
+        self.hears(r"^ready$")
 
 
 class WebSocketServer(Ours):
@@ -455,6 +476,15 @@ class WebSocketServer(Ours):
         self.url = f"{transport}://{host}:{self.port}/sip"
         self.uri = f"sip:uas@{host}:{self.port};transport=ws"
         super().__init__(folder, example, ["--listen", f"{transport}:{host}:{self.port}", *arguments])
+        self.expect(r"^ready$")
+
+
+class Registrar(Ours):
+    """Our `registrar`, which knows alice and her password."""
+
+    def __init__(self, folder, transport, host):
+        self.uri = f"sip:{(address := f'{host}:{free_port()}')}" + ("" if transport == "udp" else f";transport={transport}")
+        super().__init__(folder, "registrar", ["--listen", f"{transport}:{address}", "--user", "alice:secret", "--user", "phone:secret"])
         self.expect(r"^ready$")
 
 
@@ -491,7 +521,7 @@ def wait_bound(process, port, transport, host, seconds=10):
 
 PACKAGES = {
     "tshark": "tshark", "sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "node": "nodejs", "npm": "npm",
-    "chromium": "chromium", "sipsak": "sipsak",
+    "chromium": "chromium", "sipsak": "sipsak", "linphone-daemon": "linphone-cli",
 }
 
 

@@ -175,6 +175,39 @@ def does_without(bench):
     phone.hears("over: .*486")
 
 
+# ---------------------------------------------------------------- offers in the 2xx (RFC 3261 §13.2.1, §14)
+
+
+def offers_in_a_200(bench):
+    """SIPp leaves the offer to us, in its INVITE and in a re-INVITE: its answers come in the ACK."""
+    script = Script("answers_in_an_ack")
+    leg = script.calls()
+    for _ in range(2):
+        invite = leg.asks("INVITE", UPDATES)
+        leg.gets(200, invite, {"body": "m=audio"})
+        leg.acks(invite, sdp="sendrecv")
+    leg.gets(200, leg.asks("UPDATE", sdp="sendonly"), {"body": "a=recvonly"})  # both answers were taken
+    hangs_up(leg)
+    phone, sipp = called(bench, script)
+    phone.tell("accept")
+    phone.hears("UPDATE: recvonly")
+    ended(phone, sipp)
+
+
+def answers_in_an_ack(bench):
+    """We leave the offer to SIPp: it comes in the 200, and our answer goes in the ACK."""
+    script = Script("offers_in_a_200")
+    leg, invite = script.is_called()
+    leg.answers(invite, 200, sdp="sendonly")
+    leg.is_asked("ACK", {"Content-Type": "application/sdp", "body": "a=recvonly"})
+    leg.answers(leg.is_asked("BYE"), 200)
+    phone, sipp = calling(bench, script, order="ask")
+    phone.hears("answered")
+    sipp.reaches("ACK sip:")
+    phone.tell("hang-up")
+    sipp.ok()
+
+
 # ---------------------------------------------------------------- UPDATE (RFC 3311)
 
 UPDATES = "Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY"
@@ -784,6 +817,7 @@ def cells():
         ("reliable 183 and 180, PRACK", is_pracked),
         ("lost PRACK, wrong RAck: 481", loses_a_prack),
         ("offer in a reliable 183, answer in PRACK", offers_in_a_183),
+        ("offers in the 200, answers in the ACK", offers_in_a_200),
         ("no PRACK at all: 504", is_never_pracked),
         ("100rel required, not known: 420", refuses(420, ["Require: 100rel"], {"Unsupported": "100rel"}, ["--reliable", "never"])),
         ("100rel not known, required: 421", refuses(421, [], {"Require": "100rel"}, ["--reliable", "required"])),
@@ -808,6 +842,7 @@ def cells():
         ("reliable 183 and 180, PRACK", pracks),
         ("183 repeated and out of order", pracks_once_and_in_order),
         ("offer in a reliable 183, answer in PRACK", answers_in_a_prack),
+        ("offer in the 200, answer in the ACK", answers_in_an_ack),
         ("420 for 100rel, again without", does_without),
         ("UPDATE both ways, early and later", updates_both_ways),
         ("both re-INVITE: 491", part(both_reinvite, True)),

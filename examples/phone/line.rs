@@ -117,6 +117,10 @@ impl Line {
                 Some(Ok(done)) = waiting.tasks.join_next() => self.is_done(done),
             }
         }
+        drop(orders); // no more of them
+        while let Some(Ok(done)) = waiting.tasks.join_next().await {
+            self.is_done(done);
+        }
     }
 
     fn say(&self, what: fmt::Arguments<'_>) {

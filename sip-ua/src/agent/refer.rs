@@ -2,7 +2,7 @@
 //!
 //! What both ends have in common is here, and the side that asks. The side that is asked is in `referral.rs`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_dialog::{DialogKey, Referrer, ReferrerAction, ReferrerInput, Rejection, State};
@@ -236,7 +236,7 @@ impl Agent {
         server: ServerKey,
         request: &Request,
     ) {
-        let Ok(Some(state)) = request.get::<SubscriptionState<'_>>() else {
+        let Some(left) = life_left(request) else {
             return self.answer(now, tx, server, request, StatusCode::BAD_REQUEST);
         };
         // RFC 3515 §2.4.5: "Each NOTIFY MUST contain a body of type "message/sipfrag""
@@ -256,8 +256,6 @@ impl Agent {
         };
         self.answer(now, tx, server, request, StatusCode::OK);
         let status = fragment.and_then(|fragment| fragment.status());
-        let left = (!state.is("terminated"))
-            .then(|| std::time::Duration::from_secs(state.expires().unwrap_or(0).into()));
         self.referrer(now, tx, key, ReferrerInput::Notify { status, left });
     }
 
@@ -345,4 +343,20 @@ fn gone(call: &Call) -> AgentError {
 // implicit subscription is created as in the default case."
 fn leaves_subscription(response: &Response) -> bool {
     response.get::<ReferSub<'_>>().ok().flatten().is_none_or(|sub| sub.subscribes())
+}
+
+/// How long a NOTIFY lets the subscription last yet, if that is not over by it; `None` if it does not say.
+fn life_left(notify: &Request) -> Option<Option<Duration>> {
+    match notify.get::<SubscriptionState<'_>>() {
+        Ok(Some(state)) if state.is("terminated") => Some(None),
+        Ok(Some(state)) => Some(Some(Duration::from_secs(state.expires().unwrap_or(0).into()))),
+        Ok(None) => None,
+        // There are phones that write `terminated;reason=reason=noresource`, and what they report is as true. An end
+        // is an end, whatever the reason.
+        Err(_) => {
+            let state = notify.headers().raw(HeaderName::SubscriptionState)?;
+            let word = state.split(|byte| *byte == b';').next()?.trim_ascii();
+            word.eq_ignore_ascii_case(b"terminated").then_some(None)
+        }
+    }
 }

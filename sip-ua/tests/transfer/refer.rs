@@ -1,6 +1,6 @@
 //! REFER and transfers: RFC 3515, RFC 5589, message by message.
 
-use sip_message::{HeaderName, ReferTo, StatusCode};
+use sip_message::{HeaderName, Method, ReferTo, StatusCode};
 use sip_sim::Link;
 use sip_ua::{AgentEvent, Body, CallKey, ReferKey, ReferUpdate};
 
@@ -266,6 +266,34 @@ fn a_reference_without_reports() {
         office.expect(ALICE, &["refer came to Unreported"]);
         office.take(CAROL);
     }
+    office.hang_up(ALICE, of_alice);
+    office.nothing_left();
+}
+
+/// linphone 5.1 ends its reports by a reason that is none: what it reports counts, and a state that is none does not.
+#[test]
+fn a_report_whose_reason_cannot_be_read() {
+    let mut office = Office::new();
+    let (of_alice, of_bob) = office.established(ALICE, BOB);
+    refer(&mut office, ALICE, of_alice, CAROL);
+    office.run(ms(50));
+    let body = Body::new("message/sipfrag", "SIP/2.0 200 OK\r\n");
+    for (state, answer) in [
+        ("active;expires=x=60", "alice -> bob: 400 NOTIFY"),
+        ("terminated;reason=reason=noresource", "alice -> bob: 200 NOTIFY"),
+    ] {
+        office.flow();
+        let headers = [("Event", "refer"), ("Subscription-State", state)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        office
+            .tell(BOB, |agent, now, tx| {
+                agent.send(now, tx, of_bob, Method::Notify, Some(&body), &headers)
+            })
+            .unwrap();
+        office.run(ms(50));
+        office.expect_flow(&["bob -> alice: NOTIFY", answer]);
+    }
+    office.expect(ALICE, &["refer came to Reported(200 OK)"]);
     office.hang_up(ALICE, of_alice);
     office.nothing_left();
 }
