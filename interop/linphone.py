@@ -196,7 +196,7 @@ def is_transferred_by_us(bench):
     ours.tell(f"transfer {uas.uri}")
     uas.expect(r"call 1: confirmed")
     ours.hears("call 1: transfer: Reported.*200")
-    ours.hears("call 1: over: we hung up")
+    ours.expect("^call 1: over: we hung up")
     peer.tell("terminate")
 
 

@@ -241,10 +241,11 @@ class Sipp(Process):
             time.sleep(0.02)
 
     def last_line(self):
-        if self.errors.exists():
-            lines = [line for line in self.errors.read_text(errors="replace").splitlines() if line.strip()]
-            return lines[0].strip()[:220] if lines else ""
-        return "see its log"
+        """What it says of its first error, which it puts after a date."""
+        if not self.errors.exists():
+            return "see its log"
+        found = re.search(r"^\d{4}-.*?\d: (.*)", self.errors.read_text(errors="replace"), re.M)
+        return found[1].strip()[:220] if found else ""
 
 
 class Baresip(Process):

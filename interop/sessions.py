@@ -309,6 +309,23 @@ def updates_too_early(bench):
     ended(phone, sipp)
 
 
+def is_updated_too_early(bench):
+    """RFC 3311 §5.2: while our own offer has no answer, another is refused by 491."""
+    script = Script("updates_before_it_answers")
+    leg, invite = script.is_called({"Supported": "100rel"})
+    leg.answers(invite, 180, "Require: 100rel", "RSeq: 1", UPDATES)
+    leg.answers(leg.is_asked("PRACK"), 200)
+    leg.gets(491, leg.asks("UPDATE", sdp="sendonly"))
+    leg.answers(invite, 200, UPDATES, sdp="sendrecv")
+    leg.is_asked("ACK")
+    leg.gets(200, leg.asks("UPDATE", sdp="sendonly"), {"body": "a=recvonly"})
+    leg.answers(leg.is_asked("BYE"), 200)
+    phone, sipp = calling(bench, script)
+    phone.hears("UPDATE: recvonly")
+    phone.tell("hang-up")
+    sipp.ok()
+
+
 # ---------------------------------------------------------------- glare (RFC 3261 §14)
 
 
@@ -467,6 +484,18 @@ def sipp_does_not_refresh(bench):
     phone.hears("over: the session was not refreshed")
 
 
+def sipp_does_not_refresh_as_the_callee(bench):
+    script = Script("does_not_refresh_as_the_callee")
+    leg, invite = script.is_called({"Session-Expires": "^ *90;refresher=uas"})
+    leg.answers(invite, 200, "Require: timer", "Session-Expires: 90;refresher=uas", sdp="sendrecv")
+    leg.is_asked("ACK")
+    script.pauses(50_000)
+    leg.answers(leg.is_asked("BYE", within=20_000), 200)
+    phone, sipp = calling(bench, script, "--session-expires", "90", "--refresher", "peer", patience=LONG)
+    sipp.ok(90)
+    phone.hears("over: the session was not refreshed")
+
+
 # ---------------------------------------------------------------- forking (RFC 3261 §13.2.2.4)
 
 
@@ -541,6 +570,28 @@ def is_transferred(target, status, bench):
     else:
         ended(phone, sipp)
     sipp.ok()
+
+
+def is_connected(bench):
+    """SIPp connects us with another SIPp: what Refer-To says of Replaces goes into our INVITE, and Referred-By with it (RFC 3892)."""
+    script = Script("is_called_instead")
+    third, invite = script.is_called({"Replaces": "^ *1@192.0.2.1;to-tag=2;from-tag=3", "Referred-By": "sip:sipp@127.0.0.1"})
+    third.answers(invite, 200, sdp="sendrecv")
+    third.is_asked("ACK")
+    hangs_up(third)
+    called_instead = bench.sipp(script)
+    script = Script("connects")
+    leg = established(script, False)
+    target = f"{bench.sipp_uri(called_instead)}?Replaces=1%40192.0.2.1%3Bto-tag%3D2%3Bfrom-tag%3D3"
+    leg.gets(200, leg.asks("REFER", f"Refer-To: <{target}>", "Referred-By: <sip:sipp@127.0.0.1>"))
+    leg.answers(leg.is_asked("NOTIFY", {"body": "SIP/2.0 100"}), 200)
+    leg.answers(leg.is_asked("NOTIFY", {"Subscription-State": "terminated;reason=noresource", "body": "SIP/2.0 200"}), 200)
+    hangs_up(leg)
+    phone, sipp = up(bench, script, False)
+    phone.hears("referred to sip:service")
+    phone.tell("follow")
+    sipp.ok()
+    called_instead.ok()
 
 
 def declines_a_transfer(bench):
@@ -831,6 +882,7 @@ def cells():
         ("session not refreshed: BYE", sipp_does_not_refresh),
         ("REFER, reports to 200", part(is_transferred, "uas", 200)),
         ("REFER, reports to 486", part(is_transferred, "uas_refuses", 486)),
+        ("REFER with Replaces", is_connected),
         ("REFER declined, and wrong", declines_a_transfer),
         ("REFER without reports", is_transferred_quietly),
         ("Replaces a call", replaces_a_call),
@@ -845,11 +897,13 @@ def cells():
         ("offer in the 200, answer in the ACK", answers_in_an_ack),
         ("420 for 100rel, again without", does_without),
         ("UPDATE both ways, early and later", updates_both_ways),
+        ("UPDATE before its answer: 491", is_updated_too_early),
         ("both re-INVITE: 491", part(both_reinvite, True)),
         ("UPDATE during our re-INVITE: 491", update_meets_reinvite),
         ("422, again with its Min-SE", asks_for_longer),
         ("session refreshed by our UPDATE", part(we_refresh, "UPDATE")),
         ("session refreshed by our re-INVITE", part(we_refresh, "INVITE")),
+        ("session not refreshed: BYE", sipp_does_not_refresh_as_the_callee),
         ("two answer", two_answer),
         ("two ring reliably, one answers", two_ring_reliably),
         ("our REFER, reports to 200", part(transfers, "200 OK")),

@@ -166,6 +166,9 @@ impl Line {
                 self.say(format_args!("confirmed"));
                 self.take_answer(ack.as_ref().map(|ack| ack.body()).unwrap_or_default());
             }
+            Some(CallEvent::ModificationConfirmed { ack }) => {
+                self.take_answer(ack.as_ref().map(|ack| ack.body()).unwrap_or_default());
+            }
             Some(CallEvent::Modification(modification)) => self.modify(modification).await,
             Some(CallEvent::Request(request)) => {
                 self.say(format_args!("{}: {}", request.method(), text_of(&request)));
