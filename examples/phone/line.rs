@@ -112,9 +112,10 @@ impl Line {
                 self.control.get_or_init(|| call.control());
             }
             tokio::select! {
+                biased; // what the peer does next may build on what it has answered
+                Some(Ok(done)) = waiting.tasks.join_next() => self.is_done(done),
                 event = next(&mut stage) => stage = self.happens(stage, event, &mut waiting).await,
                 Some(order) = orders.recv() => stage = self.obey(stage, order, &mut waiting).await,
-                Some(Ok(done)) = waiting.tasks.join_next() => self.is_done(done),
             }
         }
         drop(orders); // no more of them
