@@ -650,6 +650,15 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Takes back the numbers of the requests that were made since [`local_cseq`](Self::local_cseq) was `before`: none
+    /// of them was sent, and the next request has the first of these numbers.
+    // RFC 3261 §12.2.1.1: "Requests within a dialog MUST contain strictly monotonically
+    // increasing and contiguous CSeq sequence numbers (increasing-by-one)
+    // in each direction"
+    pub fn rewind(&mut self, before: Option<u32>) {
+        self.local_cseq = self.local_cseq.min(before);
+    }
+
     /// The CSeq number of the peer's last request; `None` before the first.
     pub fn remote_cseq(&self) -> Option<u32> {
         self.remote_cseq

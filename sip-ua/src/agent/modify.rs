@@ -33,7 +33,7 @@ use sip_transaction::{ClientKey, ServerKey, TimerKey, Transactions};
 use super::call::{Call, Phase, SentAck};
 use super::compose::{draw, listener_of, over_this_flow};
 use super::incoming::user_of;
-use super::offer::{declined, describes_session};
+use super::offer::{declined, describes_session, is_description};
 use super::outgoing::{confirm, cseq, set_cseq};
 use super::prack::{OwedPrack, Provisional, Reliable};
 use super::requests::MAX_CHALLENGES;
@@ -241,7 +241,11 @@ impl Agent {
             return Err(AgentError::Busy);
         }
         let in_dialog = dialog;
-        let listener = call.listener.and_then(|listener| listener_of(tx, listener));
+        // RFC 3261 §12.2.1.1: the numbers are contiguous, so this is asked before one is used up for nothing.
+        let carrier = if method == Method::Update { Carrier::Update } else { Carrier::Invite };
+        let described = body.is_some_and(is_description);
+        call.exchange_in(dialog).ok_or(AgentError::Gone)?.sends(carrier, described)?;
+        let contact = self.contact_in(tx, key, dialog).ok_or(AgentError::Gone)?;
         let (dialog, _) = self.dialogs.get_mut(dialog).ok_or(AgentError::Gone)?;
         // RFC 3261 §14.1: "The To, From, Call-ID, CSeq, and Request-URI of a re-INVITE are set
         // following the same rules as for regular requests within an existing
@@ -251,12 +255,6 @@ impl Agent {
             .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
         // RFC 3261 §12.2.1.1: "A UAC SHOULD include a Contact header field in any target refresh
         // requests within a dialog"
-        let account = call.account.as_deref();
-        let user = user_of(dialog.local_party());
-        let (towards, secure) = (dialog.next_hop().clone(), dialog.is_secure());
-        let user = user.map(str::to_owned);
-        let contact = self.own_contact(listener, &towards, account, user.as_deref(), secure);
-        let contact = over_this_flow(contact, account);
         let builder = builder.raw(HeaderName::Contact, contact.as_bytes());
         // An early session has no timer yet.
         let builder = match call.phase {
@@ -572,7 +570,18 @@ impl Agent {
         }
     }
 
-    /// Sends it under the next CSeq number.
+    /// Our Contact in a target refresh request of a call, as the networks are now.
+    fn contact_in(&self, tx: &Transactions, key: CallKey, dialog: DialogKey) -> Option<String> {
+        let call = self.calls.get(key)?;
+        let (dialog, _) = self.dialogs.get(dialog)?;
+        let account = call.account.as_deref();
+        let listener = call.listener.and_then(|listener| listener_of(tx, listener));
+        let (user, secure) = (user_of(dialog.local_party()), dialog.is_secure());
+        let contact = self.own_contact(listener, dialog.next_hop(), account, user, secure);
+        Some(over_this_flow(contact, account))
+    }
+
+    /// Sends it under the next CSeq number, to where the peer is by now and from where we are.
     fn modify_again(
         &mut self,
         now: Instant,
@@ -584,13 +593,26 @@ impl Agent {
         let ours = ours.ok_or(AgentError::Gone)?;
         // Asked before a number is used up for nothing.
         let in_dialog = ours.dialog;
-        if carrier(&ours.request) == Carrier::Invite {
+        let carrier = carrier(&ours.request);
+        let described = describes_session(ours.request.headers(), ours.request.body());
+        if carrier == Carrier::Invite {
             call.session.may_invite().map_err(|_| AgentError::Busy)?;
         }
+        call.exchange_in(in_dialog).ok_or(AgentError::Gone)?.sends(carrier, described)?;
+        let contact = self.contact_in(tx, key, in_dialog).ok_or(AgentError::Gone)?;
+        let call = self.calls.get_mut(key).ok_or(AgentError::Gone)?;
+        let ours = call.exchange.as_mut().and_then(|exchange| exchange.ours.as_mut());
+        let ours = ours.ok_or(AgentError::Gone)?;
+        ours.request.headers_mut().set_raw(HeaderName::Contact, contact.as_bytes())?;
         let (dialog, _) = self.dialogs.get_mut(in_dialog).ok_or(AgentError::Gone)?;
-        let number =
-            dialog.next_cseq().map_err(|_| AgentError::Full { what: "requests in the dialog" })?;
-        set_cseq(&mut ours.request, number);
+        let fresh = dialog
+            .request(ours.request.method().clone())
+            .map_err(|_| AgentError::Full { what: "requests in the dialog" })?
+            .build()?;
+        if let Ok(uri) = fresh.uri() {
+            ours.request.set_uri(&uri);
+        }
+        set_cseq(&mut ours.request, cseq(&fresh));
         self.ask_to_refresh_again(key);
         self.send_modification(now, tx, key)
     }

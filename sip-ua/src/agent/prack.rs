@@ -293,6 +293,9 @@ impl Agent {
         headers: &crate::ExtraHeaders,
     ) -> Result<bool, AgentError> {
         let Some(call) = self.calls.get_mut(key) else { return Ok(false) };
+        if !matches!(call.phase, Phase::Invited(_)) {
+            return Err(call.wrong_state("accept"));
+        }
         let modifies = call.exchange.as_ref().is_some_and(|exchange| exchange.theirs.is_some());
         let may_accept = call.offer_answer.may_accept();
         let Some(reliable) = call.exchange.as_mut().and_then(|it| it.reliable.as_mut()) else {

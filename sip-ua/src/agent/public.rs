@@ -84,6 +84,12 @@ fn is_near(ip: IpAddr) -> bool {
 /// Where the far end of the flow saw the request come from, if it says so and that is of use in Contact.
 fn seen_in(local: &Local, response: &Response, flow: Flow) -> Option<SocketAddr> {
     let via = response.headers().top_via()?;
+    // A response to what went out before the networks changed tells of where we were.
+    if let (Some(named), Some(own)) = (via.host().ip(), own_address(local))
+        && named.to_canonical() != own.ip().to_canonical()
+    {
+        return None;
+    }
     let (received, rport) = (via.received(), via.rport().flatten());
     let ip = received.or_else(|| via.host().ip())?.to_canonical();
     let port = match rport {

@@ -69,8 +69,21 @@ impl Agent {
         if self.refers.len() >= self.config.max_refers {
             return Err(AgentError::Full { what: "references" });
         }
+        let dialog = call.dialog.ok_or(AgentError::Gone)?;
+        self.or_rewind(dialog, |agent| agent.refer_in(now, tx, key, dialog, target, headers))
+    }
+
+    fn refer_in(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        dialog_key: DialogKey,
+        target: &Uri<'_>,
+        headers: &ExtraHeaders,
+    ) -> Result<ReferKey, AgentError> {
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
         let (listener, flow) = (call.listener, call.flow);
-        let dialog_key = call.dialog.ok_or(AgentError::Gone)?;
         let (dialog, _) = self.dialogs.get(dialog_key).ok_or(AgentError::Gone)?;
         let local = listener.and_then(|listener| listener_of(tx, listener));
         let (user, secure) = (user_of(dialog.local_party()), dialog.is_secure());

@@ -92,8 +92,39 @@ impl Agent {
             return Err(call.wrong_state("send a request in it"));
         }
         self.check_requests()?;
-        let dialog = call.dialog.and_then(|dialog| self.dialogs.get_mut(dialog));
-        let (dialog, _) = dialog.ok_or(AgentError::Gone)?;
+        let dialog = call.dialog.ok_or(AgentError::Gone)?;
+        self.or_rewind(dialog, |agent| agent.send_in(now, tx, key, dialog, method, body, headers))
+    }
+
+    /// Sends a request within a dialog; where that fails, its number is free again.
+    pub(super) fn or_rewind<R>(
+        &mut self,
+        dialog: DialogKey,
+        send: impl FnOnce(&mut Self) -> Result<R, AgentError>,
+    ) -> Result<R, AgentError> {
+        let before = self.dialogs.get(dialog).and_then(|(dialog, _)| dialog.local_cseq());
+        let sent = send(self);
+        if sent.is_err()
+            && let Some((dialog, _)) = self.dialogs.get_mut(dialog)
+        {
+            dialog.rewind(before);
+        }
+        sent
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is another part of the request")]
+    fn send_in(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: CallKey,
+        dialog: DialogKey,
+        method: Method,
+        body: Option<&Body>,
+        headers: &ExtraHeaders,
+    ) -> Result<RequestKey, AgentError> {
+        let call = self.calls.get(key).ok_or(AgentError::Gone)?;
+        let (dialog, _) = self.dialogs.get_mut(dialog).ok_or(AgentError::Gone)?;
         let builder = dialog
             .request(method.clone())
             .map_err(|_| AgentError::Full { what: "requests in the dialog" })?;

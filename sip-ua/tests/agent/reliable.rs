@@ -68,6 +68,17 @@ fn an_early_answer_is_sent_reliably_and_the_2xx_holds_none() {
     hang_up(pair, ours);
 }
 
+#[test]
+fn a_call_that_was_refused_before_the_prack_is_not_accepted_after_it() {
+    let mut pair = Pair::new();
+    let (_, theirs) = early(&mut pair, to_bob());
+    let busy = StatusCode::BUSY_HERE;
+    pair.tell(BOB, |agent, now, tx| agent.reject(now, tx, theirs, busy, &[])).unwrap();
+    let accepted = pair.tell(BOB, |agent, now, tx| agent.accept(now, tx, theirs, None, &[]));
+    assert!(matches!(accepted, Err(AgentError::Gone)), "{accepted:?}");
+    pair.nothing_left();
+}
+
 // RFC 3262 §5: "the UAS MUST delay sending the 2xx until the provisional
 // response is acknowledged."
 #[test]

@@ -250,6 +250,43 @@ fn answered(lone: &mut Lone) -> (CallKey, Request) {
     (call, invite)
 }
 
+// RFC 3261 §12.2.1.1: "Requests within a dialog MUST contain strictly monotonically
+// increasing and contiguous CSeq sequence numbers (increasing-by-one)
+// in each direction"
+#[test]
+fn what_may_not_be_sent_uses_up_no_number() {
+    let mut lone = Lone::new();
+    let (call, invite) = answered(&mut lone);
+    let (tag, id) = (invite.headers().from_tag().unwrap(), invite.headers().call_id().unwrap());
+    let offer = in_dialog("UPDATE", 1, tag, SDP).replace("UPDATE-1", "INVITE-1");
+    lone.receive_text(&offer.replace("INVITE-1", id), BODY);
+    lone.expect(&["UPDATE with an offer"]);
+    let early =
+        lone.tell(|agent, now, tx| agent.update_session(now, tx, call, None, Some(&hold())));
+    assert!(matches!(early, Err(AgentError::Offer(_))), "{early:?}");
+    lone.tell(|agent, now, tx| {
+        agent.answer_modification(now, tx, call, StatusCode::OK, Some(&sdp())).unwrap();
+    });
+    lone.sent_response(200);
+    // Nor has what cannot be built a number.
+    let bad = [("X-Folded".to_owned(), "a\r\nb".to_owned())];
+    lone.tell(|agent, now, tx| {
+        let sent = agent.send(now, tx, call, Method::Info, None, &bad);
+        assert!(matches!(sent, Err(AgentError::Build(_))), "{sent:?}");
+        let carol = "sip:carol@192.0.2.3".parse().unwrap();
+        let referred = agent.refer(now, tx, call, &carol, &bad);
+        assert!(matches!(referred, Err(AgentError::Build(_))), "{referred:?}");
+        agent.hang_up(now, tx, call).unwrap();
+    });
+    let bye = lone.sent_request(Method::Bye);
+    let number = |request: &Request| request.headers().cseq().unwrap().number;
+    assert_eq!(number(&bye), number(&invite) + 1);
+    lone.answer(&bye, 200, "b", &[]);
+    lone.run(secs(40));
+    lone.sent();
+    lone.nothing_left();
+}
+
 /// RFC 6337, figures 14 and 16: our UPDATE has no answer.
 #[test]
 fn what_meets_our_update_is_491() {
