@@ -49,6 +49,8 @@ pub struct Network<U: TransactionUser> {
     parted: BTreeSet<(NodeId, NodeId)>,
     under_way: BinaryHeap<Reverse<UnderWay>>,
     sequence: u64,
+    /// Counts what is sent and what arrives.
+    turn: u64,
     streams: Streams,
     record: Option<Vec<Passage>>,
     digest: DefaultHasher,
@@ -106,6 +108,7 @@ enum Arrival {
         payload: Bytes,
         from: SocketAddr,
         to: SocketAddr,
+        sent: u64,
     },
 }
 
@@ -127,6 +130,7 @@ impl<U: TransactionUser> Network<U> {
             parted: BTreeSet::new(),
             under_way: BinaryHeap::new(),
             sequence: 0,
+            turn: 0,
             streams: Streams::default(),
             record: None,
             digest: DefaultHasher::new(),
@@ -396,9 +400,10 @@ impl<U: TransactionUser> Network<U> {
             self.now = self.now.max(at);
             let input = match what {
                 Arrival::Input(input) => Some(input),
-                Arrival::Payload { flow, payload, from, to: at } => {
+                Arrival::Payload { flow, payload, from, to: at, sent } => {
                     self.counts.arrived += 1;
-                    self.note(flow.transport, from, at, Fate::Arrived, payload.clone());
+                    self.turn += 1;
+                    self.note((flow.transport, from, at), sent, Fate::Arrived, payload.clone());
                     self.taken_in(to, flow, payload)
                 }
             };
@@ -446,6 +451,7 @@ impl<U: TransactionUser> Network<U> {
 
     fn transmit(&mut self, node: NodeId, transmit: Transmit) {
         self.counts.sent += 1;
+        self.turn += 1;
         let transport = transmit.destination.transport();
         if transport.is_reliable() {
             self.transmit_stream(node, transmit);
@@ -464,17 +470,19 @@ impl<U: TransactionUser> Network<U> {
             Ok(reached) => reached,
             Err(fate) => {
                 self.counts.blocked += u64::from(fate == Fate::Blocked);
-                return self.note(transport, from, to, fate, transmit.payload);
+                return self.note((transport, from, to), self.turn, fate, transmit.payload);
             }
         };
         if self.parted.contains(&(node, peer)) {
             self.counts.parted += 1;
-            return self.note(transport, from, to, Fate::Parted, transmit.payload);
+            let sent = self.turn;
+            return self.note((transport, from, to), sent, Fate::Parted, transmit.payload);
         }
         let link = self.link_between(node, peer);
         if self.chance(link.loss) {
             self.counts.lost += 1;
-            return self.note(transport, from, to, Fate::Lost, transmit.payload);
+            let sent = self.turn;
+            return self.note((transport, from, to), sent, Fate::Lost, transmit.payload);
         }
         let copies = if self.chance(link.duplication) { 2 } else { 1 };
         self.counts.doubled += copies - 1;
@@ -482,7 +490,8 @@ impl<U: TransactionUser> Network<U> {
             let at = self.now + self.delay(&link);
             let flow = Flow { transport, listener, connection: None, remote: source };
             let payload = transmit.payload.clone();
-            self.arrive(peer, at, Arrival::Payload { flow, payload, from, to });
+            let sent = self.turn;
+            self.arrive(peer, at, Arrival::Payload { flow, payload, from, to, sent });
         }
     }
 
@@ -552,7 +561,8 @@ impl<U: TransactionUser> Network<U> {
         let at = self.streams.in_order(stream.sending, self.now + delay);
         let (flow, from, to) = (stream.flow, stream.from, stream.to);
         let payload = transmit.payload;
-        self.arrive(stream.far, at, Arrival::Payload { flow, payload, from, to });
+        let sent = self.turn;
+        self.arrive(stream.far, at, Arrival::Payload { flow, payload, from, to, sent });
     }
 
     /// What the node's endpoint hears of what arrived: its sockets keep what is no message.
@@ -657,12 +667,12 @@ impl<U: TransactionUser> Network<U> {
 
     fn note(
         &mut self,
-        transport: Transport,
-        from: SocketAddr,
-        to: SocketAddr,
+        (transport, from, to): (Transport, SocketAddr, SocketAddr),
+        sent: u64,
         fate: Fate,
         payload: Bytes,
     ) {
+        let turn = self.turn;
         let at = self.elapsed();
         self.digest.write_u128(at.as_nanos());
         self.digest.write_u8(fate as u8);
@@ -670,7 +680,7 @@ impl<U: TransactionUser> Network<U> {
         self.digest.write(to.to_string().as_bytes());
         self.digest.write(&payload);
         if let Some(record) = &mut self.record {
-            record.push(Passage { at, transport, from, to, fate, payload });
+            record.push(Passage { at, turn, sent, transport, from, to, fate, payload });
         }
     }
 }

@@ -29,6 +29,11 @@ pub enum Fate {
 pub struct Passage {
     /// When it arrived, or when it was sent if it never did; since the start of the run.
     pub at: Duration,
+    /// Its place among all that was sent and arrived in the run: when it arrived, or when it was sent if it never
+    /// did.
+    pub turn: u64,
+    /// The place of its sending. A message that was doubled has it in common with its double.
+    pub sent: u64,
     /// The protocol below SIP.
     pub transport: Transport,
     /// Whence.
