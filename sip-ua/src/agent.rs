@@ -26,6 +26,7 @@
 //! | `replies.rs`       | requests of the peer that the application answers                         |
 //! | `messages.rs`      | MESSAGE and INFO: what may be sent when, and the packages of INFO          |
 //! | `refer.rs`         | REFER, sent: the peer is asked to call someone else                        |
+//! | `refer_out.rs`     | REFER, sent outside of any dialog                                          |
 //! | `referral.rs`      | REFER, received: followed, and reported about                              |
 //! | `replaces.rs`      | calls that take the place of another, or join it                           |
 //! | `refusals.rs`      | what every request goes through first, and what is answered by itself      |
@@ -37,6 +38,7 @@
 //! | `notifications.rs` | what it tells: subscriptions of peers                                     |
 //! | `publications.rs`  | what it publishes: states that another server keeps and tells              |
 //! | `asker.rs`         | the request of a machine that is out, and its credentials                 |
+//! | `bindings.rs`      | asking a registrar where an account is registered                         |
 //! | `usages.rs`        | what a dialog is used for, and when it ends                              |
 //! | `kept_calls.rs`    | keep-alives over the flows of calls, and the agreement to those of peers    |
 //! | `public.rs`        | the addresses at which others see us, as responses tell                  |
@@ -47,6 +49,7 @@
 mod admission;
 mod asker;
 mod authentication;
+mod bindings;
 mod bye;
 mod call;
 mod compose;
@@ -72,6 +75,7 @@ mod public;
 mod publications;
 mod reason;
 mod refer;
+mod refer_out;
 mod referral;
 mod refusals;
 mod registrations;
@@ -174,6 +178,7 @@ pub struct Agent {
     requests: Slab<Asked>,
     owed: Slab<Owed>,
     refers: Slab<Refer>,
+    refers_out: refer_out::Unanswered,
     messages_out: MessagesOut,
     registrations: Slab<Registering>,
     subscriptions: Subscriptions,
@@ -300,6 +305,7 @@ impl Agent {
             requests: Slab::new(),
             owed: Slab::new(),
             refers: Slab::new(),
+            refers_out: refer_out::Unanswered::default(),
             messages_out: MessagesOut::default(),
             registrations: Slab::new(),
             subscriptions: Subscriptions::new(),

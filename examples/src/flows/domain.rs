@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sip_auth::Answer;
-use sip_message::{Contact, Expires, Method, Request, StatusCode, Uri};
+use sip_message::{Contact, Expires, From, Method, Request, SessionExpires, StatusCode, Uri};
 use sip_proxy::{Reply, Route, RouteTarget, Router};
 use sip_transaction::Transactions;
 use sip_transport::Flow;
@@ -24,6 +24,10 @@ pub(super) struct Domain {
     patience: Option<Duration>,
     /// Who may not call, and what tells them why.
     screened: Option<(&'static str, &'static str)>,
+    /// Who may not call, by their own word who they are.
+    kept_out: Option<&'static str>,
+    /// The least session interval, in seconds, that is let through.
+    least_session: Option<u32>,
 }
 
 impl Domain {
@@ -54,6 +58,18 @@ impl Domain {
     /// Refuses who proves to be this user, and says where an announcement is.
     pub(super) fn screens(mut self, user: &'static str, announcement: &'static str) -> Self {
         self.screened = Some((user, announcement));
+        self
+    }
+
+    /// Refuses who says to be this user.
+    pub(super) fn keeps_out(mut self, user: &'static str) -> Self {
+        self.kept_out = Some(user);
+        self
+    }
+
+    /// Wants sessions of no shorter interval than this, in seconds: RFC 4028 §8.1.
+    pub(super) fn wants_sessions_of(mut self, least: u32) -> Self {
+        self.least_session = Some(least);
         self
     }
 
@@ -97,6 +113,18 @@ impl Router for Domain {
         tx: &mut Transactions,
     ) -> Result<(), Reply> {
         let begins = request.headers().to_tag().is_none();
+        let from = request.get::<From<'_>>().ok().flatten();
+        let is_from = |user| from.as_ref().is_some_and(|from| from.uri().user() == Some(user));
+        if begins && self.kept_out.is_some_and(is_from) {
+            return Err(Reply::new(StatusCode::FORBIDDEN));
+        }
+        if let Some(least) = self.least_session
+            && let Ok(Some(asked)) = request.get::<SessionExpires<'_>>()
+            && asked.seconds() < least
+        {
+            let refusal = Reply::new(StatusCode::SESSION_INTERVAL_TOO_SMALL);
+            return Err(refusal.header("Min-SE", &least.to_string()));
+        }
         match &mut self.gate {
             Some(gate) if begins => {
                 let judged = gate.user(now, tx.random().next_u64(), request);

@@ -2,28 +2,22 @@
 
 use std::time::Duration;
 
-use sip_auth::Credentials;
 use sip_message::StatusCode;
-use sip_proxy::ProxyConfig;
 use sip_transport::locate::Srv;
-use sip_ua::{Account, Body, CallKey, CallUpdate, EndReason};
+use sip_ua::{Body, CallKey, CallUpdate, EndReason};
 
 use super::Flow;
+use super::acts::sdp;
+use super::cast::{
+    ALICE, AT_ALICE, AT_BOB, BOB, PROXY_1, PROXY_2, Place, TO_BOB, alice, atlanta_gate, biloxi,
+    bob, serves,
+};
 use super::domain::Domain;
-use super::stage::{Done, PASSWORD, Stage, proxy_realm, sdp, uri};
+use super::stage::{Done, Stage, proxy_realm, uri};
 
-const ALICE: &str = "Alice";
-const BOB: &str = "Bob";
-const PROXY_1: &str = "Proxy 1";
-const PROXY_2: &str = "Proxy 2";
-
-const TO_BOB: &str = "sip:bob@biloxi.example.com";
-
-/// Where each party is: RFC 3665 §1.2.
-const AT_ALICE: (&str, u8) = ("client.atlanta.example.com", 101);
-const AT_BOB: (&str, u8) = ("client.biloxi.example.com", 201);
-const AT_PROXY_1: (&str, u8) = ("ss1.atlanta.example.com", 111);
-const AT_PROXY_2: (&str, u8) = ("ss2.biloxi.example.com", 222);
+/// Where the proxies are: RFC 3665 §1.2.
+const AT_PROXY_1: Place<'_> = ("ss1.atlanta.example.com", 111);
+const AT_PROXY_2: Place<'_> = ("ss2.biloxi.example.com", 222);
 
 pub(super) const FLOWS: &[Flow] = &[
     Flow {
@@ -38,8 +32,7 @@ pub(super) const FLOWS: &[Flow] = &[
                   Bob -> Alice: BYE
                   Alice -> Bob: 200",
         play: |stage| {
-            stage.phone(ALICE, AT_ALICE, alice()?)?;
-            stage.phone(BOB, AT_BOB, bob()?)?;
+            stage.alice_and_bob()?;
             let call = rings(stage, "sip:bob@client.biloxi.example.com")?.1;
             answers(stage, call)?;
             bob_hangs_up(stage, call)
@@ -141,6 +134,36 @@ pub(super) const FLOWS: &[Flow] = &[
             let call = rings(stage, TO_BOB)?.1;
             answers(stage, call)?;
             bob_hangs_up(stage, call)
+        },
+    },
+    Flow {
+        name: "alg",
+        section: "RFC 3665 §3.5",
+        title: "a call through an application layer gateway, by a Route that Alice knows",
+        differs: "the gateway is a proxy that stays in the path: it leaves the session descriptions as they are",
+        diagram: "Alice -> ALG: INVITE Route
+                  ALG -> Proxy 2: INVITE Record-Route
+                  ALG -> Alice: 100
+                  Proxy 2 -> Bob: INVITE
+                  Proxy 2 -> ALG: 100
+                  Bob -> Proxy 2 -> ALG -> Alice: 180
+                  Bob -> Proxy 2 -> ALG -> Alice: 200
+                  Alice -> ALG -> Bob: ACK
+                  Alice -> ALG -> Bob: BYE
+                  Bob -> ALG -> Alice: 200",
+        play: |stage| {
+            const ALG: &str = "ALG";
+            let account = alice()?.outbound_proxy(uri("sip:alg1.atlanta.example.com;lr")?);
+            stage.phone(ALICE, AT_ALICE, account)?;
+            let host = ("alg1.atlanta.example.com", 128);
+            stage.proxy(ALG, host, serves(host.0), Domain::default())?;
+            let passes = serves("biloxi.example.com").record_route(false);
+            stage.proxy(PROXY_2, ("biloxi.example.com", 222), passes, biloxi())?;
+            stage.phone(BOB, AT_BOB, bob()?)?;
+            let (at_alice, at_bob) = rings(stage, TO_BOB)?;
+            answers(stage, at_bob)?;
+            stage.hang_up(ALICE, at_alice)?;
+            stage.ended(BOB)
         },
     },
     Flow {
@@ -286,27 +309,6 @@ pub(super) const FLOWS: &[Flow] = &[
     },
 ];
 
-fn alice() -> Done<Account> {
-    let account = Account::new(uri("sip:alice@atlanta.example.com")?).display_name("Alice");
-    Ok(account.credentials(Credentials::new("alice", PASSWORD)))
-}
-
-fn bob() -> Done<Account> {
-    Ok(Account::new(uri(TO_BOB)?).display_name("Bob"))
-}
-
-fn serves(domain: &str) -> ProxyConfig {
-    ProxyConfig::default().domain(domain)
-}
-
-fn biloxi() -> Domain {
-    Domain::default().user("bob", "sip:bob@client.biloxi.example.com")
-}
-
-fn atlanta_gate(stage: &Stage) -> Done<crate::Gate> {
-    stage.gate(proxy_realm("atlanta.example.com"), "alice")
-}
-
 /// Alice with her proxy, and the proxy of Bob's domain.
 fn proxies(stage: &mut Stage, atlanta: Domain, biloxi: Domain) -> Done {
     let account = alice()?.outbound_proxy(uri("sip:ss1.atlanta.example.com")?);
@@ -391,17 +393,8 @@ fn reinvited(stage: &mut Stage) -> Done {
     stage
         .with(BOB, |now, agent, tx| agent.reinvite(now, tx, at_bob, Some(&offer)))?
         .map_err(|error| error.to_string())?;
-    stage.updated(ALICE, "the re-INVITE", |update| {
-        matches!(update, CallUpdate::Modification { .. }).then_some(())
-    })?;
-    stage
-        .with(ALICE, |now, agent, tx| {
-            agent.answer_modification(now, tx, at_alice, StatusCode::OK, Some(&sdp()))
-        })?
-        .map_err(|error| error.to_string())?;
-    stage.updated(BOB, "the answer to the re-INVITE", |update| {
-        matches!(update, CallUpdate::Modified { .. }).then_some(())
-    })?;
+    stage.agrees((ALICE, at_alice), Some(&sdp()))?;
+    stage.modified(BOB)?;
     stage.pass(Duration::from_millis(100));
     stage.hang_up(ALICE, at_alice)?;
     stage.ended(BOB)

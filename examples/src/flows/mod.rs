@@ -1,11 +1,22 @@
-//! The call flows of RFC 3665 and RFC 5359 as runs in a simulated network: user agents and proxies of this stack say what the
+//! The call flows of RFC 3665, RFC 5359 and others as runs in a simulated network: user agents and proxies of this stack say what the
 //! RFC's diagrams show, message by message.
 
+mod acts;
+mod cast;
+mod cc_transfer;
+mod conference;
+mod diagram;
 mod domain;
 mod establishment;
+mod events;
+mod forks;
+mod offers;
+mod parking;
 mod registration;
 mod services;
 mod stage;
+mod timers;
+mod transfer;
 
 use sip_ua::Ladder;
 
@@ -21,14 +32,29 @@ pub struct Flow {
     pub title: &'static str,
     /// Where this stack does otherwise than the diagram, and why; empty if it does not.
     pub differs: &'static str,
-    /// Each message of the diagram: `Alice -> Bob: INVITE`.
+    /// Each message of the diagram, as the module of that name reads it: `Alice -> Bob: INVITE`.
     diagram: &'static str,
     play: fn(&mut Stage) -> Done,
 }
 
-/// All flows, in the order of their sections.
-pub fn all() -> impl Iterator<Item = &'static Flow> {
-    registration::FLOWS.iter().chain(establishment::FLOWS).chain(services::FLOWS)
+/// All flows, in the order of their RFCs and sections.
+pub fn all() -> Vec<&'static Flow> {
+    let parts = [
+        registration::FLOWS,
+        establishment::FLOWS,
+        services::FLOWS,
+        transfer::FLOWS,
+        cc_transfer::FLOWS,
+        conference::FLOWS,
+        events::FLOWS,
+        forks::FLOWS,
+        offers::FLOWS,
+        parking::FLOWS,
+        timers::FLOWS,
+    ];
+    let mut flows: Vec<&Flow> = parts.into_iter().flatten().collect();
+    flows.sort_by_key(|flow| flow.place());
+    flows
 }
 
 impl Flow {
@@ -40,38 +66,72 @@ impl Flow {
         let mut stage = Stage::new();
         let played = (self.play)(&mut stage).and_then(|()| {
             stage.settle();
-            stage.compare(&self.expected())
+            stage.compare(self.diagram)
         });
         (stage.ladder(), played)
     }
 
-    /// Each message of the diagram. A line of two arrows, `A -> B -> C: BYE`, is two messages.
-    fn expected(&self) -> Vec<String> {
-        let lines = self.diagram.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.flat_map(one_by_one).collect()
+    /// The RFC's number.
+    pub fn rfc(&self) -> u32 {
+        self.place().first().copied().unwrap_or_default()
     }
-}
 
-fn one_by_one(line: &str) -> Vec<String> {
-    let (parties, what) = line.rsplit_once(": ").unwrap_or((line, ""));
-    let parties: Vec<&str> = parties.split(" -> ").collect();
-    let hops = parties.iter().zip(parties.iter().skip(1));
-    hops.map(|(from, to)| format!("{from} -> {to}: {what}")).collect()
+    /// The numbers of the RFC and the section, to sort by.
+    fn place(&self) -> Vec<u32> {
+        let numbers = self.section.split(|part: char| !part.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     /// Every flow is played as the RFC shows it.
     #[test]
     fn all_flows() {
         let mut failed = Vec::new();
         for flow in super::all() {
             let (ladder, result) = flow.run();
-            println!("{} ({}): {}\n{ladder}", flow.name, flow.section, flow.title);
             if let Err(reason) = result {
-                failed.push(format!("{}: {reason}", flow.name));
+                failed.push(format!("{} ({}): {reason}\n{ladder}", flow.name, flow.section));
             }
         }
         assert!(failed.is_empty(), "{}", failed.join("\n"));
+    }
+
+    /// None of the flows of these RFCs is left out: their tables of contents.
+    #[test]
+    fn none_is_left_out() {
+        let sections = |chapter: u32, of: std::ops::RangeInclusive<u32>| {
+            of.map(move |section| format!("§{chapter}.{section}"))
+        };
+        let contents: [(u32, Vec<String>); 2] = [
+            (3665, sections(2, 1..=5).chain(sections(3, 1..=11)).collect()),
+            (5359, sections(2, 1..=18).collect()),
+        ];
+        for (rfc, contents) in contents {
+            let flows = super::all();
+            let played: BTreeSet<&str> = flows.iter().map(|flow| flow.section).collect();
+            for section in contents {
+                let section = format!("RFC {rfc} {section}");
+                assert!(played.contains(&*section), "{section} is not played");
+            }
+        }
+    }
+
+    /// A flow has a name of its own, and says why it shows what the diagram does not.
+    #[test]
+    fn what_differs_is_said() {
+        let flows = super::all();
+        let names: BTreeSet<&str> = flows.iter().map(|flow| flow.name).collect();
+        assert_eq!(names.len(), flows.len());
+        for flow in flows {
+            let adds = flow
+                .diagram
+                .lines()
+                .any(|line| line.trim().trim_start_matches("~ ").starts_with("+ "));
+            assert!(!adds || !flow.differs.is_empty(), "{} adds messages", flow.name);
+        }
     }
 }

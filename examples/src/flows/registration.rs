@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sip_auth::Credentials;
+use sip_message::Contact;
 use sip_proxy::ProxyConfig;
 use sip_ua::{Account, AgentEvent, RegistrationEvent};
 
@@ -29,11 +30,11 @@ pub(super) const FLOWS: &[Flow] = &[
         section: "RFC 3665 §2.2",
         title: "update of the contact list, with the credentials of before",
         differs: "the diagram begins after the registration",
-        diagram: "Bob -> SIP Server: REGISTER
-                  SIP Server -> Bob: 401
-                  Bob -> SIP Server: REGISTER
-                  SIP Server -> Bob: 200
-                  Bob -> SIP Server: REGISTER
+        diagram: "+ Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 401
+                  + Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 200
+                  Bob -> SIP Server: REGISTER Authorization Contact
                   SIP Server -> Bob: 200",
         play: |stage| {
             let registration = registers(stage, PASSWORD)?;
@@ -45,15 +46,45 @@ pub(super) const FLOWS: &[Flow] = &[
         },
     },
     Flow {
+        name: "registration-query",
+        section: "RFC 3665 §2.3",
+        title: "request for the current contact list",
+        differs: "the diagram begins after the registration; the query does not know its credentials, and is challenged",
+        diagram: "+ Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 401
+                  + Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 200
+                  + Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 401
+                  Bob -> SIP Server: REGISTER Authorization
+                  SIP Server -> Bob: 200 Contact=expires",
+        play: |stage| {
+            registers(stage, PASSWORD)?;
+            let account = stage.account(BOB)?;
+            stage
+                .with(BOB, |now, agent, tx| agent.bindings(now, tx, &account))?
+                .map_err(|error| error.to_string())?;
+            let listed = stage.wait(BOB, "the bindings", |event| match event {
+                AgentEvent::Response { result, .. } => Some(result),
+                _ => None,
+            })?;
+            let listed = listed.map_err(|error| error.to_string())?;
+            match listed.get_all::<Contact<'_>>().count() {
+                1 => Ok(()),
+                count => Err(format!("{count} bindings are listed")),
+            }
+        },
+    },
+    Flow {
         name: "registration-cancelled",
         section: "RFC 3665 §2.4",
         title: "cancellation of a registration",
         differs: "the diagram begins after the registration; one binding is removed, not all of them by a star",
-        diagram: "Bob -> SIP Server: REGISTER
-                  SIP Server -> Bob: 401
-                  Bob -> SIP Server: REGISTER
-                  SIP Server -> Bob: 200
-                  Bob -> SIP Server: REGISTER
+        diagram: "+ Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 401
+                  + Bob -> SIP Server: REGISTER
+                  + SIP Server -> Bob: 200
+                  Bob -> SIP Server: REGISTER Authorization Contact
                   SIP Server -> Bob: 200",
         play: |stage| {
             let registration = registers(stage, PASSWORD)?;

@@ -2,26 +2,16 @@
 
 use std::time::Duration;
 
-use sip_auth::Credentials;
 use sip_message::StatusCode;
-use sip_proxy::ProxyConfig;
-use sip_ua::{Account, Body, CallKey, CallUpdate};
 
 use super::Flow;
+use super::acts::sdp;
+use super::cast::{
+    ALICE, AT_ALICE, AT_CAROL, BOB, BOBS_PHONE, CAROL, CAROLS_PHONE, PROXY, TO_BOB, alice, biloxi,
+    bob, carol, serves, someone,
+};
 use super::domain::Domain;
-use super::stage::{Done, PASSWORD, Stage, proxy_realm, sdp, uri};
-
-const ALICE: &str = "Alice";
-const BOB: &str = "Bob";
-const CAROL: &str = "Carol";
-const PROXY: &str = "Proxy";
-
-const AT_ALICE: (&str, u8) = ("client.atlanta.example.com", 101);
-const AT_BOB: (&str, u8) = ("client.biloxi.example.com", 201);
-const AT_CAROL: (&str, u8) = ("client.chicago.example.com", 211);
-
-const TO_BOB: &str = "sip:bob@biloxi.example.com";
-const BOBS_PHONE: &str = "sip:bob@client.biloxi.example.com";
+use super::stage::{Done, Stage, proxy_realm, uri};
 
 /// RFC 5359 §2.7: "a proxy cannot generate non-100 provisional
 /// responses."
@@ -56,9 +46,9 @@ pub(super) const FLOWS: &[Flow] = &[
                   Bob -> Proxy -> Alice: 200",
         play: |stage| {
             alice_and_bob(stage)?;
-            let (at_alice, at_bob) = in_call(stage)?;
-            modify(stage, (BOB, at_bob), (ALICE, at_alice), "sendonly", "recvonly")?;
-            modify(stage, (BOB, at_bob), (ALICE, at_alice), "sendrecv", "sendrecv")?;
+            let (at_alice, at_bob) = stage.talk(ALICE, TO_BOB, BOB)?;
+            stage.hold((BOB, at_bob), (ALICE, at_alice))?;
+            stage.unhold((BOB, at_bob), (ALICE, at_alice))?;
             stage.hang_up(ALICE, at_alice)?;
             stage.ended(BOB)
         },
@@ -96,21 +86,12 @@ pub(super) const FLOWS: &[Flow] = &[
                   Bob -> Proxy -> Alice: 200",
         play: |stage| {
             alice_and_bob(stage)?;
-            let carol = Account::new(uri("sip:carol@chicago.example.com")?);
-            stage.phone(CAROL, AT_CAROL, carol)?;
-            let (at_alice, at_bob) = in_call(stage)?;
-            modify(stage, (BOB, at_bob), (ALICE, at_alice), "sendonly", "recvonly")?;
-            let question = stage.call(BOB, "sip:carol@biloxi.example.com", Some(sdp()))?;
-            let at_carol = stage.invited(CAROL)?;
-            stage.ring(CAROL, at_carol)?;
-            stage.ringing(BOB)?;
-            stage.accept(CAROL, at_carol)?;
-            stage.answered(BOB)?;
-            stage.confirmed(CAROL)?;
-            stage.hang_up(BOB, question)?;
-            stage.ended(CAROL)?;
-            stage.settle();
-            modify(stage, (BOB, at_bob), (ALICE, at_alice), "sendrecv", "sendrecv")?;
+            stage.phone(CAROL, AT_CAROL, carol()?)?;
+            let (at_alice, at_bob) = stage.talk(ALICE, TO_BOB, BOB)?;
+            stage.hold((BOB, at_bob), (ALICE, at_alice))?;
+            let question = stage.talk(BOB, "sip:carol@biloxi.example.com", CAROL)?.0;
+            stage.bye((BOB, question), CAROL)?;
+            stage.unhold((BOB, at_bob), (ALICE, at_alice))?;
             stage.hang_up(ALICE, at_alice)?;
             stage.settle();
             Ok(())
@@ -135,14 +116,8 @@ pub(super) const FLOWS: &[Flow] = &[
             proxy(stage, Domain::default().user("bob", number))?;
             stage.phone(ALICE, AT_ALICE, alice()?)?;
             let host = ("gw.biloxi.example.com", 230);
-            stage.phone(GATEWAY, host, Account::new(uri("sip:gw.biloxi.example.com")?))?;
-            let call = stage.call(ALICE, TO_BOB, Some(sdp()))?;
-            let at_gateway = stage.invited(GATEWAY)?;
-            stage.ring(GATEWAY, at_gateway)?;
-            stage.ringing(ALICE)?;
-            stage.accept(GATEWAY, at_gateway)?;
-            stage.answered(ALICE)?;
-            stage.confirmed(GATEWAY)?;
+            stage.phone(GATEWAY, host, someone("sip:gw.biloxi.example.com")?)?;
+            let call = stage.talk(ALICE, TO_BOB, GATEWAY)?.0;
             stage.hang_up(ALICE, call)?;
             stage.ended(GATEWAY)
         },
@@ -168,7 +143,7 @@ pub(super) const FLOWS: &[Flow] = &[
             let call = stage.call(ALICE, TO_BOB, Some(sdp()))?;
             let first = stage.invited("B1")?;
             stage.reject("B1", first, StatusCode::BUSY_HERE)?;
-            answers(stage, "B2")?;
+            stage.picks_up("B2", ALICE)?;
             stage.hang_up(ALICE, call)?;
             stage.ended("B2")
         },
@@ -198,7 +173,7 @@ pub(super) const FLOWS: &[Flow] = &[
             let first = stage.invited("B1")?;
             stage.ring("B1", first)?;
             stage.ringing(ALICE)?;
-            answers(stage, "B2")?;
+            stage.picks_up("B2", ALICE)?;
             stage.hang_up(ALICE, call)?;
             stage.ended("B2")
         },
@@ -238,7 +213,7 @@ pub(super) const FLOWS: &[Flow] = &[
             stage.reject("B2", second, StatusCode::TEMPORARILY_UNAVAILABLE)?;
             let third = stage.invited("B3")?;
             stage.reject("B3", third, StatusCode::BUSY_HERE)?;
-            let fourth = answers(stage, "B4")?;
+            let fourth = stage.picks_up("B4", ALICE)?;
             stage.hang_up("B4", fourth)?;
             stage.ended(ALICE)
         },
@@ -285,25 +260,13 @@ pub(super) const FLOWS: &[Flow] = &[
     },
 ];
 
-fn alice() -> Done<Account> {
-    let account = Account::new(uri("sip:alice@atlanta.example.com")?).display_name("Alice");
-    Ok(account.credentials(Credentials::new("alice", PASSWORD)))
-}
-
-fn bob() -> Done<Account> {
-    Ok(Account::new(uri(TO_BOB)?).display_name("Bob"))
-}
-
 fn proxy(stage: &mut Stage, domain: Domain) -> Done {
-    let config = ProxyConfig::default().domain("biloxi.example.com");
-    stage.proxy(PROXY, ("biloxi.example.com", 222), config, domain)
+    stage.proxy(PROXY, ("biloxi.example.com", 222), serves("biloxi.example.com"), domain)
 }
 
 fn alice_and_bob(stage: &mut Stage) -> Done {
-    let carol = "sip:carol@client.chicago.example.com";
-    proxy(stage, Domain::default().user("bob", BOBS_PHONE).user("carol", carol))?;
-    stage.phone(ALICE, AT_ALICE, alice()?)?;
-    stage.phone(BOB, AT_BOB, bob()?)
+    proxy(stage, biloxi().user("carol", CAROLS_PHONE))?;
+    stage.alice_and_bob()
 }
 
 /// Alice, and phones of Bob that ring one after the other.
@@ -318,57 +281,6 @@ fn phones(stage: &mut Stage, names: &[&'static str]) -> Done {
     proxy(stage, domain)
 }
 
-/// Alice calls Bob, who answers.
-fn in_call(stage: &mut Stage) -> Done<(CallKey, CallKey)> {
-    let at_alice = stage.call(ALICE, TO_BOB, Some(sdp()))?;
-    Ok((at_alice, answers(stage, BOB)?))
-}
-
-/// A phone rings and is answered.
-fn answers(stage: &mut Stage, name: &str) -> Done<CallKey> {
-    let call = stage.invited(name)?;
-    stage.ring(name, call)?;
-    stage.ringing(ALICE)?;
-    stage.accept(name, call)?;
-    stage.answered(ALICE)?;
-    stage.confirmed(name)?;
-    Ok(call)
-}
-
-/// One end changes the direction of the media, and the other agrees.
-fn modify(
-    stage: &mut Stage,
-    (who, call): (&str, CallKey),
-    (peer, peers_call): (&str, CallKey),
-    direction: &str,
-    answer: &str,
-) -> Done {
-    let offer = direction_of(direction);
-    stage
-        .with(who, |now, agent, tx| agent.reinvite(now, tx, call, Some(&offer)))?
-        .map_err(|error| error.to_string())?;
-    stage.updated(peer, "the re-INVITE", |update| {
-        matches!(update, CallUpdate::Modification { .. }).then_some(())
-    })?;
-    let answer = direction_of(answer);
-    stage
-        .with(peer, |now, agent, tx| {
-            agent.answer_modification(now, tx, peers_call, StatusCode::OK, Some(&answer))
-        })?
-        .map_err(|error| error.to_string())?;
-    stage.updated(who, "the answer to the re-INVITE", |update| {
-        matches!(update, CallUpdate::Modified { .. }).then_some(())
-    })?;
-    // The ACK arrives.
-    stage.settle();
-    Ok(())
-}
-
-fn direction_of(direction: &str) -> Body {
-    let text = String::from_utf8_lossy(&sdp().bytes).into_owned();
-    Body::sdp(format!("{text}a={direction}\r\n"))
-}
-
 const ANNOUNCEMENT: &str = "<sip:screening-failure-term-ann@announcement.example.com>";
 
 fn screening_proxy(stage: &mut Stage) -> Done {
@@ -379,10 +291,9 @@ fn screening_proxy(stage: &mut Stage) -> Done {
 fn screened(stage: &mut Stage) -> Done {
     const SERVER: &str = "Announcement Server";
     screening_proxy(stage)?;
-    stage.phone(ALICE, AT_ALICE, alice()?)?;
-    stage.phone(BOB, AT_BOB, bob()?)?;
+    stage.alice_and_bob()?;
     let host = ("announcement.example.com", 240);
-    stage.phone(SERVER, host, Account::new(uri("sip:announcement.example.com")?))?;
+    stage.phone(SERVER, host, someone("sip:announcement.example.com")?)?;
     stage.call(ALICE, BOBS_PHONE, Some(sdp()))?;
     let call = stage.invited(BOB)?;
     let proxy = [("Contact".to_owned(), "<sip:biloxi.example.com>".to_owned())];
@@ -391,18 +302,12 @@ fn screened(stage: &mut Stage) -> Done {
         .map_err(|error| error.to_string())?;
     stage.ended(ALICE)?;
     stage.call(ALICE, TO_BOB, Some(sdp()))?;
-    let refusal = stage.updated(ALICE, "the refusal", |update| match update {
-        CallUpdate::Ended(sip_ua::EndReason::Rejected(response)) => Some(response),
-        _ => None,
-    })?;
+    let refusal = stage.refused(ALICE)?;
     let info = refusal.raw(sip_message::HeaderName::ErrorInfo).ok_or("no Error-Info")?;
     let info = String::from_utf8_lossy(info);
     let server = info.trim_matches(['<', '>']);
     stage.call(ALICE, server, Some(sdp()))?;
-    let call = stage.invited(SERVER)?;
-    stage.accept(SERVER, call)?;
-    stage.answered(ALICE)?;
-    stage.confirmed(SERVER)?;
+    let call = stage.answers(SERVER, ALICE)?;
     stage.hang_up(SERVER, call)?;
     stage.ended(ALICE)
 }

@@ -1,22 +1,19 @@
 //! The stage of a flow: its parties on a simulated network, what each of them does, and what passed.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_auth::{Authority, Credentials, NonceKey};
-use sip_message::{Limits, Message, StatusCode, Transport, Uri};
+use sip_message::{Limits, Message, Transport, Uri};
 use sip_proxy::{Proxy, ProxyConfig, ProxyEvent};
-use sip_sim::{Either, Fate, Link, Network, NodeId};
+use sip_sim::{Either, Fate, Link, Network, NodeId, Passage};
 use sip_transaction::{Config, Transactions};
 use sip_transport::locate::Zone;
-use sip_ua::{
-    Account, Agent, AgentConfig, AgentEvent, Body, CallKey, CallUpdate, Ladder, OutgoingCall,
-    Recorded, RegistrationKey,
-};
+use sip_ua::{Account, Agent, AgentConfig, AgentEvent, Ladder, Recorded};
 
+use super::diagram::{self, Passed};
 use super::domain::Domain;
 use crate::Gate;
 
@@ -38,6 +35,8 @@ const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 pub(super) struct Stage {
     network: Network<Either<Agent, Proxy<Domain>>>,
     parties: Vec<Party>,
+    /// Who is unplugged, and since when.
+    unplugged: Vec<(&'static str, Duration)>,
     told: VecDeque<(NodeId, AgentEvent)>,
     zone: Zone,
 }
@@ -55,7 +54,13 @@ impl Stage {
     pub(super) fn new() -> Self {
         let mut network = Network::new(3665, Link::default().with_delay(DELAY));
         network.record();
-        Self { network, parties: Vec::new(), told: VecDeque::new(), zone: Zone::default() }
+        Self {
+            network,
+            parties: Vec::new(),
+            unplugged: Vec::new(),
+            told: VecDeque::new(),
+            zone: Zone::default(),
+        }
     }
 
     /// A phone of `user@domain` at a host.
@@ -65,7 +70,18 @@ impl Stage {
         (host, last): (&str, u8),
         account: Account,
     ) -> Done {
-        let agent = Agent::new(AgentConfig::default(), [3665, u64::from(last)]);
+        self.phone_with(name, (host, last), account, config())
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn phone_with(
+        &mut self,
+        name: &'static str,
+        (host, last): (&str, u8),
+        account: Account,
+        config: AgentConfig,
+    ) -> Done {
+        let agent = Agent::new(config, [3665, u64::from(last)]);
         let account = Arc::new(account);
         self.add(name, (host, last), Either::A(agent), Some(account))
     }
@@ -119,6 +135,10 @@ impl Stage {
         Ok(Gate::new(authority?, users, (self.network.now(), EPOCH)))
     }
 
+    pub(super) fn account(&self, name: &str) -> Done<Arc<Account>> {
+        self.party(name)?.account.clone().ok_or_else(|| format!("{name} has no account"))
+    }
+
     fn party(&self, name: &str) -> Done<&Party> {
         self.parties.iter().find(|party| party.name == name).ok_or_else(|| format!("no {name}"))
     }
@@ -133,37 +153,6 @@ impl Stage {
         let done =
             self.network.with(node, |now, user, tx| user.a().map(|agent| command(now, agent, tx)));
         done.flatten().ok_or_else(|| format!("{name} is no phone"))
-    }
-
-    pub(super) fn call(&mut self, name: &str, to: &str, body: Option<Body>) -> Done<CallKey> {
-        let account = self.party(name)?.account.clone().ok_or("no account")?;
-        let mut outgoing = OutgoingCall::to(uri(to)?);
-        outgoing.body = body;
-        self.with(name, |now, agent, tx| agent.call(now, tx, &account, outgoing))?.map_err(said)
-    }
-
-    pub(super) fn ring(&mut self, name: &str, call: CallKey) -> Done {
-        let ringing = StatusCode::RINGING;
-        self.with(name, |now, agent, tx| agent.ring(now, tx, call, ringing, None))?.map_err(said)
-    }
-
-    pub(super) fn accept(&mut self, name: &str, call: CallKey) -> Done {
-        let sdp = sdp();
-        self.with(name, |now, agent, tx| agent.accept(now, tx, call, Some(&sdp), &[]))?
-            .map_err(said)
-    }
-
-    pub(super) fn reject(&mut self, name: &str, call: CallKey, status: StatusCode) -> Done {
-        self.with(name, |now, agent, tx| agent.reject(now, tx, call, status, &[]))?.map_err(said)
-    }
-
-    pub(super) fn hang_up(&mut self, name: &str, call: CallKey) -> Done {
-        self.with(name, |now, agent, tx| agent.hang_up(now, tx, call))?.map_err(said)
-    }
-
-    pub(super) fn register(&mut self, name: &str) -> Done<RegistrationKey> {
-        let account = self.party(name)?.account.clone().ok_or("no account")?;
-        self.with(name, |now, agent, tx| agent.register(now, tx, &account))?.map_err(said)
     }
 
     /// Waits until a phone is told what `pick` is after; what else it is told meanwhile is passed over.
@@ -197,45 +186,19 @@ impl Stage {
         found
     }
 
-    /// The call that comes in at a phone.
-    pub(super) fn invited(&mut self, name: &str) -> Done<CallKey> {
-        self.wait(name, "a call", |event| match event {
-            AgentEvent::Invitation { call, .. } => Some(call),
-            _ => None,
-        })
+    /// From now on someone hears nothing of the other, and what they send themselves does not count.
+    pub(super) fn unplug(&mut self, name: &'static str, other: &str) -> Done {
+        let nodes = self.party(name)?.node.zip(self.party(other)?.node);
+        let (one, other) = nodes.ok_or("one of them is out of service")?;
+        self.network.part(one, other);
+        self.unplugged.push((name, self.network.elapsed()));
+        Ok(())
     }
 
-    /// What a phone is told of a call of its own.
-    pub(super) fn updated<T>(
-        &mut self,
-        name: &str,
-        what: &str,
-        mut pick: impl FnMut(CallUpdate) -> Option<T>,
-    ) -> Done<T> {
-        self.wait(name, what, |event| match event {
-            AgentEvent::Call { update, .. } => pick(update),
-            _ => None,
-        })
-    }
-
-    pub(super) fn ringing(&mut self, name: &str) -> Done {
-        let is = |update| matches!(update, CallUpdate::Ringing { .. }).then_some(());
-        self.updated(name, "ringing", is)
-    }
-
-    pub(super) fn answered(&mut self, name: &str) -> Done {
-        let is = |update| matches!(update, CallUpdate::Answered { .. }).then_some(());
-        self.updated(name, "the answer", is)
-    }
-
-    pub(super) fn confirmed(&mut self, name: &str) -> Done {
-        let is = |update| matches!(update, CallUpdate::Confirmed { .. }).then_some(());
-        self.updated(name, "the ACK", is)
-    }
-
-    pub(super) fn ended(&mut self, name: &str) -> Done {
-        let is = |update| matches!(update, CallUpdate::Ended(_)).then_some(());
-        self.updated(name, "the end", is)
+    /// Whether it was sent by someone who was not unplugged by then.
+    fn counts(&self, passage: &Passage) -> bool {
+        let from = self.name_of(passage.from);
+        self.unplugged.iter().all(|(name, since)| *name != from || passage.at < *since)
     }
 
     /// Lets so much time pass.
@@ -253,17 +216,15 @@ impl Stage {
         self.pass(SOON);
     }
 
-    /// `Alice -> Bob: INVITE`, for each message, in the order of sending.
-    pub(super) fn passed(&self) -> Vec<String> {
-        let lines = self.network.passages().iter().map(|passage| {
-            let what = match Message::parse(passage.payload.clone(), &Limits::default()) {
-                Ok(Message::Request(request)) => request.method().to_string(),
-                Ok(Message::Response(response)) => response.status().as_u16().to_string(),
-                Err(error) => error.to_string(),
-            };
-            format!("{} -> {}: {what}", self.name_of(passage.from), self.name_of(passage.to))
+    /// Each message, in the order of sending.
+    fn passed(&self) -> Vec<Passed> {
+        let passages = self.network.passages().iter().filter(|passage| self.counts(passage));
+        let passed = passages.map(|passage| Passed {
+            from: self.name_of(passage.from),
+            to: self.name_of(passage.to),
+            message: Message::parse(passage.payload.clone(), &Limits::default()).map_err(said),
         });
-        lines.collect()
+        passed.collect()
     }
 
     fn name_of(&self, address: SocketAddr) -> &'static str {
@@ -275,7 +236,7 @@ impl Stage {
     pub(super) fn ladder(&self) -> Ladder {
         let start = self.network.now() - self.network.elapsed();
         let mut messages = Vec::new();
-        for passage in self.network.passages() {
+        for passage in self.network.passages().iter().filter(|passage| self.counts(passage)) {
             let mut saw = |node: SocketAddr, sent| {
                 let ends = if sent { (node, passage.to) } else { (node, passage.from) };
                 messages.push(Recorded::new(
@@ -295,39 +256,15 @@ impl Stage {
         Ladder::new(&messages)
     }
 
-    /// Compares what passed with what the RFC shows.
-    pub(super) fn compare(&self, expected: &[String]) -> Done {
-        let (passed, expected) = (in_order(&self.passed()), in_order(expected));
-        if passed == expected {
-            return Ok(());
-        }
-        let mut difference = String::from("not as the RFC shows it:\n");
-        for line in 0..passed.len().max(expected.len()) {
-            let of = |lines: &[String]| lines.get(line).cloned().unwrap_or_default();
-            let (expected, passed) = (of(&expected), of(&passed));
-            let sign = if expected == passed { ' ' } else { '*' };
-            let _ = writeln!(difference, "{sign} F{:<3} {expected:32} | {passed}", line + 1);
-        }
-        Err(difference)
+    /// Compares what passed with the diagram.
+    pub(super) fn compare(&self, diagram: &str) -> Done {
+        diagram::compare(diagram, &self.passed())
     }
 }
 
-/// The messages with each 100 right after the INVITE that it answers: whether a proxy says that it tries before or
-/// after it does, nobody can tell (RFC 3261 §16.2).
-fn in_order(lines: &[String]) -> Vec<String> {
-    let mut ordered: Vec<String> = Vec::with_capacity(lines.len());
-    for line in lines {
-        let asked = line.strip_suffix(": 100").and_then(|parties| {
-            let (from, to) = parties.split_once(" -> ")?;
-            let invite = format!("{to} -> {from}: INVITE");
-            ordered.iter().rposition(|earlier| *earlier == invite)
-        });
-        match asked {
-            Some(at) => ordered.insert(at + 1, line.clone()),
-            None => ordered.push(line.clone()),
-        }
-    }
-    ordered
+/// The settings of a phone: only what a flow is about is in its messages.
+pub(super) fn config() -> AgentConfig {
+    AgentConfig::default()
 }
 
 pub(super) const PASSWORD: &str = "secret";
@@ -344,12 +281,6 @@ pub(super) fn realm(realm: &str) -> Done<Authority> {
 
 pub(super) fn uri(text: &str) -> Done<Uri<'static>> {
     text.parse().map_err(said)
-}
-
-pub(super) fn sdp() -> Body {
-    let text = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
-                m=audio 49172 RTP/AVP 0\r\n";
-    Body::sdp(text)
 }
 
 pub(super) fn said(error: impl ToString) -> String {

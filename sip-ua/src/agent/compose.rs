@@ -215,7 +215,7 @@ impl Agent {
         // RFC 3261 §8.1.1.8: "The Contact header field MUST be present and contain exactly one SIP or
         // SIPS URI in any request that can result in the establishment of a
         // dialog."
-        if matches!(method, Method::Invite | Method::Subscribe) {
+        if matches!(method, Method::Invite | Method::Subscribe | Method::Refer) {
             let listener = listener_towards(tx, &hop.uri);
             // RFC 3261 §8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS
             // URI, the Contact header field MUST contain a SIPS URI as well."
@@ -224,6 +224,8 @@ impl Agent {
             let contact = self.own_contact(listener, &hop.uri, Some(account), user, secure);
             let contact = over_this_flow(contact, Some(account));
             builder = builder.raw(HeaderName::Contact, contact.as_bytes());
+        }
+        if *method == Method::Invite {
             builder = self.ask_for_session_timer(builder);
         }
         if *method == Method::Invite && reliable == Reliability::Required {

@@ -27,6 +27,8 @@ use crate::{AgentError, AgentEvent, CallKey, ExtraHeaders, ReferKey, ReferUpdate
 pub(crate) struct Refer {
     /// Where its NOTIFYs pass; none yet while a REFER outside of any dialog waits for an answer.
     pub(super) dialog: Option<DialogKey>,
+    /// Of one that we sent outside of any dialog, to know its first NOTIFY by.
+    pub(super) call_id: Option<Box<str>>,
     /// The CSeq number of the REFER, which the `id` of Event holds.
     pub(super) id: u32,
     pub(super) listener: Option<ListenerId>,
@@ -113,7 +115,8 @@ impl Agent {
         }
         let account = call.account.clone();
         let end = End::Referrer(Referrer::new(tx.config().t1));
-        let refer = Refer { dialog: Some(dialog_key), id, listener, flow, timer: None, end };
+        let dialog = Some(dialog_key);
+        let refer = Refer { dialog, call_id: None, id, listener, flow, timer: None, end };
         let raw = self.refers.insert_with(|_| refer);
         let refer = ReferKey::from(raw.ok_or(AgentError::Full { what: "references" })?);
         let owner = Owner::Referrer(refer);
@@ -241,7 +244,7 @@ impl Agent {
         })
     }
 
-    fn refer_notified(
+    pub(super) fn refer_notified(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
@@ -315,6 +318,7 @@ impl Agent {
     /// Nothing more comes of a REFER.
     pub(super) fn drop_refer(&mut self, tx: &mut Transactions, key: ReferKey) {
         let Some(refer) = self.refers.remove(key) else { return };
+        self.refers_out.forget(&refer);
         if let Some(timer) = refer.timer {
             tx.disarm(timer);
         }

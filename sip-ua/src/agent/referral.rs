@@ -88,6 +88,7 @@ impl Agent {
             Waiting { server, request: Arc::clone(&request), transport: flow.transport, later };
         let raw = self.refers.insert_with(|raw| Refer {
             dialog,
+            call_id: None,
             id,
             listener: Some(flow.listener),
             flow: way,

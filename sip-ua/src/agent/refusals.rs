@@ -83,7 +83,10 @@ impl Agent {
         }
         match self.dialogs.find(request) {
             Found::Dialog(dialog) => self.mid_dialog(now, tx, dialog, received),
-            // The first NOTIFY makes the dialog of a subscription.
+            // The first NOTIFY makes the dialog of a subscription, or of a REFER outside of any.
+            Found::NoSuchDialog
+                if *request.method() == Method::Notify
+                    && self.refer_reported(now, tx, &received) => {}
             Found::NoSuchDialog if *request.method() == Method::Notify => {
                 self.notified(now, tx, None, received);
             }

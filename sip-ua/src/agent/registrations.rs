@@ -15,6 +15,17 @@ use crate::account::Outbound;
 use crate::registration::{Action, FlowTerms, Input, Registration, RegistrationConfig};
 use crate::{Account, AgentError, AgentEvent, KeepAlive, RegistrationKey};
 
+/// Where an account is registered: at its domain, if it says nothing else.
+pub(super) fn registrar_of(account: &Account) -> Result<Uri<'static>, AgentError> {
+    if let Some(registrar) = account.registrar_uri() {
+        return Ok(registrar.clone());
+    }
+    let identity = account.identity();
+    let host = identity.host_str().ok_or(AgentError::Address)?;
+    let make = if identity.is_secure() { Uri::sips } else { Uri::sip };
+    make(host, identity.port()).map_err(|_| AgentError::Address)
+}
+
 /// The address that a registration binds at first: where we listen for what the registrar sends.
 pub(super) fn binding(
     tx: &Transactions,
@@ -133,16 +144,8 @@ impl Agent {
         tx: &mut Transactions,
         account: &Account,
     ) -> Result<RegistrationConfig, AgentError> {
-        let address = |_| AgentError::Address;
         let identity = account.identity();
-        let registrar = match account.registrar_uri() {
-            Some(registrar) => registrar.clone(),
-            None => {
-                let host = identity.host_str().ok_or(AgentError::Address)?;
-                let make = if identity.is_secure() { Uri::sips } else { Uri::sip };
-                make(host, identity.port()).map_err(address)?
-            }
-        };
+        let registrar = registrar_of(account)?;
         let mut aor = NameAddr::new(identity);
         if let Some(name) = account.shown_name() {
             aor = aor.with_display_name(name).map_err(|_| AgentError::Address)?;

@@ -80,6 +80,33 @@ fn a_binding_is_made_refreshed_and_removed() {
     lone.nothing_left();
 }
 
+/// RFC 3261 §10.2.3.
+#[test]
+fn the_bindings_are_asked_for() {
+    let account = Account::new("sip:alice@example.com".parse().unwrap())
+        .registrar("sip:192.0.2.2".parse().unwrap())
+        .credentials(Credentials::new("alice", "secret"));
+    let account = Arc::new(account);
+    let mut lone = Lone::new();
+    lone.tell(|agent, now, tx| agent.bindings(now, tx, &account)).unwrap();
+    let query = lone.sent_request(Method::Register);
+    assert_eq!(query.uri().unwrap().as_str(), "sip:192.0.2.2");
+    assert_eq!(header(query.headers(), "To"), Some("<sip:alice@example.com>"));
+    assert_eq!(header(query.headers(), "Contact"), None);
+    let challenge = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"";
+    lone.answer(&query, 401, "r", &[("WWW-Authenticate", challenge)]);
+    let query = lone.sent_request(Method::Register);
+    assert_eq!(query.uri().unwrap().as_str(), "sip:192.0.2.2");
+    assert!(header(query.headers(), "Authorization").is_some());
+    let bound = "<sip:alice@192.0.2.7>;expires=600, <sip:alice@192.0.2.8>;expires=60";
+    lone.answer(&query, 200, "r", &[("Contact", bound)]);
+    let events = lone.take();
+    let [sip_ua::AgentEvent::Response { result: Ok(answer), .. }] = &*events else {
+        panic!("{events:?}")
+    };
+    assert_eq!(answer.get_all::<sip_message::Contact<'_>>().count(), 2);
+}
+
 #[test]
 fn an_abandoned_registration_says_no_more() {
     let mut lone = Lone::new();

@@ -308,6 +308,8 @@ fn what_a_subscribe_says() {
     assert_eq!(said("Accept"), Some("application/pidf+xml"));
     assert_eq!(said("Subject"), Some("x"));
     assert_eq!(said("Contact"), Some("<sip:alice@192.0.2.1:5060>"));
+    // RFC 4028 §4: a session has a timer, and this is none.
+    assert_eq!(said("Session-Expires"), None);
     // The NOTIFY before the 2xx; its route set is that of the dialog.
     let more = "Record-Route: <sip:192.0.2.2;lr>, <sip:far.example.com;lr>\n";
     let more = format!("{more}Event: presence;id=7\nSubscription-State: active;expires=600");

@@ -10,5 +10,6 @@
 
 mod harness;
 mod refer;
+mod refer_out;
 mod replaces;
 mod session_ids;
