@@ -1,12 +1,13 @@
 //! Conferences that begin as a call: RFC 5359 §2.10 and §2.11, and RFC 3911 §8.
 
 use sip_message::{Join, StatusCode};
-use sip_ua::OutgoingCall;
+use sip_ua::{CallUpdate, EndReason, OutgoingCall};
 
 use super::Flow;
 use super::acts::{Leg, sdp};
 use super::cast::{
     ALICE, AT_ALICE, AT_BOB, AT_CAROL, BOB, BOBS_PHONE, CAROL, CAROLS_PHONE, alice, bob, carol,
+    someone,
 };
 use super::stage::{Done, Stage, config, said, uri};
 
@@ -60,6 +61,25 @@ pub(super) const FLOWS: &[Flow] = &[
         },
     },
     Flow {
+        name: "join-conference",
+        section: "RFC 3911 §8.1",
+        title: "A wants to join B's call with C, and B moves all three to a conference",
+        differs: "REFER is answered 200: RFC 7647 forbids the 202; B takes its time, so A is told 100",
+        diagram: "C -> B: INVITE/200/ACK
+                  A -> B: INVITE Join
+                  + B -> A: 100
+                  B -> Conference: INVITE/200/ACK
+                  B -> A: 302 Contact
+                  A -> B: ACK
+                  A -> Conference: INVITE/200/ACK
+                  B -> C: REFER/200 Refer-To
+                  C -> B: NOTIFY/200 100
+                  C -> Conference: INVITE/200/ACK
+                  ~ C -> B: NOTIFY/200 200 terminated
+                  B -> C: BYE/200",
+        play: joined_at_a_conference,
+    },
+    Flow {
         name: "join-rejected",
         section: "RFC 3911 §8.2",
         title: "Bob does not want Carol in his call with Alice",
@@ -89,11 +109,51 @@ fn joinable(stage: &mut Stage) -> Done<(sip_ua::CallKey, sip_ua::CallKey)> {
     stage.talk(ALICE, BOBS_PHONE, BOB)
 }
 
-/// Carol calls the peer of a call to join it. How she learns of the dialog the RFC leaves open.
-fn joins(stage: &mut Stage, leg: Leg<'_>) -> Done {
+/// RFC 3911 §8.1.
+fn joined_at_a_conference(stage: &mut Stage) -> Done {
+    const CONFERENCE: &str = "Conference";
+    const TO_B: &str = "sip:bob@b.example.org";
+    const TO_CONFERENCE: &str = "sip:conf@conf.example.org";
+    let mut joins = config();
+    joins.supported.push("join".to_owned());
+    stage.phone("A", ("a.example.org", 101), someone("sip:alice@example.org")?)?;
+    stage.phone_with("B", ("b.example.org", 102), someone("sip:bob@example.org")?, joins)?;
+    stage.phone("C", ("c.example.org", 103), someone("sip:carol@example.org")?)?;
+    stage.phone(CONFERENCE, ("conf.example.org", 104), someone(TO_CONFERENCE)?)?;
+    let (at_c, at_b) = stage.meet("C", TO_B, "B")?;
+
+    let call = OutgoingCall::to(uri(TO_B)?).body(sdp()).with(&pointing_at(stage, ("C", at_c))?);
+    stage.place("A", call)?;
+    let joining = stage.invited("B")?;
+    stage.meet("B", TO_CONFERENCE, CONFERENCE)?;
+    let moved = [("Contact".to_owned(), format!("<{TO_CONFERENCE}>"))];
+    let status = StatusCode::MOVED_TEMPORARILY;
+    stage
+        .with("B", |now, agent, tx| agent.reject(now, tx, joining, status, &moved))?
+        .map_err(said)?;
+    let places = stage.updated("A", "the redirection", |update| match update {
+        CallUpdate::Ended(EndReason::Redirected(places)) => Some(places),
+        _ => None,
+    })?;
+    stage.meet("A", &places.first().ok_or("no Contact")?.to_string(), CONFERENCE)?;
+
+    stage.refer(("B", at_b), &uri(TO_CONFERENCE)?)?;
+    stage.follows("C")?;
+    stage.answers(CONFERENCE, "C")?;
+    stage.succeeds("B")?;
+    stage.bye(("B", at_b), "C")
+}
+
+/// What points at a call, to its peer. How who joins learns of it the RFC leaves open.
+fn pointing_at(stage: &mut Stage, leg: Leg<'_>) -> Done<Join<'static>> {
     let id = stage.identifiers(leg)?;
-    let tags = id.local_tag().zip(id.remote_tag()).ok_or("the dialog has no tags")?;
-    let join = Join::new(id.call_id(), tags.0, tags.1).map_err(said)?;
+    let (local, remote) = id.local_tag().zip(id.remote_tag()).ok_or("the dialog has no tags")?;
+    Join::new(id.call_id(), local, remote).map_err(said)
+}
+
+/// Carol calls the peer of a call to join it.
+fn joins(stage: &mut Stage, leg: Leg<'_>) -> Done {
+    let join = pointing_at(stage, leg)?;
     let call = OutgoingCall::to(uri(BOBS_PHONE)?).body(sdp()).with(&join);
     stage.place(CAROL, call).map(drop)
 }

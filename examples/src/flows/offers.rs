@@ -111,6 +111,22 @@ pub(super) const FLOWS: &[Flow] = &[
         },
     },
     Flow {
+        name: "offer-in-prack",
+        section: "RFC 6337 §2.2",
+        title: "pattern 5: another offer in the PRACK, the answer in its 200",
+        differs: "",
+        diagram: "Alice -> Bob: INVITE sdp
+                  Bob -> Alice: 180 sdp RSeq
+                  Alice -> Bob: PRACK sendonly RAck
+                  Bob -> Alice: 200 PRACK recvonly
+                  Bob -> Alice: 200 INVITE bare
+                  Alice -> Bob: ACK bare",
+        play: |stage| {
+            let (_, at_bob) = offered_in_prack(stage, "recvonly")?;
+            finishes(stage, at_bob)
+        },
+    },
+    Flow {
         name: "offer-in-update",
         section: "RFC 6337 §2.2",
         title: "pattern 6: offer and answer in an UPDATE of an established session",
@@ -170,6 +186,25 @@ pub(super) const FLOWS: &[Flow] = &[
             let (at_alice, at_bob) = offerless(stage)?;
             answers_early(stage, at_alice)?;
             updates(stage, at_alice, at_bob, ("sendonly", "recvonly"))?;
+            finishes(stage, at_bob)
+        },
+    },
+    Flow {
+        name: "offer-in-prack-rejected",
+        section: "RFC 6337 §2.3",
+        title: "table 2, pattern 5: who does not like the offer in a PRACK answers it, and offers something else",
+        differs: "",
+        diagram: "Alice -> Bob: INVITE sdp
+                  Bob -> Alice: 180 sdp RSeq
+                  Alice -> Bob: PRACK sendonly RAck
+                  Bob -> Alice: 200 PRACK inactive
+                  Bob -> Alice: UPDATE sendrecv
+                  Alice -> Bob: 200 UPDATE sendrecv
+                  Bob -> Alice: 200 INVITE bare
+                  Alice -> Bob: ACK bare",
+        play: |stage| {
+            let (at_alice, at_bob) = offered_in_prack(stage, "inactive")?;
+            updates(stage, at_bob, at_alice, ("sendrecv", "sendrecv"))?;
             finishes(stage, at_bob)
         },
     },
@@ -335,6 +370,25 @@ fn early(stage: &mut Stage) -> Done<Legs> {
     let at_alice = stage.call(ALICE, BOBS_PHONE, Some(sdp()))?;
     let at_bob = stage.invited(BOB)?;
     progress(stage, (BOB, at_bob), StatusCode::RINGING, Some(&sdp()))?;
+    Ok(legs((at_alice, at_bob)))
+}
+
+/// The same, and Alice makes another offer in her PRACK.
+fn offered_in_prack(stage: &mut Stage, answer: &str) -> Done<Legs> {
+    stage.alice_and_bob()?;
+    let call = OutgoingCall::to(uri(BOBS_PHONE)?).body(sdp()).hold_pracks();
+    let at_alice = stage.place(ALICE, call)?;
+    let at_bob = stage.invited(BOB)?;
+    progress(stage, (BOB, at_bob), StatusCode::RINGING, Some(&sdp()))?;
+    stage.updated(ALICE, "that the PRACK waits", |update| {
+        matches!(update, CallUpdate::PrackHeld { .. }).then_some(())
+    })?;
+    let offer = sdp_of("sendonly");
+    stage
+        .with(ALICE, |now, agent, tx| agent.offer_early(now, tx, at_alice, None, &offer))?
+        .map_err(said)?;
+    stage.agrees((BOB, at_bob), Some(&sdp_of(answer)))?;
+    stage.modified(ALICE)?;
     Ok(legs((at_alice, at_bob)))
 }
 

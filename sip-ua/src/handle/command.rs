@@ -150,6 +150,17 @@ pub(super) enum Command {
         headers: Fields,
         begun: oneshot::Sender<Result<Reference, AgentError>>,
     },
+    /// A REFER outside of any call.
+    ReferTo {
+        account: Arc<Account>,
+        to: Box<Uri<'static>>,
+        target: Box<Uri<'static>>,
+        begun: oneshot::Sender<Result<Reference, AgentError>>,
+    },
+    Bindings {
+        account: Arc<Account>,
+        answer: Answer,
+    },
     Follow {
         refer: ReferKey,
         account: Option<Arc<Account>>,

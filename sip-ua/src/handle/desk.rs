@@ -280,6 +280,16 @@ impl Desk {
             Command::Refer { call, target, headers, begun } => {
                 self.refer(turn, call, target, headers, begun);
             }
+            Command::ReferTo { account, to, target, begun } => {
+                let key = agent.refer_to(now, tx, &account, &to, &target, &[]);
+                self.hand_out(key, begun);
+            }
+            Command::Bindings { account, answer } => match agent.bindings(now, tx, &account) {
+                Ok(key) => {
+                    self.requests.insert(key, answer);
+                }
+                Err(error) => refuse(answer, error),
+            },
             Command::Follow { refer, account, body, placed } => {
                 let call = agent.follow(now, tx, refer, account.as_ref(), body, &[]);
                 if call.is_ok() {
@@ -607,6 +617,11 @@ impl Desk {
             },
         };
         let key = target.and_then(|to| agent.refer(*now, tx, call, &to, &headers));
+        self.hand_out(key, begun);
+    }
+
+    /// A REFER was sent, or not: who asked for it gets its handle.
+    fn hand_out(&mut self, key: Result<ReferKey, AgentError>, begun: Begun) {
         let reference = key.and_then(|key| {
             let known = ReferBox::new(key);
             self.references.insert(key, Arc::clone(&known));

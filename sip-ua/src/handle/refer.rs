@@ -34,7 +34,8 @@ impl ReferBox {
     }
 }
 
-/// A REFER of ours on its way: see [`CallControl::refer`](crate::CallControl::refer).
+/// A REFER of ours on its way: see [`CallControl::refer`](crate::CallControl::refer) and
+/// [`UserAgent::refer`](crate::UserAgent::refer).
 ///
 /// **Dropping it** means nothing: what was asked for goes on, and nobody hears of it.
 #[derive(Debug)]

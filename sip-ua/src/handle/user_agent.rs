@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sip_message::{Method, Uri};
+use sip_message::{Method, Response, Uri};
 use sip_transaction::Stopper;
 use sip_transport::{Local, Locals};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::command::{Command, Line};
 use super::{
-    Call, CallBuilder, CallError, IncomingRequest, Invitation, PublicationBuilder, Referral,
-    RegisterError, Registration, RequestBuilder, Stopped, SubscriptionBuilder, SubscriptionRequest,
-    UserAgentBuilder,
+    Call, CallBuilder, CallError, IncomingRequest, Invitation, PublicationBuilder, Reference,
+    Referral, RegisterError, Registration, RequestBuilder, RequestError, Stopped,
+    SubscriptionBuilder, SubscriptionRequest, UserAgentBuilder,
 };
 use crate::{Account, Body, CallSnapshot, Live};
 
@@ -141,6 +141,35 @@ impl UserAgent {
     /// Sends a text (RFC 3428).
     pub fn message(&self, to: Uri<'static>, text: impl Into<String>) -> RequestBuilder {
         self.request(Method::Message, to).body(Body::text(text))
+    }
+
+    /// Asks someone at `to`, with whom no call is needed, to call `target` (REFER), and to report how that goes: a phone of
+    /// one's own that is to dial, say (RFC 5359 §2.18), or a server that is to take one's place in a call.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot be built or sent.
+    pub async fn refer(
+        &self,
+        to: Uri<'static>,
+        target: Uri<'static>,
+    ) -> Result<Reference, CallError> {
+        let (account, to, target) =
+            (Arc::clone(&self.inner.account), Box::new(to), Box::new(target));
+        let refer = |begun| Command::ReferTo { account, to, target, begun };
+        Ok(self.inner.line.ask(refer).await??)
+    }
+
+    /// Asks the registrar for all bindings of the account's address of record (RFC 3261 §10.2.3): a 2xx lists them in its
+    /// Contacts.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot be built or sent, or gets no final response.
+    pub async fn bindings(&self) -> Result<Response, RequestError> {
+        let account = Arc::clone(&self.inner.account);
+        let bindings = |answer| Command::Bindings { account, answer };
+        Ok(self.inner.line.ask(bindings).await??)
     }
 
     /// Begins a subscription to the state of `to` that `event` names: `presence`, `message-summary`, `dialog`;

@@ -1,7 +1,7 @@
 //! Transfers and digits through the handles, over UDP.
 
 use sip_message::StatusCode;
-use sip_ua::{Call, CallEvent, EndReason, ReferOutcome, Referral, UserAgent};
+use sip_ua::{Call, CallEvent, EndReason, Incoming, ReferOutcome, Referral, UserAgent};
 
 use crate::{SDP, at_rest, established, invitation, ua, uri, within};
 
@@ -66,6 +66,29 @@ async fn a_blind_transfer() {
             }
             drop((to_carol, at_carol, at_bob));
         }
+        all_at_rest(&all).await;
+    })
+    .await;
+}
+
+/// Bob's phone is asked to dial, outside of any call, and Alice hears how that goes (RFC 5359 §2.18).
+#[tokio::test]
+async fn a_phone_is_asked_to_call() {
+    within(async {
+        let all = three().await;
+        let [alice, bob, carol] = &all;
+        let mut reference = alice.refer(uri(bob), uri(carol)).await.unwrap();
+        let bob_follows = async {
+            match bob.incoming().await {
+                Some(Incoming::Referral(referral)) => referral.follow(SDP).await.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let carol_answers = async { invitation(carol).await.accept(SDP).await.unwrap() };
+        let outcome = reference.outcome();
+        let (outcome, to_carol, at_carol) = tokio::join!(outcome, bob_follows, carol_answers);
+        assert_eq!(outcome, ReferOutcome::Reported(StatusCode::OK));
+        drop((to_carol, at_carol));
         all_at_rest(&all).await;
     })
     .await;
