@@ -44,11 +44,16 @@ def loses_a_prack(bench):
     leg.gets(200, leg.asks("PRACK", "RAck: [$a_first] 1 INVITE"))
     script.pauses(2500)  # more than the next repetition takes
     leg.gets(481, leg.asks("PRACK", "RAck: [$a_first] 1 INVITE"))
+    leg.gets(200, leg.asks("INFO"))
+    leg.gets(200, invite)
+    leg.acks(invite)
+    hangs_up(leg)
     phone, sipp = called(bench, script, repeats=True)
     phone.tell("progress")
     phone.hears("acknowledged")
-    sipp.ok()
-    phone.tell("hang-up")
+    phone.hears("INFO")
+    phone.tell("accept")
+    ended(phone, sipp)
 
 
 def offers_in_a_183(bench):
