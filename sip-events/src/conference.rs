@@ -204,13 +204,15 @@ impl EventPackage for ConferenceInfo {
             // the package subscriber."
             return Ok(Self { version, extent, entity, ..Self::default() });
         }
+        // What a whole document leaves out is not there.
+        let is_full = extent == Extent::Full;
         Ok(Self {
             version,
             extent,
             entity,
-            description: description.transpose()?,
+            description: description.transpose()?.or(is_full.then(ConferenceDescription::default)),
             state: state.transpose()?,
-            users_extent: users.map(Extent::read).transpose()?,
+            users_extent: users.map(Extent::read).transpose()?.or(is_full.then_some(Extent::Full)),
             users: of_users.transpose()?.unwrap_or_default(),
         })
     }

@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(message.all("Subject").count(), 2);
         assert_eq!(message.content_type(), Some("text/xml; charset=utf-8"));
         assert!(message.content.starts_with(b"<body>\r\n\r\n"));
+        // RFC 3862 §3.5: what the sender requires is named.
         let missing: Vec<&str> = message.not_understood(&[]).collect();
         assert_eq!(missing, ["MyFeatures.VitalMessageOption"]);
         assert_eq!(message.not_understood(&missing).count(), 0);
@@ -338,6 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_odd() {
+        // RFC 3862 §2.2 and RFC 3862 §3.6: lines that are no header fields; RFC 3862 §2.4: a content without a type.
         for (body, error) in [
             ("", BodyError::Missing("empty line")),
             ("From: a\r\n", BodyError::Missing("empty line")),

@@ -1,5 +1,6 @@
 //! A small tree of the XML elements of one namespace, read with limits; and the writing of one.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use quick_xml::XmlVersion;
@@ -222,14 +223,14 @@ impl Writer {
         if text.is_empty() {
             self.out.push_str("/>\n");
         } else {
-            let _ = writeln!(self.out, ">{}</{name}>", escape(text));
+            let _ = writeln!(self.out, ">{}</{name}>", kept(text, false));
         }
     }
 
     /// Text beside elements.
     pub(crate) fn text(&mut self, text: &str) {
         self.indent();
-        let _ = writeln!(self.out, "{}", escape(text));
+        let _ = writeln!(self.out, "{}", kept(text, false));
     }
 
     /// An element with a text in it, if there is one.
@@ -252,7 +253,7 @@ impl Writer {
         self.out.push_str(name);
         for (name, value) in attributes {
             if let Some(value) = value {
-                let _ = write!(self.out, " {name}=\"{}\"", escape(*value));
+                let _ = write!(self.out, " {name}=\"{}\"", kept(value, true));
             }
         }
     }
@@ -262,6 +263,24 @@ impl Writer {
             self.out.push_str("  ");
         }
     }
+}
+
+/// A text as it is read again: a reader takes a raw line end for a line feed, and in an attribute for a space.
+fn kept(text: &str, in_attribute: bool) -> Cow<'_, str> {
+    let text = escape(text);
+    let changes = |c: char| c == '\r' || in_attribute && matches!(c, '\t' | '\n');
+    if !text.contains(changes) {
+        return text;
+    }
+    let mut kept = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if changes(character) {
+            let _ = write!(kept, "&#{};", u32::from(character));
+        } else {
+            kept.push(character);
+        }
+    }
+    Cow::Owned(kept)
 }
 
 #[cfg(test)]
@@ -321,11 +340,14 @@ mod tests {
     fn written_and_read() {
         let mut writer = Writer::new();
         writer.begin("root", &[("xmlns", Some("urn:x")), ("a", Some("<\"&'>")), ("b", None)]);
+        writer.leaf("e", &[("f", Some("a\r\n\tb"))], "a\r\n\tb");
         writer.leaf("c", &[], "<&>");
         writer.leaf_if("d", None);
         let root = read(&writer.finish()).unwrap();
         assert_eq!((root.attribute("a"), root.attribute("b")), (Some("<\"&'>"), None));
         assert_eq!(root.child_text("c"), Some("<&>"));
+        let lines = root.child("e").unwrap();
+        assert_eq!((lines.attribute("f"), lines.text()), (Some("a\r\n\tb"), "a\r\n\tb"));
     }
 
     proptest::proptest! {

@@ -82,6 +82,7 @@ fn roster(conference: &Conference) -> Vec<String> {
 fn the_rfcs_own() {
     let info = ConferenceInfo::parse(BASIC.as_bytes()).unwrap();
     assert_eq!((info.version, info.extent), (1, Extent::Full));
+    // RFC 4575 §5.3, RFC 4575 §5.5, RFC 4575 §5.6, RFC 4575 §5.7 and RFC 4575 §5.8: one of each.
     assert_eq!(info.state.as_ref().and_then(|state| state.user_count), Some(33));
     let subject = info.description.as_ref().and_then(|it| it.subject.as_deref());
     assert_eq!(subject, Some("Agenda: This month's goals"));
@@ -163,7 +164,7 @@ fn put_together_of_parts() {
         Merged::Applied
     );
     assert!(roster(&conference).is_empty());
-    // It is over, whatever else the document says.
+    // RFC 4575 §4.4: it is over, whatever else the document says.
     assert!(!conference.is_over());
     assert_eq!(conference.merge(document("deleted", 9, users)), Merged::Applied);
     assert!(conference.is_over() && roster(&conference).is_empty());
@@ -195,6 +196,7 @@ fn what_is_missing_or_odd() {
         wrap(good, &format!("<users>{user}</users>"))
     };
     for (body, error) in [
+        // RFC 4575 §4.3 and RFC 4575 §5.2
         (wrap("entity='a'", ""), BodyError::Missing("version")),
         (wrap("version='1'", ""), BodyError::Missing("entity")),
         (wrap("version='x' entity='a'", ""), BodyError::Invalid("version")),

@@ -88,9 +88,10 @@ fn the_rfcs_dial_plan() {
     // The first in document order of two that match as much.
     let mut script = plan();
     script.press("94015551212", &["200 94015551212 RI-number"]);
+    // RFC 4730 §4.8: it was asked for once.
     assert!(script.matcher.is_over());
     script.press("1", &[]);
-    // Seven digits may be ten: after a second they are seven.
+    // RFC 4730 §3.2: seven digits may be ten: after a second they are seven.
     let mut script = plan();
     script.press("95551212", &[]);
     script.timer(1000, &["200 95551212 local-number7"]);
@@ -341,6 +342,7 @@ fn responses_are_read_and_written() {
     assert_eq!((response.code, response.digits.as_str()), (200, "*#"));
     assert!(response.suppressed && response.forced_flush);
     assert_eq!(KpmlResponse::parse(response.render().as_bytes()), Ok(response));
+    // RFC 4730 §6
     for code in [402, 423, 481, 487, 501, 502, 531, 532, 533, 534] {
         let response = KpmlResponse::of(code);
         assert!(!response.text.is_empty());

@@ -55,6 +55,7 @@ fn granted(lone: &mut Lone, request: &Request, tag: &str, expires: &str) {
 #[test]
 fn published_refreshed_modified_and_removed() {
     let mut lone = Lone::new();
+    // RFC 3903 §4.2: no entity-tag, and the state.
     let key = publish(&mut lone, wish("open"));
     let request = sent(&mut lone, None, "3600", "open");
     granted(&mut lone, &request, "dx200xyz", "1800");
@@ -66,11 +67,13 @@ fn published_refreshed_modified_and_removed() {
     while !lone.has_sent() {
         lone.run(secs(1));
     }
+    // RFC 3903 §4.3: the tag that came, and no state.
     let request = sent(&mut lone, Some("dx200xyz"), "3600", "");
     granted(&mut lone, &request, "kwj449x", "1800");
     lone.expect(&["Published { expires: 1800s }"]);
 
     modify(&mut lone, key, "busy");
+    // RFC 3903 §4.1 and RFC 3903 §4.4: the tag that came, and the state.
     let request = sent(&mut lone, Some("kwj449x"), "3600", "busy");
     // One at a time: what changes meanwhile goes with the next, the latest of it.
     modify(&mut lone, key, "away");
@@ -82,6 +85,7 @@ fn published_refreshed_modified_and_removed() {
     lone.expect(&["Published { expires: 3600s }", "Published { expires: 3600s }"]);
 
     unpublish(&mut lone, key);
+    // RFC 3903 §4.5: the tag, Expires 0, and no state.
     let request = sent(&mut lone, Some("last"), "0", "");
     granted(&mut lone, &request, "gone", "0");
     lone.expect(&["Removed { confirmed: true }"]);
