@@ -538,6 +538,11 @@ impl Dialog {
 
     /// From of our requests in the dialog names this from now on (RFC 4916 §4.4.1). The tags, by which a dialog is known,
     /// stay.
+    // RFC 4916 §4.4.1: "the UA MUST be prepared to receive the revised URI in the To
+    // header field of subsequent mid-dialog requests and MUST also continue
+    // to be prepared to receive the old URI at least until a request
+    // containing the revised URI in the To header field has been received."
+    // Neither is looked at.
     pub fn rename(&mut self, local: &NameAddr<'_>) {
         self.identity = self.identity.with_local(local);
     }

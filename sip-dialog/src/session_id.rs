@@ -91,7 +91,10 @@ impl SessionIdentifier {
                 // case, all future transactions within this dialog MUST contain only
                 // the UUID received in the first SIP response."
                 None => Form::Single,
-                // RFC 7989 §11: "In this case, any new transaction
+                // RFC 7989 §11: "If a SIP response arrives that has the same value of Session-ID
+                // UUIDs in the same order as was sent, this comes from a pre-
+                // standard implementation and MUST NOT be discarded even though the
+                // "remote-uuid" may be nil.  In this case, any new transaction
                 // within this dialog MUST preserve the order of the two UUIDs within
                 // all Session-ID header fields, including the ACK, until this dialog
                 // is terminated."
@@ -101,6 +104,12 @@ impl SessionIdentifier {
     }
 
     /// A request of the peer in the dialog was answered by a 2xx or 3xx, or it is an ACK to a 2xx.
+    // RFC 7989 §6: "An endpoint MUST assume that the UUID value of the peer endpoint may
+    // change at any time due to service interactions."
+    // RFC 7989 §8: "When an endpoint or intermediary receives an ACK for a successful
+    // (2xx) or redirection (3xx) response with a new UUID value, it MUST
+    // accept the peer's new UUID value and include this new UUID as the
+    // "remote" parameter for any subsequent messages."
     // RFC 7989 §8: "the endpoint or intermediary MUST accept the peer's UUID
     // and include this new UUID as the "remote" parameter for any
     // subsequent messages"

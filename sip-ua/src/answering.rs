@@ -48,8 +48,8 @@ pub enum Answering {
 }
 
 impl Answering {
-    /// How the call of this INVITE is to be answered, whose caller may ask for so much. What cannot be read is as good
-    /// as not there, and a mode that is not known as `Manual`.
+    /// How the call of this INVITE is to be answered, whose caller may ask for so much. What cannot be read, or is no
+    /// mode that is known, is as good as not there.
     ///
     /// ```
     /// # use sip_ua::{AnswerRights, Answering};
@@ -63,8 +63,12 @@ impl Answering {
     /// # }
     /// ```
     pub fn of(invite: &Request, rights: AnswerRights) -> Self {
-        let usual = mode_of::<AnswerMode<'_>>(invite, |m| (m.is_auto(), m.require()));
-        let privileged = mode_of::<PrivAnswerMode<'_>>(invite, |m| (m.is_auto(), m.require()));
+        let usual = asked_by(invite, |mode: AnswerMode<'_>| {
+            Asked::of(mode.is_auto(), mode.is_manual(), mode.require())
+        });
+        let privileged = asked_by(invite, |mode: PrivAnswerMode<'_>| {
+            Asked::of(mode.is_auto(), mode.is_manual(), mode.require())
+        });
         // RFC 5373 §4.1: "If both are present, the
         // UAS will first test the authorization of the requester for Priv-
         // Answer-Mode and, if authorized, process the request as if only Priv-
@@ -104,12 +108,18 @@ struct Asked {
     require: bool,
 }
 
-fn mode_of<'a, H: Header<'a>>(
+impl Asked {
+    // RFC 5373 §2: "implementations MUST ignore unknown values."
+    fn of(is_auto: bool, is_manual: bool, require: bool) -> Option<Self> {
+        (is_auto || is_manual).then_some(Self { automatic: is_auto, require })
+    }
+}
+
+fn asked_by<'a, H: Header<'a>>(
     invite: &'a Request,
-    read: impl FnOnce(H) -> (bool, bool),
+    read: impl FnOnce(H) -> Option<Asked>,
 ) -> Option<Asked> {
-    let (automatic, require) = invite.headers().get::<H>().ok().flatten().map(read)?;
-    Some(Asked { automatic, require })
+    invite.headers().get::<H>().ok().flatten().and_then(read)
 }
 
 #[cfg(test)]

@@ -722,6 +722,9 @@ impl Registration {
             .raw(HeaderName::To, aor.as_bytes())
             // RFC 3261 §10.2.4: "A UA SHOULD use the same Call-ID for all registrations during a
             // single boot cycle."
+            // RFC 5627 §4.1: "Consequently, if a UA wishes its previously obtained
+            // temporary GRUUs to remain valid, it MUST utilize the same Call-ID in
+            // REGISTER refreshes."
             .raw(HeaderName::CallId, call_id.as_bytes())
             .raw(HeaderName::CSeq, format!("{} REGISTER", self.cseq).as_bytes())
             .raw(HeaderName::Contact, self.contact(contact, expires).as_bytes());

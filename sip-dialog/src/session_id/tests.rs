@@ -27,6 +27,9 @@ fn after(line: &str) -> SessionIdentifier {
 // RFC 7989 §6: "If an endpoint receives a SIP response with a non-nil "local-uuid"
 // that is not 32 octets long, this response comes from a misbehaving
 // implementation, and its Session-ID header field MUST be discarded."
+// RFC 7989 §6: "That is, the
+// endpoint MUST NOT change the internally maintained "remote-uuid"
+// value for the peer."
 #[test]
 fn what_cannot_be_read_or_is_nil_says_nothing() {
     let nil = "0".repeat(32);

@@ -53,6 +53,8 @@ fn number(uuid: &str) -> Option<u128> {
     u128::from_str_radix(uuid, 16).ok()
 }
 
+// RFC 7989 §5: "The Session-ID header field MUST NOT have more than one "remote"
+// parameter."
 // RFC 7989 §5: "sess-uuid           = 32(DIGIT / %x61-66)  ;32 chars of [0-9a-f]"
 fn is_uuid(text: &[u8]) -> bool {
     text.len() == 32 && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

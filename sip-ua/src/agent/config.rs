@@ -196,6 +196,9 @@ impl AgentConfig {
             // specification MUST include the "from-change" option tag in the
             // Supported header field."
             self.connected_identity.then_some("from-change"),
+            // RFC 5627 §4.1: "When a UA compliant to this specification generates a REGISTER
+            // request (initial or refresh), it MUST include the Supported header
+            // field in the request."
             // RFC 5627 §4.4: "a UA SHOULD include a Supported header with the
             // option tag "gruu" in requests and responses it generates."
             self.gruu.then_some("gruu"),

@@ -54,6 +54,9 @@ impl Agent {
         if !updates {
             return Ok(());
         }
+        // RFC 4916 §4.3: "For this purpose
+        // the UA MUST use the UPDATE method unless for other reasons the re-
+        // INVITE method is being used at the same time."
         let purpose = Purpose::Identity;
         self.begin_modification(now, tx, key, dialog_key, Method::Update, None, purpose)
     }
@@ -68,7 +71,9 @@ impl Agent {
     }
 
     /// Our 2xx is acknowledged: a caller that wants to know learns who has answered.
-    // RFC 4916 §4.2: "if the "from-change" option tag has been received in
+    // RFC 4916 §4.2: "After a full
+    // dialog has been formed (after sending a 2xx final response to the
+    // INVITE request), if the "from-change" option tag has been received in
     // a Supported header field and an UPDATE request has not already been
     // sent on the early dialog, the UA MUST issue an UPDATE request on the
     // same dialog.  In either case, the UPDATE request MUST contain the

@@ -55,8 +55,10 @@ impl Gruus {
     pub(super) fn contact(&self, account: Option<&Account>, secure: bool) -> Option<String> {
         let gruu = self.named(account?)?;
         // RFC 3261 §8.1.1.8: "the Contact header field MUST contain a SIPS URI as well."
-        // RFC 5627 §4.2: "That is, the UA MUST
-        // NOT modify them in any way."
+        // RFC 5627 §4.2: "The user and host parts of the GRUU learned by the UA in the REGISTER
+        // response MUST be treated opaquely by the UA.  That is, the UA MUST
+        // NOT modify them in any way.  A UA MUST NOT modify or remove URI
+        // parameters it does not recognize."
         (!secure || gruu.is_secure()).then(|| format!("<{gruu}>"))
     }
 

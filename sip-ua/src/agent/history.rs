@@ -50,6 +50,10 @@ impl Agent {
 }
 
 /// The history as it is known here of a request that came.
+// RFC 7044 §9.1: "When receiving a request, a SIP entity MUST keep a copy of the
+// hi-entries from the incoming request."
+// RFC 7044 §9.1: "The hi-entries MUST be added to the cache in the order
+// in which they were received in the request."
 // RFC 7044 §9.1: "If the Request-URI of the incoming request does not match the hi
 // -targeted-to-uri in the last hi-entry (i.e., the previous SIP entity
 // that sent the request did not include a History-Info header field),
@@ -72,6 +76,10 @@ pub(crate) fn known(request: &Request) -> Vec<HistoryInfo<'static>> {
             None => Some(HistoryIndex::FIRST),
             Some(last) => last.index().map(|index| index.child(0)),
         };
+        // RFC 7044 §9.1: "The SIP entity MUST set the hi-targeted-to-uri to the value of the
+        // Request-URI in the incoming request."
+        // RFC 7044 §9.1: "The SIP entity MUST NOT include an "rc", "mp", or "np" header
+        // field parameter."
         entries.extend(index.and_then(|index| HistoryInfo::new(&uri, &index).ok()));
     }
     entries
@@ -121,6 +129,9 @@ pub(super) fn after(
     for reason in core::iter::once(Reason::sip(status)).chain(told) {
         sent = sent.with_reason(&reason).unwrap_or(sent);
     }
+    // RFC 7044 §9.3: "The SIP entity MUST add the hi-entry that was added to the request
+    // that received the non-100 response or timed out to the cache, if
+    // it was not already cached."
     entries.push(sent);
     // RFC 7044 §9.3: "The SIP entity MUST also add to the cache any hi-entries received
     // in the response that are not already in the cache."
@@ -138,6 +149,8 @@ pub(super) fn after(
     if let Some((name, from)) = found_by {
         entry = entry.with_param(name, Some(from)).unwrap_or(entry);
     }
+    // RFC 7044 §9.2: "The SIP entity MUST include an hi-index for the hi-entry
+    // as described in Section 10.3."
     entries.push(entry);
     Some(entries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }

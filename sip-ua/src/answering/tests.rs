@@ -32,7 +32,9 @@ fn who_may_is_answered_as_they_ask() {
         ("auto;require", Forbidden, Automatic, Automatic),
         ("Manual", Manual, Manual, Free),
         ("Manual;require", Manual, Manual, Forbidden),
-        ("Whatever", Manual, Manual, Free),
+        // RFC 5373 §2: "implementations MUST ignore unknown values."
+        ("Whatever", Free, Free, Free),
+        ("Whatever;require", Free, Free, Free),
         ("", Free, Free, Free),
         ("Auto;require=yes=no", Free, Free, Free),
         (";require", Free, Free, Free),

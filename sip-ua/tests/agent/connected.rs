@@ -101,9 +101,14 @@ fn who_we_are_changes_and_a_refusal_of_that_changes_nothing_else() {
     assert_eq!(header(update.headers(), "From"), Some(&*from));
     lone.answer(&update, 200, "", &[("Contact", "<sip:bob@192.0.2.2>")]);
     lone.expect(&[]);
-    // The peer may still know us by the name before.
-    lone.receive_text(&in_dialog("OPTIONS", 2, &tag, ""), "");
-    lone.sent_response(200);
+    // RFC 4916 §4.4.1: "the UA MUST be prepared to receive the revised URI in the To
+    // header field of subsequent mid-dialog requests and MUST also continue
+    // to be prepared to receive the old URI"
+    for (cseq, to) in [(2, "<sip:alice@192.0.2.1>"), (3, "<sip:dora@example.com>")] {
+        let asked = in_dialog("OPTIONS", cseq, &tag, "").replace("<sip:alice@192.0.2.1>", to);
+        lone.receive_text(&asked, "");
+        lone.sent_response(200);
+    }
 }
 
 // RFC 4916 §4.4.2: "If any other final response is sent the UA

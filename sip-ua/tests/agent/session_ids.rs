@@ -114,14 +114,30 @@ fn a_new_uuid_of_the_peer_counts_when_its_request_was_accepted() {
         });
         let status = StatusCode::new(status).unwrap();
         lone.tell(|agent, now, tx| agent.reply(now, tx, key.unwrap(), status, None, &[])).unwrap();
-        // Note that the
-        // failure response itself will contain the new UUID value
+        // RFC 7989 §8: "Note that the
+        // failure response itself will contain the new UUID value from the
+        // request in the "remote" parameter."
         assert_eq!(said(lone.sent_response(status.as_u16()).headers()), (a, uuid));
         let id = lone.tell(|agent, _, _| agent.session_id(call)).unwrap();
         assert_eq!(id.remote(), Some(after));
     }
     lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
     assert_eq!(of(&lone.sent_request(Method::Bye)), (a, B));
+}
+
+// RFC 7989 §8: "When an endpoint or intermediary receives an ACK for a successful
+// (2xx) or redirection (3xx) response with a new UUID value, it MUST
+// accept the peer's new UUID value"
+#[test]
+fn an_ack_says_who_the_peer_is() {
+    let mut lone = Lone::new();
+    let ok = answered(&mut lone, &line(B, 0));
+    let (a, _) = said(ok.headers());
+    let tag = ok.headers().to_tag().unwrap().to_owned();
+    lone.receive_text(&in_dialog("ACK", 1, &tag, &format!("Session-ID: {}", line(C, a))), "");
+    let call = lone.last_invitation.unwrap();
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
+    assert_eq!(of(&lone.sent_request(Method::Bye)), (a, C));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod authentication;
 mod bridge;
 mod calls;
 mod drops;
+mod identity;
 mod limits;
 #[cfg(feature = "sdp")]
 mod media;
