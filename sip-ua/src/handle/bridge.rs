@@ -49,7 +49,7 @@ pub(super) enum Ends {
     /// A call that came in, and one that is placed.
     Invitation { call: CallKey, request: Arc<Request>, sender: Sender, target: Uri<'static> },
     /// Two that are placed.
-    Outgoing(OutgoingCall, OutgoingCall),
+    Outgoing(Box<[OutgoingCall; 2]>),
     /// Two that are established.
     Established([CallKey; 2]),
 }
@@ -171,7 +171,7 @@ impl UserAgent {
         second: OutgoingCall,
         options: impl Into<Arc<BridgeOptions>>,
     ) -> Result<Bridge, CallError> {
-        self.tie(Ends::Outgoing(first, second), options.into()).await
+        self.tie(Ends::Outgoing(Box::new([first, second])), options.into()).await
     }
 
     /// Ties two established calls together: the first is asked for an offer, which the second answers.

@@ -48,7 +48,8 @@ impl Desk {
                 let from = (&*request, &sender);
                 table.bridge(now, agent, tx, call, from, target, account, options)?
             }
-            Ends::Outgoing(first, second) => {
+            Ends::Outgoing(calls) => {
+                let [first, second] = *calls;
                 table.dial(now, agent, tx, first, second, account, options)?
             }
             Ends::Established(calls) => table.join(now, agent, tx, calls, options)?,
