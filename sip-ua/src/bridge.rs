@@ -34,6 +34,7 @@ mod options;
 mod origin;
 mod status;
 mod table;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -292,6 +293,18 @@ impl BridgeCore {
         bridge.sync = Some(Leg::A);
         bridge.settle(orders);
         bridge
+    }
+
+    /// A bridge with a new call in this leg, which is yet to be answered.
+    fn of_transfer(options: Arc<BridgeOptions>, leg: Leg) -> Self {
+        let mut bridge = Self::new(options, [Phase::Established; 2]);
+        bridge.set(leg, Phase::Calling);
+        bridge
+    }
+
+    /// The sessions of the legs are two as yet: this one is asked for an offer as soon as that can be.
+    fn agree_anew(&mut self, leg: Leg) {
+        self.sync = Some(leg);
     }
 
     /// Whether both calls are over.

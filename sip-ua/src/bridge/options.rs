@@ -65,6 +65,9 @@ pub enum BridgeRefer {
     /// other leg of that is named in its place, so that the two meet.
     #[default]
     Relay,
+    /// It is done here, and its sender is told how it goes: the one it names is called, and takes its sender's leg when it
+    /// answers. Where Replaces in it names a call of another bridge, the two that are behind meet.
+    Follow,
     /// It is declined by 403.
     Refuse,
 }

@@ -1,16 +1,17 @@
 //! The bridges of one agent: which call belongs to which, and the orders carried out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use sip_message::{
-    From, Header, HeaderName, MaxBreadth, ReferTo, Replaces, Request, Require, Response, SessionId,
+    From, Header, HeaderName, MaxBreadth, Replaces, Request, Require, Response, SessionId,
     StatusCode, Supported, Uri,
 };
 use sip_transaction::{KeyMap, ServerKey, Transactions};
 
 use super::headers::may_know;
+use super::transfer::Third;
 use super::{
     Action, BridgeCore, BridgeIdentity, BridgeOptions, BridgeRefer, Leg, Order, copied, status,
 };
@@ -33,18 +34,24 @@ const MAX_BREADTH: u32 = 60;
 /// [`UserAgent::bridge`]: crate::UserAgent::bridge
 #[derive(Default)]
 pub struct Bridges {
-    bridges: Slab<Tied>,
-    legs: KeyMap<CallKey, (BridgeKey, Leg)>,
+    pub(super) bridges: Slab<Tied>,
+    pub(super) legs: KeyMap<CallKey, (BridgeKey, Leg)>,
+    /// The calls that are to take a leg.
+    pub(super) thirds: KeyMap<CallKey, BridgeKey>,
+    /// Those that have left their bridge, and are being hung up.
+    pub(super) leaving: HashSet<CallKey>,
     /// The requests that cross, and what waits for their answers. The agent bounds them.
     requests: KeyMap<RequestKey, (ServerKey, Arc<BridgeOptions>)>,
     /// The REFERs that cross: ours, and the one of the peer it was made of.
     refers: KeyMap<ReferKey, ReferKey>,
-    updates: VecDeque<(BridgeKey, BridgeUpdate)>,
+    pub(super) updates: VecDeque<(BridgeKey, BridgeUpdate)>,
 }
 
 /// A bridge and its calls.
-struct Tied {
-    bridge: BridgeCore,
+pub(super) struct Tied {
+    pub(super) bridge: BridgeCore,
+    /// A call that is to take one of its legs.
+    pub(super) third: Option<Third>,
     calls: [Option<CallKey>; 2],
     /// Those that are yet to be placed.
     unplaced: Option<Box<Unplaced>>,
@@ -62,6 +69,11 @@ struct Unplaced {
 pub enum BridgeUpdate {
     /// Both calls are established.
     Answered,
+    /// Another call has taken the place of this one, for its peer has asked for that (REFER).
+    Transferred {
+        /// Which.
+        leg: Leg,
+    },
     /// Both are over. This is the last.
     Ended {
         /// Which ended first.
@@ -72,10 +84,10 @@ pub enum BridgeUpdate {
 }
 
 /// What everything needs: the time and the machine.
-struct Turn<'a> {
-    now: Instant,
-    agent: &'a mut Agent,
-    tx: &'a mut Transactions,
+pub(super) struct Turn<'a> {
+    pub(super) now: Instant,
+    pub(super) agent: &'a mut Agent,
+    pub(super) tx: &'a mut Transactions,
 }
 
 impl Bridges {
@@ -87,7 +99,10 @@ impl Bridges {
     /// Whether no event can concern any.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_empty() && self.requests.is_empty() && self.refers.is_empty()
+        self.is_empty()
+            && self.leaving.is_empty()
+            && self.requests.is_empty()
+            && self.refers.is_empty()
     }
 
     /// Whether there are none.
@@ -144,7 +159,8 @@ impl Bridges {
                 (bridge, None)
             }
         };
-        let tied = Tied { bridge, calls: [Some(call), None], unplaced, answered: false };
+        let tied =
+            Tied { bridge, calls: [Some(call), None], unplaced, third: None, answered: false };
         self.begin(&mut turn, tied, orders)
     }
 
@@ -171,7 +187,7 @@ impl Bridges {
         let (mut orders, body) = (Vec::new(), first.body.clone());
         let bridge = BridgeCore::of_two(Arc::clone(options), body, &mut orders);
         let unplaced = Some(Box::new(Unplaced { account, calls: [Some(first), Some(second)] }));
-        let tied = Tied { bridge, calls: [None, None], unplaced, answered: false };
+        let tied = Tied { bridge, calls: [None, None], unplaced, third: None, answered: false };
         self.begin(&mut turn, tied, orders)
     }
 
@@ -194,7 +210,11 @@ impl Bridges {
         let mut orders = Vec::new();
         let bridge = BridgeCore::of_established(Arc::clone(options), &mut orders);
         let calls = calls.map(Some);
-        self.begin(&mut turn, Tied { bridge, calls, unplaced: None, answered: false }, orders)
+        self.begin(
+            &mut turn,
+            Tied { bridge, calls, unplaced: None, third: None, answered: false },
+            orders,
+        )
     }
 
     /// Ends both calls of a bridge. Of one that is over it changes nothing.
@@ -205,10 +225,12 @@ impl Bridges {
         tx: &mut Transactions,
         bridge: BridgeKey,
     ) {
+        let mut turn = Turn { now, agent, tx };
+        self.drop_third(&mut turn, bridge);
         let Some(tied) = self.bridges.get_mut(bridge) else { return };
         let mut orders = Vec::new();
         tied.bridge.hang_up(&[], &mut orders);
-        self.carry_out(&mut Turn { now, agent, tx }, bridge, orders);
+        self.carry_out(&mut turn, bridge, orders);
         self.look_at(bridge);
     }
 
@@ -235,7 +257,19 @@ impl Bridges {
                     self.update(&mut turn, key, leg, call, update);
                     None
                 }
-                None => Some(AgentEvent::Call { call, update }),
+                None => {
+                    if let Some(key) = self.thirds.get(&call).copied() {
+                        self.third_moved(&mut turn, key, call, update);
+                        return None;
+                    }
+                    if self.leaving.contains(&call) {
+                        if let CallUpdate::Ended(_) = update {
+                            self.leaving.remove(&call);
+                        }
+                        return None;
+                    }
+                    Some(AgentEvent::Call { call, update })
+                }
             },
             AgentEvent::Request { key, call: Some(call), request, sender } => {
                 match self.of_call(call) {
@@ -298,7 +332,7 @@ impl Bridges {
         Ok(key)
     }
 
-    fn update(
+    pub(super) fn update(
         &mut self,
         turn: &mut Turn<'_>,
         key: BridgeKey,
@@ -308,6 +342,15 @@ impl Bridges {
     ) {
         if matches!(update, CallUpdate::Ended(_)) {
             self.legs.remove(&call);
+            match self.bridges.get(key).and_then(|tied| tied.third) {
+                // Who has asked for the third does not wait for it: that is not the end of the other one's call.
+                Some(third) if third.by == leg => {
+                    self.take_third(turn, key);
+                    return;
+                }
+                Some(_) => self.drop_third(turn, key),
+                None => {}
+            }
         }
         let Some(tied) = self.bridges.get_mut(key) else { return };
         if let CallUpdate::Ringing { response, .. }
@@ -326,7 +369,7 @@ impl Bridges {
     }
 
     /// Tells what a bridge has come to, and drops one that is over.
-    fn look_at(&mut self, key: BridgeKey) {
+    pub(super) fn look_at(&mut self, key: BridgeKey) {
         let Some(tied) = self.bridges.get_mut(key) else { return };
         if tied.bridge.is_established() && !tied.answered {
             tied.answered = true;
@@ -341,7 +384,7 @@ impl Bridges {
     }
 
     /// Does what the bridge wants, and what it wants of that.
-    fn carry_out(&mut self, turn: &mut Turn<'_>, key: BridgeKey, orders: Vec<Order>) {
+    pub(super) fn carry_out(&mut self, turn: &mut Turn<'_>, key: BridgeKey, orders: Vec<Order>) {
         let mut orders = VecDeque::from(orders);
         let mut more = Vec::new();
         while let Some(Order { leg, action }) = orders.pop_front() {
@@ -378,14 +421,15 @@ impl Bridges {
     ) {
         let tied = self.bridges.get(key);
         let to = tied.and_then(|tied| Some((tied.call(leg.other())?, &tied.bridge.options)));
-        let target = request.get::<ReferTo<'_>>().ok().flatten();
-        let (Some((to, options)), Some(target)) = (to, target) else {
+        let (Some((to, options)), Some(target)) = (to, Self::target_of(request)) else {
             return turn.decline(refer, StatusCode::BAD_REQUEST);
         };
-        if options.refer == BridgeRefer::Refuse {
-            return turn.decline(refer, StatusCode::FORBIDDEN);
+        match options.refer {
+            BridgeRefer::Relay => {}
+            BridgeRefer::Follow => return self.follow(turn, (key, leg), refer, &target),
+            BridgeRefer::Refuse => return turn.decline(refer, StatusCode::FORBIDDEN),
         }
-        let target = match self.translated(turn, &target.uri()) {
+        let target = match self.translated(turn, &target) {
             Ok(target) => target,
             Err(error) => return turn.decline(refer, of_error(&error)),
         };
@@ -406,13 +450,8 @@ impl Bridges {
 
     /// Where a REFER leads to, for the other side: a call with us whose place is to be taken is the call behind it.
     fn translated(&self, turn: &Turn<'_>, target: &Uri<'_>) -> Result<Uri<'static>, AgentError> {
-        let replaces =
-            target.headers().find(|header| header.name_decoded().eq_ignore_ascii_case("Replaces"));
-        let value = replaces.and_then(|header| header.value_decoded().map(|it| it.into_owned()));
-        let named = value.as_deref().and_then(|value| Replaces::parse(value.as_bytes()).ok());
-        let known = named.and_then(|named| turn.agent.call_in_place(&named));
-        let behind = known
-            .and_then(|call| self.of_call(call))
+        let behind = self
+            .call_behind(turn, target)
             .and_then(|(key, leg)| self.bridges.get(key).and_then(|tied| tied.call(leg.other())));
         match behind {
             Some(call) => turn.agent.place_in(call),
@@ -452,7 +491,16 @@ impl Bridges {
 }
 
 impl Tied {
-    fn call(&self, leg: Leg) -> Option<CallKey> {
+    /// Another call is this leg now. Gives the one that was, if there was one.
+    pub(super) fn replace(&mut self, leg: Leg, call: CallKey) -> Option<CallKey> {
+        let [a, b] = &mut self.calls;
+        match leg {
+            Leg::A => a.replace(call),
+            Leg::B => b.replace(call),
+        }
+    }
+
+    pub(super) fn call(&self, leg: Leg) -> Option<CallKey> {
         let [a, b] = self.calls;
         match leg {
             Leg::A => a,
@@ -599,7 +647,7 @@ impl Turn<'_> {
         }
     }
 
-    fn decline(&mut self, refer: ReferKey, status: StatusCode) {
+    pub(super) fn decline(&mut self, refer: ReferKey, status: StatusCode) {
         if let Err(error) = self.agent.decline(self.now, self.tx, refer, status) {
             log(&error);
         }
@@ -630,8 +678,16 @@ fn of_error(error: &AgentError) -> StatusCode {
     }
 }
 
+/// What the Replaces in a URI says.
+pub(super) fn replaces_in(target: &Uri<'_>) -> Option<Replaces<'static>> {
+    let mut headers = target.headers();
+    let replaces = headers.find(|header| header.name_decoded().eq_ignore_ascii_case("Replaces"))?;
+    let value = replaces.value_decoded()?.into_owned();
+    Replaces::parse(value.as_bytes()).ok().map(Replaces::into_owned)
+}
+
 /// A command that came too late, or that the other side does not allow.
-fn log(error: &AgentError) {
+pub(super) fn log(error: &AgentError) {
     tracing::debug!(%error, "a bridge could not do what it wanted");
 }
 

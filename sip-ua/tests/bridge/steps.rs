@@ -373,6 +373,118 @@ fn an_attended_transfer_names_the_call_behind_the_bridge() {
     scene.over();
 }
 
+/// Alice sends Bob to Carol; Carol takes it, refuses, or is called though Alice has gone at once.
+#[test]
+fn a_refer_is_followed_here() {
+    for (takes, leaves) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut scene = Scene::new().options(BridgeOptions::default().refer(BridgeRefer::Follow));
+        scene.established();
+        let target = format!("sip:carol@{}", host(CAROL)).parse().unwrap();
+        scene.tell(ALICE, |agent, now, tx, call| agent.refer(now, tx, call, &target, &[])).unwrap();
+        scene.run(ms(500));
+        if leaves {
+            scene.tell(ALICE, |agent, now, tx, call| agent.hang_up(now, tx, call)).unwrap();
+            scene.run(ms(500));
+        }
+        assert_eq!(scene.told(CAROL), ["invitation"]);
+        scene.tell(CAROL, |agent, now, tx, call| {
+            agent.ring(now, tx, call, StatusCode::RINGING, None).unwrap();
+            match takes {
+                true => agent.accept(now, tx, call, Some(&sdp("carol")), &[]).unwrap(),
+                false => agent.reject(now, tx, call, StatusCode::BUSY_HERE, &[]).unwrap(),
+            }
+        });
+        scene.run(ms(500));
+        if takes {
+            assert_eq!(scene.told(BOB), ["INVITE carol"], "leaves {leaves}");
+            scene.tell(BOB, |agent, now, tx, call| {
+                let ok = StatusCode::OK;
+                agent.answer_modification(now, tx, call, ok, Some(&sdp("bob"))).unwrap();
+            });
+            scene.run(secs(1));
+            assert_eq!(scene.told(CAROL), ["ack bob"]);
+            if !leaves {
+                let told = scene.told(ALICE);
+                for line in ["Ended(Reported(StatusCode(200)))", "ended: the peer hung up"] {
+                    assert!(told.iter().any(|told| told == line), "{line}: {told:?}");
+                }
+            }
+            scene.tell(BOB, |agent, now, tx, call| agent.hang_up(now, tx, call)).unwrap();
+            scene.run(secs(1));
+            assert_eq!(scene.told(CAROL), ["ended: the peer hung up"]);
+        } else if leaves {
+            // Nobody is left for Bob to talk to.
+            assert_eq!(scene.told(BOB), ["because SIP;cause=486", "ended: the peer hung up"]);
+        } else {
+            let told = scene.told(ALICE);
+            assert_eq!(told.last().unwrap(), "Ended(Reported(StatusCode(486)))", "{told:?}");
+            scene.tell(ALICE, |agent, now, tx, call| agent.hang_up(now, tx, call)).unwrap();
+            scene.run(secs(1));
+            assert_eq!(scene.told(BOB), ["ended: the peer hung up"]);
+        }
+        scene.over();
+    }
+}
+
+/// Bob hangs up while Carol rings: she is not wanted any more.
+#[test]
+fn a_referee_who_hangs_up_ends_the_third_as_well() {
+    let mut scene = Scene::new().options(BridgeOptions::default().refer(BridgeRefer::Follow));
+    scene.established();
+    let target = format!("sip:carol@{}", host(CAROL)).parse().unwrap();
+    scene.tell(ALICE, |agent, now, tx, call| agent.refer(now, tx, call, &target, &[])).unwrap();
+    scene.run(ms(500));
+    scene.tell(BOB, |agent, now, tx, call| agent.hang_up(now, tx, call)).unwrap();
+    scene.run(secs(1));
+    assert_eq!(scene.told(CAROL), ["invitation", "ended: cancelled by the caller"]);
+    assert!(scene.told(ALICE).contains(&"ended: the peer hung up".to_owned()));
+    scene.over();
+}
+
+/// Alice brings Bob and Carol together, with both of whom she talks by way of a bridge: nobody is called.
+#[test]
+fn an_attended_transfer_makes_one_bridge_of_two() {
+    let mut scene = Scene::new().options(BridgeOptions::default().refer(BridgeRefer::Follow));
+    scene.established();
+    let to_bob = scene.calls[ALICE].unwrap();
+    let to_carol = scene.call(ALICE, to("carol").body(sdp("alice")));
+    scene.run(ms(500));
+    scene.tell(CAROL, |agent, now, tx, call| {
+        agent.accept(now, tx, call, Some(&sdp("carol")), &[]).unwrap();
+    });
+    scene.run(ms(500));
+    scene.events.clear();
+    scene.tell(ALICE, |agent, now, tx, _| {
+        let target = agent.place_in(to_carol).unwrap();
+        agent.refer(now, tx, to_bob, &target, &[]).unwrap();
+    });
+    scene.run(ms(500));
+    let told = scene.told(ALICE);
+    assert!(told.contains(&"Ended(Reported(StatusCode(200)))".to_owned()), "{told:?}");
+    assert_eq!(
+        told.iter().filter(|told| *told == "ended: the peer hung up").count(),
+        2,
+        "{told:?}"
+    );
+    // One of them is asked for an offer, which the other gets.
+    assert_eq!((scene.told(CAROL), scene.told(BOB)), (vec!["INVITE".to_owned()], vec![]));
+    let ok = StatusCode::OK;
+    scene.tell(CAROL, |agent, now, tx, call| {
+        agent.answer_modification(now, tx, call, ok, Some(&sdp("carol 2"))).unwrap();
+    });
+    scene.run(ms(300));
+    assert_eq!(scene.told(BOB), ["INVITE carol 2"]);
+    scene.tell(BOB, |agent, now, tx, call| {
+        agent.answer_modification(now, tx, call, ok, Some(&sdp("bob 2"))).unwrap();
+    });
+    scene.run(ms(500));
+    assert_eq!(scene.told(CAROL), ["ack bob 2"]);
+    scene.tell(CAROL, |agent, now, tx, call| agent.hang_up(now, tx, call)).unwrap();
+    scene.run(secs(1));
+    assert_eq!(scene.told(BOB), ["ended: the peer hung up"]);
+    scene.over();
+}
+
 fn dialled(end: usize) -> OutgoingCall {
     OutgoingCall::to(format!("sip:{}@{}", NAMES[end], host(end)).parse().unwrap())
 }
