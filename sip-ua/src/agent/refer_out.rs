@@ -139,6 +139,7 @@ impl Agent {
         // route set at the subscriber is taken from the NOTIFY request itself"
         let made = Dialog::subscribed(request, number, flow.transport);
         let made = made.map_err(|error| error.rejection()).and_then(|mut dialog| {
+            self.identify(&mut dialog, request);
             dialog.accepted(request);
             let full = Rejection::new(StatusCode::SERVICE_UNAVAILABLE);
             self.dialogs.insert(dialog, Usage::Refer(key).into()).map_err(|_| full)

@@ -9,7 +9,7 @@ use std::hash::Hasher;
 use sip_dialog::{Dialog, DialogId, DialogKey, Found, Role, SessionIdentifier};
 use sip_message::{
     Header, HeaderName, Headers, Method, Request, RequestBuilder, Response, ResponseBuilder,
-    SessionId, StatusCode,
+    SessionId, StatusCode, TargetDialog,
 };
 use siphasher::sip::SipHasher24;
 
@@ -101,14 +101,34 @@ impl Agent {
         own: &[&[(String, String)]],
         (call_id, tag): (&str, &str),
     ) -> RequestBuilder {
-        let is_said = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Session-ID");
-        if self.config.session_ids != SessionIds::Always
-            || own.iter().any(|o| o.iter().any(is_said))
-        {
+        let field = |wanted: &str| {
+            let mut own = own.iter().flat_map(|fields| fields.iter());
+            own.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+        };
+        if field("Session-ID").is_some() {
+            return builder;
+        }
+        if let Some(known) = field("Target-Dialog").and_then(|target| self.session_of(target)) {
+            return builder.header(&known);
+        }
+        if self.config.session_ids != SessionIds::Always {
             return builder;
         }
         let uuid = self.uuids.uuid(Role::Uac, call_id, tag);
         builder.header(&SessionIdentifier::new(uuid).to_header())
+    }
+
+    /// What a request of ours outside of the dialog says that this Target-Dialog names.
+    // RFC 7989 §10.9: "Even so, this is treated as part of the
+    // same communication session and, thus, the session identifier in
+    // those messages is {A,B}."
+    fn session_of(&self, target: &str) -> Option<SessionId<'static>> {
+        let target = TargetDialog::parse(target.as_bytes()).ok()?;
+        // As the peer sees it: our tag is the remote one.
+        let (local_tag, remote_tag) = (target.remote_tag()?, target.local_tag()?);
+        let id = DialogId { call_id: target.call_id(), local_tag, remote_tag };
+        let (dialog, _) = self.dialogs.find_id(&id).and_then(|key| self.dialogs.get(key))?;
+        dialog.session_id().map(SessionIdentifier::to_header)
     }
 
     /// A dialog that a request of the peer makes, or a NOTIFY to a subscription of ours: from now on it says to which
@@ -124,7 +144,12 @@ impl Agent {
             Role::Uas => id.remote_tag,
         };
         let uuid = self.uuids.uuid(dialog.role(), id.call_id, caller);
-        let kept = self.session_before(request);
+        // A NOTIFY says what our request has said.
+        let echoed = || {
+            let said = headers.get::<SessionId<'_>>().ok().flatten()?;
+            said.remote().filter(|uuid| dialog.role() == Role::Uac && *uuid != SessionId::NIL)
+        };
+        let kept = self.session_before(request).or_else(echoed);
         dialog.identify(SessionIdentifier::asked(kept.unwrap_or(uuid), headers));
     }
 

@@ -165,6 +165,38 @@ fn who_is_transferred_keeps_its_uuid() {
     office.nothing_left();
 }
 
+/// The same by a REFER outside of the dialog that it names, as RFC 7989 §10.9 has it.
+#[test]
+fn a_refer_outside_of_the_call_belongs_to_its_session() {
+    let mut office = office();
+    let (_, of_alice) = office.established(BOB, ALICE);
+    let named = office.tell(ALICE, |agent, _, _| agent.target_dialog(of_alice)).unwrap();
+    let (to, target) = (uri(BOB), uri(CAROL));
+    office.tell(ALICE, |agent, now, tx| {
+        agent.refer_to(now, tx, &account(ALICE), &to, &target, &[named]).unwrap();
+    });
+    office.run(ms(15));
+    let events = office.take(BOB);
+    let [AgentEvent::Referred { refer, .. }] = events[..] else { panic!("{events:?}") };
+    office
+        .tell(BOB, |agent, now, tx| agent.follow(now, tx, refer, None, Some(sdp()), &[]))
+        .unwrap();
+    office.run(ms(50));
+    assert_eq!(
+        pairs(&mut office),
+        [
+            "alice -> bob: REFER {A,B}",
+            "bob -> alice: 200 REFER {B,A}",
+            "bob -> alice: NOTIFY {B,A}",
+            "bob -> carol: INVITE {B,N}",
+            "alice -> bob: 200 NOTIFY {A,B}",
+        ]
+    );
+    office.reject(CAROL, office.latest(CAROL), StatusCode::BUSY_HERE);
+    office.hang_up(ALICE, of_alice);
+    office.nothing_left();
+}
+
 /// Carol takes Bob's place at Alice, who stays the same end of the session.
 #[test]
 fn whose_peer_is_replaced_keeps_its_uuid() {
