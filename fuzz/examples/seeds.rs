@@ -1,5 +1,5 @@
 //! Writes what the fuzz targets begin with: every string in the tests and the documentation of
-//! `sip-message`, `sip-auth`, `sip-sdp` and the WebSocket of `sip-transport`, for each target that can read it.
+//! `sip-message`, `sip-auth`, `sip-sdp`, `sip-events` and the WebSocket of `sip-transport`, for each target that can read it.
 //!
 //!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- target/fuzz-seeds
 
@@ -9,6 +9,11 @@ use std::{env, fs, io};
 
 use bytes::Bytes;
 use list::every_header;
+use sip_events::{
+    ConferenceEndpoint, ConferenceInfo, ConferenceMedia, ConferenceUser, Cpim, DRegex, DialogInfo,
+    EndpointStatus, EventPackage, Extent, IsComposing, KpmlRequest, KpmlResponse, MessageSummary,
+    Presence, RegInfo, WatchedDialog,
+};
 use sip_message::*;
 
 #[path = "../../sip-message/src/headers/tests/list.rs"]
@@ -34,6 +39,40 @@ const UPGRADE: &[u8] = b"GET /sip?x=y HTTP/1.1\r\nHost: sip.example.com\r\nOrigi
     Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat, sip\r\nCookie: a=b\r\n\r\n";
 
+/// The documents of XML that the target `events` begins with, each after the byte that says who reads it.
+fn documents() -> Vec<(u8, String)> {
+    let presence = Presence::of("sip:alice@example.com", true).note("away");
+    let dialog = WatchedDialog { id: "1".into(), duration: Some(1), ..WatchedDialog::default() };
+    let dialogs = DialogInfo { full: true, dialogs: vec![dialog], ..DialogInfo::default() };
+    let registrations = RegInfo { full: true, ..RegInfo::default() };
+    let endpoint = ConferenceEndpoint {
+        status: Some(EndpointStatus::Connected),
+        media: vec![ConferenceMedia { id: "1".into(), ..ConferenceMedia::default() }],
+        ..ConferenceEndpoint::default()
+    };
+    let user = ConferenceUser {
+        roles: vec!["moderator".into()],
+        endpoints: vec![endpoint],
+        ..ConferenceUser::default()
+    };
+    let whole = ConferenceInfo { users: vec![user], ..ConferenceInfo::default() };
+    let part = ConferenceInfo { version: 1, extent: Extent::Partial, ..whole.clone() };
+    let report = KpmlResponse { digits: "*67".into(), ..KpmlResponse::of(200) };
+    let keys = KpmlRequest::one("*6[179#]x{3,}L#").map(|it| it.render()).unwrap_or_default();
+    let writes = IsComposing { active: true, refresh: Some(90), ..IsComposing::default() };
+    let several = [dialogs.render(), registrations.render(), whole.render(), part.render()];
+    vec![
+        (1, presence.render()),
+        (2, dialogs.render()),
+        (3, registrations.render()),
+        (4, whole.render()),
+        (5, report.render()),
+        (6, keys),
+        (7, writes.render()),
+        (9, several.join("\0")),
+    ]
+}
+
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> =
         hex.bytes().filter_map(|c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
@@ -48,13 +87,26 @@ fn main() -> io::Result<()> {
         collect(&sources.join(of).join("src"), &mut texts)?;
         collect(&sources.join(of).join("tests"), &mut texts)?;
     }
+    collect(&sources.join("sip-events").join("src"), &mut texts)?;
     texts.sort();
     texts.dedup();
 
     let mut seeds: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     let mut add = |target, seed: Vec<u8>| seeds.entry(target).or_default().push(seed);
     let limits = Limits::default();
+    for (which, text) in documents() {
+        add("events", [&[which][..], text.as_bytes()].concat());
+    }
     for text in &texts {
+        if MessageSummary::parse(text).is_ok() {
+            add("events", [&b"\x00"[..], text].concat());
+        }
+        if Cpim::parse(text).is_ok() {
+            add("events", [&b"\x08"[..], text].concat());
+        }
+        if text.len() < 64 && std::str::from_utf8(text).is_ok_and(|it| DRegex::parse(it).is_ok()) {
+            add("events", [&b"\x0a"[..], text, &b"\n0123456789*# 12 *67"[..]].concat());
+        }
         if Message::parse(Bytes::copy_from_slice(text), &limits).is_ok() {
             add("message", text.clone());
             add("stream", [&b"\x11"[..], text].concat());
