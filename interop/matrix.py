@@ -7,6 +7,7 @@ import time
 import bridges
 import linphone
 import names
+import presence
 import sessions
 from bench import BOTH, WEBSOCKET, Cell
 from peers import (
@@ -31,7 +32,7 @@ def cells(reference):
         return sipp_reference()
     ours = [
         *sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *bridges.cells(), *baresip_cells(), *linphone.cells(), *kamailio_cells(),
-        *openssl_cells(), *sipsak_cells(), *our_own_cells(),
+        *presence.cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells(),
     ]
     return [*ours, *browser_cells()]
 

@@ -529,7 +529,8 @@ PACKAGES = {
 def install_missing():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
-    for module, package in (("tls", "kamailio-tls-modules"), ("websocket", "kamailio-websocket-modules"), ("outbound", "kamailio-outbound-modules")):
+    for module, package in (("tls", "kamailio-tls-modules"), ("websocket", "kamailio-websocket-modules"), ("outbound", "kamailio-outbound-modules"),
+                            ("presence", "kamailio-presence-modules")):
         if not pathlib.Path(f"/usr/lib/x86_64-linux-gnu/kamailio/modules/{module}.so").exists():
             missing.append(package)
     if missing:
