@@ -63,7 +63,7 @@ async fn call(alice: &UserAgent, to: Uri<'static>) -> Outcome {
     while !matches!(call.next().await.ok_or("not answered")?, CallEvent::Answered { .. }) {}
     call.reinvite(format!("{SDP}a=sendonly\r\n")).await?;
     call.hang_up();
-    call.ended().await;
+    alice.shutdown().await; // waits for the answer to the BYE
     Ok(())
 }
 
