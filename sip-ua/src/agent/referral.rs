@@ -69,6 +69,13 @@ impl Agent {
             return self.answer(now, tx, server, &request, StatusCode::BAD_REQUEST);
         }
         drop(targets);
+        // One that is to be reported about makes a dialog (RFC 3515 §2.2: it has a Contact), or is no good.
+        if dialog.is_none()
+            && !wants_no_reports(&request)
+            && let Err(error) = Dialog::uas(&request, "", flow.transport)
+        {
+            return self.refuse(now, tx, server, &request, error.rejection());
+        }
         if self.refers.len() >= self.config.max_refers {
             return self.refuse_for_now(now, tx, server, &request);
         }

@@ -71,6 +71,9 @@ fn a_refer_out_of_nowhere() {
     let stale = request("REFER", 1, TO_CAROL).replace("192.0.2.1>", "192.0.2.1>;tag=gone");
     lone.receive_text(&stale, "");
     lone.sent_response(481);
+    // RFC 3515 §2.2: it has a Contact, or could make no dialog.
+    lone.receive_text(&request("REFER", 3, TO_CAROL).replace("Contact:", "X-Contact:"), "");
+    lone.sent_response(400);
     lone.expect(&[]);
     lone.receive_text(&request("REFER", 2, TO_CAROL), "");
     let refer = referral(&mut lone);
