@@ -73,6 +73,14 @@ fn documents() -> Vec<(u8, String)> {
     ]
 }
 
+/// An INVITE that is accepted and acknowledged, then another request in its dialog; a call of the agent's that is
+/// answered.
+const DIALOGS: [&[u8]; 3] = [
+    &[0, 0, 0, 11, 0, 0, 9, 3, 0, 0, 2, 1, 0, 0, 0, 0, 5, 1, 11, 0, 0, 9, 11, 0],
+    &[0, 0, 0, 11, 0, 0, 9, 1, 0, 0, 6, 1, 0, 0, 0, 9, 3, 0, 15, 40, 0, 3, 1, 0, 0, 0],
+    &[9, 0, 6, 0, 1, 0, 1, 11, 0, 6, 0, 4, 0, 0, 11, 0, 9, 8, 0, 6, 0, 4, 0, 0, 11, 0, 9, 7, 0],
+];
+
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> =
         hex.bytes().filter_map(|c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
@@ -152,6 +160,19 @@ fn main() -> io::Result<()> {
             add("sdp", [&[kind], whole.as_slice()].concat());
             add("sdp", [&[kind], whole.as_slice(), b"\0", &whole].concat());
             add("sdp", [&[kind, 0], whole.as_slice()].concat());
+        }
+    }
+    for seed in DIALOGS {
+        add("dialogs", seed.to_vec());
+    }
+    // Sequences of small numbers do what is done most; each begins another way and goes on in another step.
+    for first in 0..8 {
+        for step in [1, 3, 5, 7, 11, 13] {
+            let bytes = (0..120u8).map(|at| at.wrapping_mul(step).wrapping_add(at / 8));
+            let seed: Vec<u8> = std::iter::once(first).chain(bytes).collect();
+            add("dialog", seed.clone());
+            add("subscription", seed.clone());
+            add("dialogs", seed);
         }
     }
     for (target, seeds) in seeds {

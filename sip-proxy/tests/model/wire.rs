@@ -248,7 +248,8 @@ impl Wire {
             return self.fault(fault);
         }
         let Some(leg) = self.dialogs.get_mut(id) else { return };
-        if !sent {
+        // What comes before the response that makes the dialog has none to be late in.
+        if !sent && leg.has_begun {
             if leg.received.is_some_and(|last| number < last) {
                 // RFC 3261 §12.2.2: what is older than what came before is refused.
                 self.doomed.insert(heard.branch.clone(), format!("{method} {number} came late"));

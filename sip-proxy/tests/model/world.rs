@@ -72,6 +72,8 @@ pub struct Call {
     pub ended: Option<EndReason>,
     /// The peer has yet to be told of another address.
     pub relocates: bool,
+    /// It is being told.
+    relocating: bool,
     owed: Vec<Duty>,
 }
 
@@ -627,6 +629,7 @@ impl World {
             established: false,
             ended: None,
             relocates: false,
+            relocating: false,
             owed: Vec::new(),
         });
     }
@@ -861,6 +864,7 @@ impl World {
                         agent.reinvite(now, tx, key, Some(&body))
                     });
                     if told.is_some() {
+                        self.calls[call].relocating = true;
                         return;
                     }
                 }
@@ -1074,15 +1078,17 @@ impl World {
                 self.owe(phone, Some(index), Duty::Modification { call: index, refuse });
             }
             CallUpdate::Modified { answer_owed: true, .. } => {
-                call.relocates = false;
+                call.relocates &= !std::mem::take(&mut call.relocating);
                 self.owe(phone, Some(index), Duty::Acknowledge { call: index });
             }
             CallUpdate::NetworkChanged => {
-                call.relocates = true;
+                (call.relocates, call.relocating) = (true, false);
                 self.do_duty(Duty::Relocate { call: index });
             }
-            CallUpdate::Modified { .. } => call.relocates = false,
-            CallUpdate::ModificationFailed { .. } if call.relocates => {
+            CallUpdate::Modified { .. } => {
+                call.relocates &= !std::mem::take(&mut call.relocating);
+            }
+            CallUpdate::ModificationFailed { .. } if std::mem::take(&mut call.relocating) => {
                 self.later(Duration::from_secs(5), Duty::Relocate { call: index });
             }
             CallUpdate::Ended(reason) => {
@@ -1183,6 +1189,7 @@ fn words(update: &CallUpdate) -> String {
         CallUpdate::ModificationWithdrawn => "it was withdrawn".to_owned(),
         CallUpdate::Modified { answer_owed, .. } => format!("modified{}", owed(*answer_owed)),
         CallUpdate::ModificationFailed { failure } => format!("not modified: {failure}"),
+        CallUpdate::ModificationConfirmed { .. } => "our offer is answered".to_owned(),
         CallUpdate::NetworkChanged => "the network has changed".to_owned(),
         CallUpdate::Ended(reason) => format!("ended: {reason}"),
         other => format!("{other:?}"),

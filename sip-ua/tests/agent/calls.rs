@@ -409,3 +409,21 @@ fn what_is_left_of_an_established_call_is_small() {
     pair.tell(BOB, |agent, now, tx| agent.hang_up(now, tx, theirs)).unwrap();
     pair.nothing_left();
 }
+
+/// A NOTIFY that was sent after the BYE may come before it: the BYE is then refused for its number.
+#[test]
+fn a_bye_that_was_overtaken_is_sent_again() {
+    let mut lone = Lone::new();
+    crate::incoming::established(&mut lone);
+    let call = lone.last_invitation.unwrap();
+    lone.tell(|agent, now, tx| agent.hang_up(now, tx, call)).unwrap();
+    lone.expect(&["ended: we hung up"]);
+    let first = lone.sent_request(Method::Bye);
+    lone.answer(&first, 500, "", &[]);
+    let second = lone.sent_request(Method::Bye);
+    let number = |bye: &sip_message::Request| bye.headers().cseq().unwrap().number;
+    assert_eq!(number(&second), number(&first) + 1);
+    lone.answer(&second, 200, "", &[]);
+    lone.expect_sent(&[]);
+    lone.nothing_left();
+}
