@@ -76,7 +76,8 @@ impl Agent {
     ) {
         // A request that was sent after it came before it, so that it is refused for its number (RFC 3261 §12.2.2):
         // the peer still holds that the call goes on.
-        let overtaken = |response: &Response| response.status() == StatusCode::SERVER_INTERNAL_ERROR;
+        let overtaken =
+            |response: &Response| response.status() == StatusCode::SERVER_INTERNAL_ERROR;
         let again = challenges < MAX_CHALLENGES
             && response.is_some_and(|it| overtaken(it) || self.challenge_call(key, it));
         if again {
