@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use examples::sdp::{self, Media};
 use examples::{
-    Challenging, Console, Resolving, Securing, Tapping, granted, local_ip, parse_uri, shown,
+    Challenging, Console, Resolving, Securing, Tapping, grant, local_ip, parse_uri, shown,
 };
 use sip_message::{Method, Request, StatusCode, Uri};
 use sip_sdp::MediaSession;
@@ -138,14 +138,7 @@ async fn accept(desk: Arc<Desk>, ua: UserAgent) {
                 desk.counts.requests.fetch_add(1, Ordering::Relaxed);
                 let (method, length) = (request.method(), request.body().len());
                 desk.console.event(format_args!("{method} ({length} bytes): 200"));
-                let contacts = match method {
-                    Method::Register => granted(request.request()),
-                    _ => Vec::new(),
-                };
-                let contacts: Vec<_> =
-                    contacts.iter().map(|contact| ("Contact", contact.as_str())).collect();
-                // An error means that the user agent has stopped, as the next turn finds.
-                let _ = request.reply_with(StatusCode::OK, None, &contacts).await;
+                grant(request).await;
             }
             _ => {}
         }

@@ -99,8 +99,8 @@ class Bench:
         process.may_fail = may_fail
         return process
 
-    def baresip(self, answer="manual", extra="", interval=0, contacts=()):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts))
+    def baresip(self, answer="manual", extra="", interval=0, contacts=(), modules=()):
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts, modules))
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""

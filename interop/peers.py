@@ -249,7 +249,8 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=()):
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=(), modules=()):
+        """With these modules besides those of its `config`; with `presence` it watches its contacts."""
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
@@ -259,12 +260,14 @@ class Baresip(Process):
         if transport == "tls":
             pki.loopback("baresip")
             text += f"sip_certificate {pki.folder / 'baresip-both.pem'}\nsip_cafile {pki.ca}\n"
+        text += "".join(f"module_app {module}.so\n" for module in modules)
         (home / "config").write_text(text)
         suffix = "" if transport == "udp" else f";transport={transport}"
         # TLS is listened on one port further.
         port = self.sip + (transport == "tls")
         (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint={interval};answermode={answer}{extra}\n")
-        (home / "contacts").write_text("".join(f'"Contact" <{uri}>\n' for uri in contacts))
+        watched = ";presence=p2p" if "presence" in modules else ""
+        (home / "contacts").write_text("".join(f'"Contact" <{uri}>{watched}\n' for uri in contacts))
         self.uri = f"sip:bare@{host}:{port}{suffix}"
         super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
@@ -307,6 +310,7 @@ class Baresip(Process):
             time.sleep(0.01)
         if not self.replies[-1].get("ok"):
             raise Failed(f"baresip refuses {command}: {self.replies[-1].get('data')}")
+        return self.replies[-1].get("data") or ""
 
     def event(self, kind, seconds=10):
         """Waits for an event that has not been asked for before; returns its `param`."""

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod line;
+mod states;
 mod timing;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,15 @@ use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
 use examples::sdp::Media;
-use examples::{Console, Resolving, Securing, Tapping, local_ip, parse_uri, shown};
+use examples::{Console, Resolving, Securing, Tapping, grant, local_ip, parse_uri, shown};
 use line::{Extension, Line, Order, Stage};
-use sip_message::{StatusCode, Uri};
+use sip_message::{Method, Uri};
 use sip_sdp::MediaSession;
 use sip_transport::ListenAddr;
 use sip_ua::{
     Account, AgentConfig, Call, Credentials, Incoming, Invitation, Reliability, UserAgent,
 };
+use states::{Package, States};
 use timing::Timing;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc;
@@ -50,6 +52,9 @@ struct Options {
     /// Whether provisional responses are sent reliably
     #[arg(long, value_parser = reliability, default_value = "supported")]
     reliable: Reliability,
+    /// Take REGISTER too: the bindings are granted as they are asked for, and none is kept
+    #[arg(long)]
+    registrations: bool,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
@@ -65,6 +70,10 @@ Commands:
   call URI            place a call, offering a session
   ask URI             place a call, and leave the offer to the callee
   message URI TEXT    send a text outside of any call
+  watch URI PACKAGE   subscribe to `presence` or `message-summary`
+  unwatch             end the latest subscription
+  tell PACKAGE STATE  change what who subscribes to us is told:
+                      `presence open NOTE`, `presence closed`, `message-summary NEW/OLD`
   quit                hang up all calls and end
 
 Commands to a call, with its number in front if it is not the latest:
@@ -99,16 +108,23 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let builder = options.tapping.apply(UserAgent::builder())?;
     let builder = options.resolving.apply(options.securing.apply(builder)?)?;
     let builder = options.listen.iter().cloned().fold(builder, |b, addr| b.listen(addr));
-    let config =
-        AgentConfig::default().reliable(options.reliable).session_timer(options.timing.policy());
+    let mut config = AgentConfig::default()
+        .reliable(options.reliable)
+        .session_timer(options.timing.policy())
+        .event_packages(Package::ALL.map(|package| package.name().to_owned()).into());
+    if options.registrations {
+        config.methods.push(Method::Register);
+    }
     let ua = builder.config(config).start().await?;
     let console = Arc::new(Console::new(false));
     for local in ua.locals().iter() {
         console.line(format_args!("listening on {} {}", local.transport, local.addr));
     }
     let (placed_here, mut placed) = mpsc::unbounded_channel();
+    let account = Arc::new(account(&options, &ua)?);
     let mut phone = Phone {
-        account: Arc::new(account(&options, &ua)?),
+        states: States::new(Arc::clone(&console), Arc::clone(&account))?,
+        account,
         media: Arc::new(Media::at(local_ip(ua.locals()))?),
         console,
         ua,
@@ -160,6 +176,7 @@ struct Phone {
     account: Arc<Account>,
     media: Arc<Media>,
     console: Arc<Console>,
+    states: States,
     /// By the number of the call; those that are over are removed when the next begins.
     lines: BTreeMap<u32, Extension>,
     /// Where a line puts a call that it has placed for its peer.
@@ -175,6 +192,15 @@ impl Phone {
             "call" => self.call(parse_uri(rest)?, true).await,
             "ask" => self.call(parse_uri(rest)?, false).await,
             "message" => self.message(rest),
+            "watch" => {
+                let (uri, package) = split(rest);
+                self.states.watch(&self.ua, parse_uri(uri)?, Package::read(package)?).await
+            }
+            "unwatch" => self.states.watch_no_more(),
+            "tell" => {
+                let (package, state) = split(rest);
+                self.states.change(Package::read(package)?, state)
+            }
             _ => match command.parse() {
                 Ok(number) => self.pass_on(Some(number), rest),
                 Err(_) => self.pass_on(None, line),
@@ -237,9 +263,9 @@ impl Phone {
             Incoming::Request(request) => {
                 let text = line::text_of(&request);
                 self.console.line(format_args!("{}: {text}", request.method()));
-                // An error means that the user agent has stopped, as the next turn finds.
-                let _ = request.reply(StatusCode::OK).await;
+                grant(request).await;
             }
+            Incoming::Subscription(request) => self.states.be_watched(request).await,
             _ => {} // dropped, and thereby declined
         }
     }

@@ -20,7 +20,7 @@ pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
 pub use console::Console;
 pub use gate::Gate;
-pub use registrations::granted;
+pub use registrations::grant;
 pub use resolving::Resolving;
 pub use securing::Securing;
 pub use tapping::Tapping;
