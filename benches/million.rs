@@ -1,10 +1,12 @@
 //! A million calls through two user agents in a simulated network, and what a call costs when as many others
-//! stand: `cargo run --release -p benches --bin million [-- CALLS]`.
+//! stand: `cargo run --release -p benches --bin million [-- CALLS]`. With `-- CALLS STANDING SAMPLE` it is one row, so
+//! that instructions can be counted: `valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured*'`.
 //!
 //! Both ends and the network between them are in one thread; the times are that thread's own, and not the clock's.
 //! Each call is INVITE, 180, 200, ACK, BYE, 200 over UDP, with session timers as they are by default.
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a bench that cannot set up its scene has nothing to tell"
 )]
@@ -31,9 +33,17 @@ const REST: Duration = Duration::from_secs(70);
 const SAMPLE: usize = 50_000;
 
 fn main() {
-    let most = std::env::args().nth(1).map_or(1_000_000, |calls| calls.parse().expect("a number"));
+    let given: Vec<usize> =
+        std::env::args().skip(1).map(|number| number.parse().expect("a number")).collect();
+    let most = given.first().copied().unwrap_or(1_000_000);
     println!("| calls that stand | calls placed | CPU, s | CPU a call, µs |");
     println!("| --- | --- | --- | --- |");
+    if let [_, standing, sample] = given[..] {
+        let mut scene = Scene::new(most);
+        scene.stand(standing);
+        scene.measured(standing, sample);
+        return;
+    }
     let all = Scene::new(most).measured(0, most);
     let costs = [1_000, most].map(|standing| {
         let mut scene = Scene::new(most);
