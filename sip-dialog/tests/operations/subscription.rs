@@ -365,7 +365,7 @@ impl<'a> World<'a> {
     fn finish(&mut self) {
         self.lossless = true;
         // Whatever was lost is noticed in a life of a subscription, and the longest wait for another try.
-        self.pass(Duration::from_secs(40_000));
+        self.pass(Duration::from_secs(8_000));
         let alive = |side: &&Side| !side.is_over;
         let live = self.notifiers.iter().filter(alive).count();
         let established = usize::from(self.subscriber.is_established());
@@ -373,7 +373,7 @@ impl<'a> World<'a> {
             assert_eq!(live, established, "{:?}", self.subscriber);
         }
         self.subscribe(SubscriberInput::Stop);
-        self.pass(Duration::from_secs(90_000));
+        self.pass(Duration::from_secs(8_000));
         assert!(self.subscriber.is_over(), "{:?}", self.subscriber);
         assert_eq!(self.subscriber.deadline(), None);
         for side in &self.notifiers {
