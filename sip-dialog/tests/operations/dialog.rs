@@ -171,7 +171,7 @@ impl World {
             0..=5 => self.deliver(more),
             6 => self.provisional(end, body, more & 2 == 0),
             7 | 8 => self.accept(end, body),
-            9 if more % 8 == 0 => self.refuse(end, StatusCode::BUSY_HERE),
+            9 if more.is_multiple_of(8) => self.refuse(end, StatusCode::BUSY_HERE),
             9 | 10 => self.invite(end, body),
             11 | 12 => self.update(end, body),
             _ => self.answer(end, body, more & 6 != 0),
@@ -331,7 +331,7 @@ impl World {
                     meaning => {
                         // RFC 3262 §5: a new offer may go in the PRACK to a response with an answer, and in no other.
                         let answered = meaning == Meaning::Answer;
-                        let offer = self.body(answered && self.bodies % 3 == 0);
+                        let offer = self.body(answered && self.bodies.is_multiple_of(3));
                         self.prack(end, rack, offer, answered);
                     }
                 }

@@ -121,7 +121,7 @@ impl<'a> World<'a> {
                 self.pass(Duration::from_millis(step));
             }
             4 => self.subscribe(SubscriberInput::Refresh),
-            5 if self.byte() % 4 == 0 => self.subscribe(SubscriberInput::Stop),
+            5 if self.byte().is_multiple_of(4) => self.subscribe(SubscriberInput::Stop),
             5 => {}
             6 => self.tell(NotifierInput::Grant),
             7 | 8 => self.tell(NotifierInput::Changed { entity_tag: None }),

@@ -317,7 +317,7 @@ impl World {
         let account = Arc::clone(&self.account);
         let body = (what & 128 == 0).then(|| Body::sdp(SDP));
         let body = body.as_ref();
-        if what % 24 == 0 {
+        if what.is_multiple_of(24) {
             let mut call = OutgoingCall::to("sip:bob@192.0.2.2".parse().unwrap());
             call.body = body.cloned();
             if let Ok(call) = self.tell(|agent, now, tx| agent.call(now, tx, &account, call)) {
