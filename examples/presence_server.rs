@@ -30,13 +30,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Some(Incoming::Request(publish)) => {
                     let whose = publish.request().uri()?.to_string();
                     let at = started.elapsed();
-                    publish.publish_in(&mut published, at, &whose).await?.then_some(whose)
+                    let changed = publish.publish_in(&mut published, at, &whose).await;
+                    changed.is_ok_and(|changed| changed).then_some(whose)
                 }
                 Some(Incoming::Subscription(request)) => {
                     let whose = request.request().uri()?.to_string();
                     let terms = NotifierConfig::new(Presence::DEFAULT_EXPIRES);
                     let state = Some(state(&published, &whose));
-                    watchers.push((whose, request.accept(terms, state).await?));
+                    // Who has gone meanwhile is nobody else's trouble.
+                    watchers.extend(request.accept(terms, state).await.ok().map(|it| (whose, it)));
                     None
                 }
                 Some(_) => None, // Dropped, and thereby refused.
@@ -48,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         watchers.retain(|(_, watcher)| watcher.ended().is_none());
         for (_, watcher) in watchers.iter().filter(|(of, _)| Some(of) == whose.as_ref()) {
-            watcher.notify(state(&published, whose.as_deref().unwrap_or_default())).await?;
+            let _ = watcher.notify(state(&published, whose.as_deref().unwrap_or_default())).await;
         }
     }
 }
