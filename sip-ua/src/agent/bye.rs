@@ -74,8 +74,11 @@ impl Agent {
         (key, dialog, challenges): (CallKey, DialogKey, u8),
         response: Option<&Response>,
     ) {
-        // A request that was sent after it came before it, so that it is refused for its number (RFC 3261 §12.2.2):
-        // the peer still holds that the call goes on.
+        // RFC 3261 §12.2.2: "If the remote sequence number was not empty, but the sequence number of the
+        // request is lower than the remote sequence number, the request is out of order and MUST be rejected
+        // with a 500 (Server Internal Error) response."
+        //
+        // So is a BYE that a later request of ours overtook: the peer still holds that the call goes on.
         let overtaken =
             |response: &Response| response.status() == StatusCode::SERVER_INTERNAL_ERROR;
         let again = challenges < MAX_CHALLENGES
