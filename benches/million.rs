@@ -36,7 +36,7 @@ fn main() {
     let given: Vec<usize> =
         std::env::args().skip(1).map(|number| number.parse().expect("a number")).collect();
     let most = given.first().copied().unwrap_or(1_000_000);
-    println!("| calls that stand | calls placed | CPU, s | CPU a call, µs |");
+    println!("| dialogs that stand | calls placed | CPU, s | CPU a call, µs |");
     println!("| --- | --- | --- | --- |");
     if let [_, standing, sample] = given[..] {
         let mut scene = Scene::new(most);
@@ -45,20 +45,22 @@ fn main() {
         return;
     }
     let all = Scene::new(most).measured(0, most);
-    let costs = [1_000, most].map(|standing| {
+    // Both ends of a call are here, so a call that stands is two dialogs.
+    let costs = [500, most / 2, most].map(|standing| {
         let mut scene = Scene::new(most);
         scene.stand(standing);
-        scene.measured(standing, SAMPLE)
+        // So that each finds the memory of calls that are over.
+        scene.place(SAMPLE);
+        (scene.answered, scene.ended) = (0, 0);
+        (2 * standing, scene.measured(standing, SAMPLE))
     });
-    let [few, many] = costs;
-    let per_call = |cost: Duration| cost.as_secs_f64() / SAMPLE as f64;
-    let growth = per_call(many) / per_call(few) - 1.0;
     println!();
     println!("{most} calls: {:.1} s of CPU", all.as_secs_f64());
-    println!(
-        "with {most} calls standing one more costs {:+.1} % of what it does with 1000",
-        growth * 100.0
-    );
+    let [(few, least), more @ ..] = costs;
+    for (dialogs, cost) in more {
+        let growth = (cost.as_secs_f64() / least.as_secs_f64() - 1.0) * 100.0;
+        println!("among {dialogs} dialogs a call costs {growth:+.1} % of what it does among {few}");
+    }
 }
 
 struct Scene {
@@ -123,7 +125,7 @@ impl Scene {
             assert_eq!(endpoint.user().live().dialogs, standing);
         }
         let (cost_s, each) = (cost.as_secs_f64(), cost.as_secs_f64() * 1e6 / calls as f64);
-        println!("| {standing} | {calls} | {cost_s:.2} | {each:.2} |");
+        println!("| {} | {calls} | {cost_s:.2} | {each:.2} |", 2 * standing);
         cost
     }
 

@@ -274,13 +274,20 @@ pub struct Notifier {
     /// When the rates ask for one, changed or not.
     forced_at: Option<Duration>,
     last_sent: Duration,
-    rates: Rates,
-    /// How many notifications went out in the last period (RFC 6446 §7.4).
-    count: f64,
+    /// Most subscribers ask for no rates.
+    paced: Option<Box<Paced>>,
     /// The entity-tag of the state.
     entity_tag: Option<Box<str>>,
     /// The entity-tag of the state that the subscriber has, or `*`.
     suppress: Option<Box<str>>,
+}
+
+/// The rates that a subscriber asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Paced {
+    rates: Rates,
+    /// How many notifications went out in the last period (RFC 6446 §7.4).
+    count: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -365,12 +372,7 @@ impl Notifier {
             held_until: None,
             forced_at: None,
             last_sent: now,
-            rates: Rates::default(),
-            // RFC 6446 §7.2: "The "count"
-            // parameter is initialized to contain a history of having sent a
-            // "period * adaptive-min-rate" number of notifications for the
-            // "period"."
-            count: PERIODS,
+            paced: None,
             entity_tag: None,
             suppress: None,
         }
@@ -382,7 +384,7 @@ impl Notifier {
         // notifications MUST indicate so by not including a "max-rate" Event
         // header field parameter in a subsequent SUBSCRIBE request"
         if let Ok(Some(event)) = subscribe.get::<Event<'_>>() {
-            self.rates = Rates::of(&event);
+            self.pace_by(Rates::of(&event));
         }
         let condition = subscribe.get::<SuppressIfMatch<'_>>().ok().flatten();
         self.suppress = condition.map(|condition| condition.as_str().into());
@@ -566,7 +568,7 @@ impl Notifier {
             // "adaptive-min-rate" parameters in an Event header field of the 2xx
             // response to a NOTIFY request."
             if let Ok(Some(event)) = response.get::<Event<'_>>() {
-                self.rates = Rates::of(&event);
+                self.pace_by(Rates::of(&event));
             }
         }
         match (self.state, self.wanted) {
@@ -629,6 +631,19 @@ impl Notifier {
         asked.max(self.config.max_rate.map(Rate::interval))
     }
 
+    /// Takes in what the subscriber asks for.
+    fn pace_by(&mut self, rates: Rates) {
+        match &mut self.paced {
+            _ if rates == Rates::default() => self.paced = None,
+            Some(paced) => paced.rates = rates,
+            // RFC 6446 §7.2: "The "count"
+            // parameter is initialized to contain a history of having sent a
+            // "period * adaptive-min-rate" number of notifications for the
+            // "period"."
+            None => self.paced = Some(Box::new(Paced { rates, count: PERIODS })),
+        }
+    }
+
     /// The rates as they are followed, and told.
     fn effective(&self) -> Rates {
         let left = self.expires_at.saturating_sub(self.last_sent);
@@ -637,10 +652,11 @@ impl Notifier {
         // the subscription expiration, the notifier MUST increase the maximum
         // rate and set it to the reciprocal value of the remaining subscription
         // expiration time."
-        let max = self.rates.max.map(|rate| rate.max(Rate::once_in(left)));
+        let asked = self.paced.as_ref().map(|paced| paced.rates).unwrap_or_default();
+        let max = asked.max.map(|rate| rate.max(Rate::once_in(left)));
         // No more often than may be.
         let cap = |rate: Rate| max.into_iter().chain(self.config.max_rate).fold(rate, Rate::min);
-        Rates { max, min: self.rates.min.map(cap), adaptive_min: self.rates.adaptive_min }
+        Rates { max, min: asked.min.map(cap), adaptive_min: asked.adaptive_min }
     }
 
     /// Sends a NOTIFY, whatever the rates say.
@@ -663,10 +679,12 @@ impl Notifier {
         self.wanted = Wanted::Nothing;
         self.held_until = None;
         self.last_sent = now;
-        if let Some(rate) = self.rates.adaptive_min {
+        if let Some(paced) = &mut self.paced
+            && let Some(rate) = paced.rates.adaptive_min
+        {
             // Those of the last period, as if they had come evenly.
             let period = PERIODS / rate.per_second();
-            self.count = self.count * (1.0 - since / period).max(0.0) + 1.0;
+            paced.count = paced.count * (1.0 - since / period).max(0.0) + 1.0;
         }
         self.pace();
         let (rates, body) = (self.effective(), !self.is_suppressed());
@@ -679,7 +697,8 @@ impl Notifier {
         let min = rates.min.map(Rate::interval);
         // RFC 6446 §7.4: "timeout = MAX[(1/max-rate), count/((adaptive-min-rate ^ 2)*period)] (2)"
         let adaptive = rates.adaptive_min.map(|rate| {
-            let seconds = self.count / (rate.per_second() * PERIODS);
+            let count = self.paced.as_ref().map_or(PERIODS, |paced| paced.count);
+            let seconds = count / (rate.per_second() * PERIODS);
             let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
             timeout.max(rates.max.map_or(Duration::ZERO, Rate::interval))
         });
