@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::OverloadConfig;
+
 /// The settings of a [`Proxy`](crate::Proxy). Plain values with setters.
 ///
 /// ```
@@ -24,14 +26,16 @@ pub struct ProxyConfig {
     /// How many branches of one request may be open at a time, whatever its Max-Breadth says. Default 60
     /// (RFC 5393 §5.3.3).
     pub max_breadth: u32,
-    /// How many requests may be in the proxy at a time; what is beyond is answered 503 with Retry-After.
-    /// Default 100,000.
+    /// How many requests may be in the proxy at a time; what is beyond is answered 503 with Retry-After. Those
+    /// within dialogs, to emergency services and of a preferred priority have an eighth more room. Default 100,000.
     pub max_contexts: usize,
     /// The Retry-After of that 503, in seconds. Default 5.
     pub retry_after: u32,
     /// How long a request may wait for [`Proxy::routed`](crate::Proxy::routed) before it is answered 500.
     /// Default 5 s.
     pub routing_limit: Duration,
+    /// When the proxy counts as overloaded, if it is told its load ([`Proxy::sample`](crate::Proxy::sample)).
+    pub overload: OverloadConfig,
 }
 
 impl Default for ProxyConfig {
@@ -45,6 +49,7 @@ impl Default for ProxyConfig {
             max_contexts: 100_000,
             retry_after: 5,
             routing_limit: Duration::from_secs(5),
+            overload: OverloadConfig::default(),
         }
     }
 }
@@ -100,6 +105,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn routing_limit(mut self, limit: Duration) -> Self {
         self.routing_limit = limit;
+        self
+    }
+
+    /// Sets when the proxy counts as overloaded.
+    #[must_use]
+    pub fn overload(mut self, overload: OverloadConfig) -> Self {
+        self.overload = overload;
         self
     }
 }

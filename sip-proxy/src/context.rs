@@ -36,6 +36,8 @@ pub enum Input {
     Timeout,
     /// The request could not be sent.
     Unreachable,
+    /// The request was not sent, since its next hop asked for fewer (RFC 7339).
+    Throttled,
     /// Timer C of the branch fired, or the limit that its target has.
     TimerC,
 }
@@ -99,6 +101,8 @@ enum Best {
     Received(Response),
     /// RFC 3261 §16.6 and §16.9 have a failed branch count as if it had answered this.
     Failed(StatusCode),
+    /// The next hop asked for fewer requests.
+    Throttled,
 }
 
 impl Best {
@@ -106,6 +110,7 @@ impl Best {
         match self {
             Self::Received(response) => response.status(),
             Self::Failed(status) => *status,
+            Self::Throttled => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -160,6 +165,7 @@ impl<T> ResponseContext<T> {
             Input::Response(_) => Kind::Refusal,
             Input::Timeout => Kind::Timeout,
             Input::Unreachable => Kind::Unreachable,
+            Input::Throttled => Kind::Throttled,
             Input::TimerC => Kind::TimerC,
         };
         match (at.state, kind) {
@@ -218,6 +224,11 @@ impl<T> ResponseContext<T> {
                 self.consider(Best::Failed(StatusCode::SERVICE_UNAVAILABLE));
                 self.proceed(actions);
             }
+            (State::Calling | State::Proceeding, Kind::Throttled) => {
+                at.state = State::Completed;
+                self.consider(Best::Throttled);
+                self.proceed(actions);
+            }
             // RFC 3261 §16.8: "If the
             // client transaction has received a provisional response, the proxy
             // MUST generate a CANCEL request matching that transaction."
@@ -242,6 +253,7 @@ impl<T> ResponseContext<T> {
                 | Kind::Refusal
                 | Kind::Timeout
                 | Kind::Unreachable
+                | Kind::Throttled
                 | Kind::TimerC,
             ) => {}
         }
@@ -330,6 +342,10 @@ impl<T> ResponseContext<T> {
         // transaction."
         let best = self.best.take().unwrap_or(Best::Failed(StatusCode::REQUEST_TIMEOUT));
         actions.push(match best {
+            // RFC 7339 §5.10: "In many
+            // cases, however, it will need to reject these requests with a "503
+            // (Service Unavailable)" response without the Retry-After header."
+            Best::Throttled => Action::Reply(StatusCode::SERVICE_UNAVAILABLE),
             // RFC 3261 §16.7: "If the only
             // response that was received is a 503, the proxy SHOULD generate
             // a 500 response and forward that upstream."
@@ -372,6 +388,7 @@ enum Kind {
     Refusal,
     Timeout,
     Unreachable,
+    Throttled,
     TimerC,
 }
 

@@ -37,6 +37,7 @@
 
 mod config;
 mod context;
+mod overload;
 mod proxy;
 mod registrar;
 mod route;
@@ -44,6 +45,7 @@ mod router;
 
 pub use config::ProxyConfig;
 pub use context::{Action, BranchId, Input, ResponseContext};
+pub use overload::OverloadConfig;
 pub use proxy::{Proxy, ProxyEvent, ProxyLive};
 pub use registrar::{
     Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,

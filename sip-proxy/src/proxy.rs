@@ -16,12 +16,13 @@ use sip_message::{
     ResponseBuilder, StatusCode, Transport, Uri,
 };
 use sip_transaction::{
-    ClientKey, Event, Key, KeyMap, LoopMark, NextHop, ServerKey, TimerKey, TransactionUser,
-    Transactions,
+    ClientKey, Event, Key, KeyMap, Load, LoopMark, NextHop, RequestError, ServerKey, TimerKey,
+    TransactionUser, Transactions,
 };
-use sip_transport::Flow;
+use sip_transport::{Flow, TransportError};
 
 use crate::context::{Action, BranchId, Input, ResponseContext};
+use crate::overload::{self, Overload};
 use crate::route::{Names, postprocess, preprocess, push_routes};
 use crate::{ProxyConfig, Reply, Route, RouteTarget, Router};
 
@@ -39,6 +40,7 @@ pub struct Proxy<R> {
     contexts: KeyMap<ServerKey, Context>,
     branches: KeyMap<ClientKey, Branch>,
     events: VecDeque<ProxyEvent>,
+    overload: Overload,
 }
 
 /// What the proxy tells those above.
@@ -105,6 +107,7 @@ impl<R: Router> Proxy<R> {
     /// A proxy at rest.
     pub fn new(config: ProxyConfig, router: R) -> Self {
         Self {
+            overload: Overload::new(config.overload.clone()),
             config,
             router,
             contexts: KeyMap::default(),
@@ -121,6 +124,34 @@ impl<R: Router> Proxy<R> {
     /// How much lives now.
     pub fn live(&self) -> ProxyLive {
         ProxyLive { contexts: self.contexts.len(), branches: self.branches.len() }
+    }
+
+    /// Takes in how loaded the shard was, about ten times a second: by that the proxy asks those before it for fewer
+    /// requests ([`Transactions::demand_loss`]), and turns away some of those who do not obey. Never told, it
+    /// holds itself for idle.
+    pub fn sample(&mut self, now: Instant, tx: &mut Transactions, load: Load) {
+        let fill = self.contexts.len() as f64 / self.config.max_contexts.max(1) as f64;
+        self.overload.sample(now, tx, load, fill);
+    }
+
+    /// Whether a request is served though the shard is loaded, for those that the proxy is not given, such as
+    /// REGISTER; the proxy asks for its own.
+    ///
+    /// # Errors
+    /// What it is answered instead.
+    pub fn relieve(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: &Request,
+    ) -> Result<(), Reply> {
+        self.overload.admit(now, tx, key, request)
+    }
+
+    /// How many requests were turned away because the shard was loaded.
+    pub fn rejected(&self) -> u64 {
+        self.overload.rejected()
     }
 
     /// Decides what becomes of a request that waits ([`ProxyEvent::Routing`]). Nothing happens when it does not
@@ -146,6 +177,9 @@ impl<R: Router> Proxy<R> {
         let mark = mark_of(tx, &request);
         if let Err(unfit) = self.check(tx, &request, mark) {
             return self.refuse(now, tx, key, &request, unfit);
+        }
+        if let Err(reply) = self.overload.admit(now, tx, key, &request) {
+            return say(now, tx, key, &request, &reply);
         }
         // RFC 3261 §16.3: "If an element requires credentials before forwarding a request,
         // the request MUST be inspected as described in Section 22.3."
@@ -248,7 +282,10 @@ impl<R: Router> Proxy<R> {
         if matches!(request.get::<MaxBreadth>(), Ok(Some(MaxBreadth(0)))) {
             return Err(Unfit::Breadth);
         }
-        if self.contexts.len() >= self.config.max_contexts {
+        if self.contexts.len() >= self.config.max_contexts
+            && self.contexts.len()
+                >= overload::room(self.config.max_contexts, overload::category(tx, request))
+        {
             return Err(Unfit::Full);
         }
         Ok(())
@@ -344,7 +381,7 @@ impl<R: Router> Proxy<R> {
         let Some(branch) = self.branches.get_mut(&key) else { return };
         let is_final = match &input {
             Input::Response(response) => response.status().is_final(),
-            Input::Timeout | Input::Unreachable | Input::TimerC => true,
+            Input::Timeout | Input::Unreachable | Input::Throttled | Input::TimerC => true,
         };
         if is_final && let Some(timer) = branch.timer_c.take() {
             tx.disarm(timer);
@@ -371,7 +408,7 @@ impl<R: Router> Proxy<R> {
                 Action::Forward { branch, target, breadth } => {
                     let patience = target.patience;
                     match context.forward(now, tx, &self.config, target, breadth) {
-                        Some(client) => {
+                        Ok(client) => {
                             context.clients.push(Some(client));
                             context.open += 1;
                             let timer_c = context.responses.is_invite().then(|| {
@@ -382,10 +419,10 @@ impl<R: Router> Proxy<R> {
                             let branch = Branch { server: key, id: branch, timer_c, is_limited };
                             self.branches.insert(client, branch);
                         }
-                        None => {
+                        Err(input) => {
                             context.clients.push(None);
                             let mut more = Vec::new();
-                            context.responses.handle(branch, Input::Unreachable, &mut more);
+                            context.responses.handle(branch, input, &mut more);
                             actions.extend(more);
                         }
                     }
@@ -510,9 +547,9 @@ impl Context {
         config: &ProxyConfig,
         target: RouteTarget,
         breadth: u32,
-    ) -> Option<ClientKey> {
+    ) -> Result<ClientKey, Input> {
         // RFC 3261 §16.6: "The proxy starts with a copy of the received request."
-        let mut copy = Request::clone(self.request.as_deref()?);
+        let mut copy = Request::clone(self.request.as_deref().ok_or(Input::Unreachable)?);
         // RFC 3261 §16.6: "The Request-URI in the copy's start line MUST be replaced with
         // the URI for this target.  If the URI contains any parameters
         // not allowed in a Request-URI, they MUST be removed."
@@ -524,7 +561,7 @@ impl Context {
         // value."
         copy.headers_mut().set(&MaxBreadth(breadth));
         push_routes(&mut copy, &target.route);
-        let uri = postprocess(&mut copy)?;
+        let uri = postprocess(&mut copy).ok_or(Input::Unreachable)?;
         let hop = target.hop.unwrap_or(NextHop::Uri(uri));
         if config.record_route && makes_dialog(copy.method()) {
             record_route(&mut copy, tx, &self.flow, &hop);
@@ -540,7 +577,18 @@ impl Context {
         // transport determined in step 7."
         tx.forward(now, copy, hop, self.mark)
             .inspect_err(|error| tracing::debug!(%error, "not forwarded"))
-            .ok()
+            .map_err(|error| match error {
+                RequestError::Transport(error) => not_sent(error),
+                _ => Input::Unreachable,
+            })
+    }
+}
+
+/// What a branch comes to whose request was not sent.
+fn not_sent(error: TransportError) -> Input {
+    match error {
+        TransportError::Throttled => Input::Throttled,
+        _ => Input::Unreachable,
     }
 }
 
@@ -678,8 +726,8 @@ impl<R: Router> TransactionUser for Proxy<R> {
                 }
             }
             Event::Timeout { key } => self.handle_branch(now, tx, key, Input::Timeout),
-            Event::TransportError { key: Key::Client(key), .. } => {
-                self.handle_branch(now, tx, key, Input::Unreachable);
+            Event::TransportError { key: Key::Client(key), error } => {
+                self.handle_branch(now, tx, key, not_sent(error));
             }
             // RFC 3261 §16.9: "If the proxy is notified of an error when forwarding a response, it
             // drops the response."

@@ -50,6 +50,14 @@ pub struct Config {
     pub families: FamilyOrder,
     /// Whether requests go back over connections that others opened (RFC 5923), and ours ask for it.
     pub connection_reuse: ConnectionReuse,
+    /// Whether the endpoint takes part in overload control (RFC 7339): its requests say so, it sends less to who
+    /// asks for it, and its responses ask for less when the user demands it
+    /// ([`Transactions::demand_loss`](crate::Transactions::demand_loss)). Default no: it makes each request
+    /// some 20 bytes longer.
+    pub overload_control: bool,
+    /// Which values of Resource-Priority (RFC 4412) are kept back last, each a namespace (`ets`) or a value of one
+    /// (`wps.0`). Default none, since anybody can write one.
+    pub preferred_resources: Vec<Box<str>>,
     /// The limits of the message parser.
     pub message: Limits,
     /// The seed of everything random: branches, tags, Call-IDs, jitter, and the key of the hash over
@@ -90,6 +98,8 @@ impl Default for Config {
             timers_per_call: 1_024,
             families: FamilyOrder::default(),
             connection_reuse: ConnectionReuse::default(),
+            overload_control: false,
+            preferred_resources: Vec::new(),
             message: Limits::default(),
             // The standard library keys its hash maps from the operating system; two hashes under
             // such a key are a seed, and cost no dependency.
@@ -138,6 +148,20 @@ impl Config {
     #[must_use]
     pub fn connection_reuse(mut self, connection_reuse: ConnectionReuse) -> Self {
         self.connection_reuse = connection_reuse;
+        self
+    }
+
+    /// Sets whether the endpoint takes part in overload control (RFC 7339).
+    #[must_use]
+    pub fn overload_control(mut self, takes_part: bool) -> Self {
+        self.overload_control = takes_part;
+        self
+    }
+
+    /// Adds a value of Resource-Priority that is kept back last: a namespace, or a value of one.
+    #[must_use]
+    pub fn prefer_resource(mut self, value: &str) -> Self {
+        self.preferred_resources.push(value.into());
         self
     }
 

@@ -21,7 +21,7 @@ use sip_transport::{Destination, Input, ReadySet, Sockets, Tap, Tapped, Transmit
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use crate::{Endpoint, Output, TransactionUser};
+use crate::{Endpoint, Load, Output, TransactionUser};
 use lookup::Lookups;
 pub use lookup::Resolver;
 use meter::Meter;
@@ -59,6 +59,13 @@ pub trait Application {
         let _ = (now, endpoint);
     }
 
+    /// How loaded the shard was since this was called last, about ten times a second while anything goes on. Busy
+    /// is all time in which it did not sleep, also what other tasks of its thread, or other programs, took of it; the
+    /// delay is the longest by which a timer fired late.
+    fn loaded(&mut self, now: Instant, endpoint: &mut Endpoint<Self::User>, load: Load) {
+        let _ = (now, endpoint, load);
+    }
+
     /// What is counted is told to the `metrics` facade now: about once a second while something goes on, and
     /// when the shard ends. Only with the feature `metrics`.
     fn measured(&mut self, endpoint: &Endpoint<Self::User>) {
@@ -83,6 +90,46 @@ impl<U: TransactionUser> Application for std::marker::PhantomData<U> {
     }
 
     fn event(&mut self, _: Instant, _: &mut Endpoint<U>, _: U::Event) {}
+}
+
+/// How often the load is told.
+const LOAD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Measures the [`Load`].
+struct Gauge {
+    since: Instant,
+    idle: Duration,
+    /// When the shard went to sleep, if it sleeps.
+    asleep: Option<Instant>,
+    lag: Duration,
+}
+
+impl Gauge {
+    fn new(now: Instant) -> Self {
+        Self { since: now, idle: Duration::ZERO, asleep: None, lag: Duration::ZERO }
+    }
+
+    fn sleeps(&mut self, now: Instant) {
+        self.asleep.get_or_insert(now);
+    }
+
+    fn wakes(&mut self, now: Instant) {
+        if let Some(since) = self.asleep.take() {
+            self.idle = self.idle.saturating_add(now.saturating_duration_since(since));
+        }
+    }
+
+    /// The load of an interval that is over.
+    fn read(&mut self, now: Instant) -> Option<Load> {
+        let passed = now.saturating_duration_since(self.since);
+        if passed < LOAD_INTERVAL {
+            return None;
+        }
+        let idle = self.idle.as_secs_f64() / passed.as_secs_f64();
+        let load = Load::busy(1.0 - idle).delay(self.lag);
+        *self = Self::new(now);
+        Some(load)
+    }
 }
 
 /// Commands taken in one turn.
@@ -112,6 +159,7 @@ pub struct Shard<A: Application> {
     tap: Option<Box<dyn Tap>>,
     lookups: Lookups,
     meter: Meter,
+    gauge: Gauge,
     stop_sender: mpsc::Sender<Duration>,
     stop: mpsc::Receiver<Duration>,
     /// The application was told that no more commands come.
@@ -158,6 +206,7 @@ impl<A: Application> Shard<A> {
             tap,
             lookups: Lookups::new(Resolver::default()),
             meter: Meter::default(),
+            gauge: Gauge::new(Instant::now()),
             stop_sender,
             stop,
             closed: false,
@@ -185,6 +234,7 @@ impl<A: Application> Shard<A> {
     ///
     /// Must be called within a tokio runtime with I/O and time enabled.
     pub async fn run(mut self) {
+        self.gauge = Gauge::new(now());
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         // What the endpoint has to say before anything came in, and its first timer.
         self.work(now());
@@ -196,9 +246,14 @@ impl<A: Application> Shard<A> {
     fn poll(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
         for _ in 0..TURNS {
             if !self.gather(cx, sleep.as_mut()) {
+                self.gauge.sleeps(now());
                 return Poll::Pending;
             }
             let now = now();
+            self.gauge.wakes(now);
+            if let Some(load) = self.gauge.read(now) {
+                self.application.loaded(now, &mut self.endpoint, load);
+            }
             self.take_in(now);
             self.work(now);
             if self.meter.turn(now) {
@@ -288,7 +343,8 @@ impl<A: Application> Shard<A> {
 
     /// Fires what is due, hands events up and outputs down until there are none.
     fn work(&mut self, now: Instant) {
-        if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
+        if let Some(due) = self.endpoint.poll_timeout().filter(|due| *due <= now) {
+            self.gauge.lag = self.gauge.lag.max(now.saturating_duration_since(due));
             self.endpoint.handle_timeout(now);
         }
         loop {

@@ -32,6 +32,8 @@ pub struct Stats {
     pub refused_invalid: u64,
     /// Requests refused with 503 because the table was full.
     pub refused_full: u64,
+    /// Requests kept back since their next hop asked for fewer (RFC 7339).
+    pub throttled: u64,
     /// CANCELs that matched nothing (481).
     pub refused_cancels: u64,
     /// Messages that the transport could not send.
@@ -52,6 +54,8 @@ pub struct Stats {
     pub live_timers: usize,
     /// Names that wait for their addresses now.
     pub live_lookups: usize,
+    /// Next hops that asked for fewer requests.
+    pub live_throttled: usize,
     /// Responses without a transaction that take another way than their request now.
     pub live_strays: usize,
 }

@@ -19,11 +19,12 @@ use sip_transport::{
 use tracing::Span;
 
 use crate::machine::Interval;
+use crate::overload::{self, Feedback, Throttle};
 use crate::slots::{SlotKey, Slots};
 use crate::timer::TimerStore;
 use crate::{
-    ClientKey, Config, Event, Key, Output, Random, ServerKey, Stats, TimerKey, client_invite,
-    client_non_invite, construct, server_invite, server_non_invite,
+    Category, ClientKey, Config, Event, Key, Output, Random, ServerKey, Stats, TimerKey,
+    client_invite, client_non_invite, construct, server_invite, server_non_invite,
 };
 
 use self::alias::Aliases;
@@ -70,6 +71,9 @@ pub struct Transactions {
     peers: HashMap<ConnectionId, Arc<Peer>>,
     /// The connections by which requests may go back to who opened them.
     aliases: Aliases,
+    /// What the next hops ask of us, and we of those who send to us (RFC 7339).
+    throttle: Throttle,
+    feedback: Feedback,
     timers: TimerStore<Expiry>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -101,6 +105,8 @@ impl Transactions {
             strays: Strays::default(),
             peers: HashMap::new(),
             aliases: Aliases::default(),
+            throttle: Throttle::default(),
+            feedback: Feedback::new(now),
             timers: TimerStore::new(now, &Interval::durations(&config)),
             config,
             locals,
@@ -139,6 +145,24 @@ impl Transactions {
     /// certificate in Section 7.1 to make authorization decisions."
     pub fn peer(&self, flow: &Flow) -> Option<&Arc<Peer>> {
         self.peers.get(&flow.connection?)
+    }
+
+    /// Asks those who send requests here and take part in overload control to keep back so many of 100, for that
+    /// long after they hear of it; 0 ends it. Every response to them says so, if
+    /// [`Config::overload_control`] is set. To be called again within that time for as long as it shall hold:
+    /// only a new demand prolongs it.
+    pub fn demand_loss(&mut self, now: Instant, percent: u32, validity: Duration) {
+        self.feedback.demand(now, percent, validity);
+    }
+
+    /// How many of 100 requests are to be kept back by [`demand_loss`](Self::demand_loss).
+    pub fn demanded_loss(&self) -> u32 {
+        self.feedback.loss()
+    }
+
+    /// Whether who sent this request keeps requests back when [`demand_loss`](Self::demand_loss) asks for it.
+    pub fn obeys_demands(&self, key: ServerKey) -> bool {
+        self.servers.get(key.0).is_some_and(|server| server.may_be_asked)
     }
 
     /// The addresses the endpoint listens on.
@@ -208,6 +232,7 @@ impl Transactions {
             live_timers: self.timers.len(),
             live_lookups: self.lookups.len(),
             live_strays: self.strays.len(),
+            live_throttled: self.throttle.len(),
             ..self.stats
         }
     }
@@ -363,6 +388,8 @@ impl Transactions {
     }
 
     fn respond_statelessly(&mut self, response: &Response, flow: &Flow) {
+        let asked = self.with_demand(response);
+        let response = asked.as_ref().unwrap_or(response);
         let (destination, fallback) = match response.headers().top_via() {
             Some(via) => sip_transport::response_target(&via, flow),
             // RFC 4475 §3.1.2.1: "An element receiving this request should respond with a 400 Bad
@@ -375,6 +402,27 @@ impl Transactions {
         let (payload, token) = (response.to_bytes(), StrayNumber::NEW.token());
         let transmit = Transmit { destination, fallback, payload, token, domain: None };
         self.outputs.push_back(Output::Transmit(transmit));
+    }
+
+    /// The response with what we ask of its receiver, if that may be asked.
+    fn with_demand(&self, response: &Response) -> Option<Response> {
+        let is_offered = |via| self.config.overload_control && overload::is_offered(&via);
+        response.headers().top_via().filter(|via| is_offered(via.clone()))?;
+        let mut response = response.clone();
+        self.feedback.put_on(&mut response);
+        Some(response)
+    }
+
+    /// Whether the next hop takes this request, or asked for fewer.
+    fn may_go_to(&mut self, now: Instant, request: &Request, target: &Target) -> bool {
+        if self.throttle.is_idle() {
+            return true;
+        }
+        let category = Category::of(request, &self.config.preferred_resources);
+        let dice = self.random.below(100);
+        let may = self.throttle.passes(now, target.remote, category, dice);
+        self.stats.throttled += u64::from(!may);
+        may
     }
 
     /// Notes whether a transaction is unfinished.

@@ -52,6 +52,9 @@ pub enum TransportError {
     /// The message is larger than the transport carries.
     #[error("the message is too large for the transport")]
     TooLarge,
+    /// The far end asked for fewer requests, and this is one of those kept back (RFC 7339).
+    #[error("the far end asked for fewer requests")]
+    Throttled,
     /// No address of ours has this transport and address family.
     #[error("no listener has this transport and address family")]
     NoListener,
@@ -113,6 +116,7 @@ names! {
     Self::QueueFull => "queue_full",
     Self::TooManyConnections => "too_many_connections",
     Self::TooLarge => "too_large",
+    Self::Throttled => "throttled",
     Self::NoListener => "no_listener",
     Self::NotLocated(_) => "not_located",
     Self::WsRefused(_) => "ws_refused",

@@ -103,6 +103,21 @@ impl Via<'_> {
         Self::from_vec(text)
     }
 
+    /// Without the parameters that are unwanted.
+    pub(super) fn without(&self, unwanted: impl Fn(&Param<'_>) -> bool) -> Via<'static> {
+        let mut text = self.text.get(..self.parts.params.start.into()).unwrap_or_default().to_vec();
+        for param in self.params().filter(|param| !unwanted(param)) {
+            text.push(b';');
+            text.extend_from_slice(param.name().as_bytes());
+            if let Some(value) = param.raw_value() {
+                text.push(b'=');
+                text.extend_from_slice(value);
+            }
+        }
+        // What is left of what was read can be read.
+        Self::from_vec(text).unwrap_or_else(|_| self.to_static())
+    }
+
     fn from_vec(text: Vec<u8>) -> Result<Via<'static>, HeaderError> {
         let parts = Via::parse(&text)?.parts;
         Ok(Via { text: Cow::Owned(text), parts })

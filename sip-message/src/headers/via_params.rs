@@ -5,6 +5,7 @@ use alloc::format;
 use core::fmt;
 use core::time::Duration;
 
+use crate::params::Param;
 use crate::scan;
 use crate::{HeaderError, HeaderErrorKind, HeaderName, Via};
 
@@ -116,6 +117,16 @@ impl Via<'_> {
         self.with_param("oc-seq", Some(&format!("{seq}")))
     }
 
+    /// Whether it has any parameter of overload control.
+    pub fn has_oc(&self) -> bool {
+        self.params().any(|param| is_oc(&param))
+    }
+
+    /// Without `oc`, `oc-algo`, `oc-validity` and `oc-seq`.
+    pub fn without_oc(&self) -> Via<'static> {
+        self.without(is_oc)
+    }
+
     fn number(&self, name: &str) -> Option<Option<u32>> {
         match self.param(name)?.raw_value() {
             Some(value) => scan::whole_number(value).map(Some),
@@ -129,6 +140,10 @@ impl Via<'_> {
             None => self.with_param(name, None),
         }
     }
+}
+
+fn is_oc(param: &Param<'_>) -> bool {
+    ["oc", "oc-algo", "oc-validity", "oc-seq"].iter().any(|name| param.is(name))
 }
 
 /// The `oc-seq` of a [`Via`]: up to 12 digits, a dot, and up to 5 digits, such as a Unix time

@@ -167,6 +167,9 @@ fn a_branch_that_fails_counts_as_a_response() {
 
     let (mut fork, _) = invite("a");
     assert_eq!(fork.input(0, Input::Unreachable), "reply 500");
+    // The next hop said that it is overloaded: whoever asked is told so.
+    let (mut fork, _) = invite("a");
+    assert_eq!(fork.input(0, Input::Throttled), "reply 503");
 
     // The next one is tried.
     let (mut fork, _) = invite("a b");

@@ -424,3 +424,28 @@ fn first_number() -> QuestionNumber {
     let preferences = Preferences::new([Transport::Udp]);
     Locator::new(&uri, preferences, 0).unwrap().poll_question().unwrap().0
 }
+
+#[test]
+fn a_shard_is_busy_for_as_long_as_it_does_not_sleep() {
+    let ms = Duration::from_millis;
+    let start = Instant::now();
+    let mut gauge = Gauge::new(start);
+    // Nothing is said before the interval is over.
+    gauge.sleeps(start + ms(20));
+    gauge.wakes(start + ms(60));
+    assert_eq!(gauge.read(start + ms(99)), None);
+    gauge.lag = ms(7);
+    // Of 160 ms it slept 40: a second look into an empty queue is no second sleep.
+    gauge.sleeps(start + ms(160));
+    gauge.sleeps(start + ms(165));
+    gauge.wakes(start + ms(200));
+    let load = gauge.read(start + ms(200)).unwrap();
+    assert!((load.busy - 0.6).abs() < 0.001, "{load:?}");
+    assert_eq!(load.delay, ms(7));
+    // The next interval begins with nothing.
+    let load = gauge.read(start + ms(300)).unwrap();
+    assert_eq!((load.busy, load.delay), (1.0, Duration::ZERO));
+    gauge.sleeps(start + ms(300));
+    gauge.wakes(start + ms(500));
+    assert_eq!(gauge.read(start + ms(500)).unwrap().busy, 0.0);
+}

@@ -20,6 +20,7 @@ use crate::branch::{Branch, LoopMark};
 use crate::client_invite::{self, ClientInvite};
 use crate::client_non_invite::{self, ClientNonInvite};
 use crate::machine::{Action, Actions};
+use crate::overload;
 use crate::slots::SlotKey;
 use crate::{ClientKey, Event, Key, NextHop, Output, RequestError, construct};
 
@@ -154,6 +155,9 @@ impl Transactions {
         let method = request.method().clone();
         match hop {
             Hop::Known(target, domain) => {
+                if !self.may_go_to(now, &request, &target) {
+                    return Err(TransportError::Throttled.into());
+                }
                 let key = self.insert_client(method, nonce, target, domain, keep);
                 if let Err(error) = self.send_first(now, key, request) {
                     self.remove_client(key);
@@ -241,7 +245,7 @@ impl Transactions {
     }
 
     /// A response that is well-formed and has a Via of ours on top.
-    pub(crate) fn receive_response(&mut self, now: Instant, flow: Flow, response: Response) {
+    pub(crate) fn receive_response(&mut self, now: Instant, flow: Flow, mut response: Response) {
         let Some(key) = self.match_response(&response) else {
             if self.is_of_the_past(&response) {
                 return;
@@ -258,6 +262,12 @@ impl Transactions {
         let status = response.status();
         let Some(client) = self.clients.get_mut(key.0) else { return };
         trace_in!(client.span, status = status.as_u16(), "response received");
+        if self.config.overload_control {
+            overload::clean(&mut response);
+            if let Some(via) = response.headers().top_via() {
+                self.throttle.note(now, client.target.remote, &via);
+            }
+        }
         if self.response_fails_over(now, key, &response) {
             return;
         }
@@ -482,6 +492,10 @@ impl Transactions {
         let message = Message::parse(client.message.clone(), &self.config.message);
         let dressed = self.listener(&target).and_then(|local| {
             let via = request_via(local, &target, branch.as_str(), keep);
+            let via = match self.config.overload_control {
+                true => via.and_then(|via| overload::offer(&via)),
+                false => via,
+            };
             Ok((local.id, via.map_err(|_| TransportError::NoListener)?))
         });
         match (message, dressed) {
@@ -537,7 +551,8 @@ impl Transactions {
             let via = request_via(local, target, branch.as_str(), keep)?;
             // RFC 5923 §8.1: "The "alias" header field parameter is included in a Via header field value to
             // indicate that the client wants to create a transport layer alias."
-            if self.offers_alias(local) { via.with_param("alias", None) } else { Ok(via) }
+            let via = if self.offers_alias(local) { via.with_param("alias", None)? } else { via };
+            if self.config.overload_control { overload::offer(&via) } else { Ok(via) }
         };
         // A listener that names itself by what is no host is none that can be answered.
         let no_listener = |_| TransportError::NoListener;

@@ -240,9 +240,17 @@ impl Transactions {
         mut targets: Vec<Target>,
         domain: Option<Arc<str>>,
     ) {
-        let (Some(target), Some(client)) = (targets.pop(), self.clients.get_mut(key.0)) else {
-            return;
+        // RFC 7339 §5.10: "The
+        // client can accomplish this task by sending some of the requests that
+        // would have gone to the overloaded element to a different destination."
+        let mut target = targets.pop();
+        while target.is_some_and(|target| !self.may_go_to(now, &request, &target)) {
+            target = targets.pop();
+        }
+        let Some(target) = target else {
+            return self.fail_client(key, TransportError::Throttled);
         };
+        let Some(client) = self.clients.get_mut(key.0) else { return };
         client.target = target;
         client.way = Way::new(domain, targets);
         if let Err(error) = self.send_first(now, key, request) {
@@ -363,8 +371,12 @@ impl Transactions {
         // Of a forwarded request the mark stays.
         let nonce = LoopMark::of(client.nonce).nonce(self.random.next_u64());
         let branch = Branch { slot: key.0.slot, nonce };
-        let target = self.by_alias(target, client.domain().as_deref());
-        let dressed = self.dress(&mut request, target, branch, client.keep);
+        let (domain, keep) = (client.domain(), client.keep);
+        if !self.may_go_to(now, &request, &target) {
+            return false;
+        }
+        let target = self.by_alias(target, domain.as_deref());
+        let dressed = self.dress(&mut request, target, branch, keep);
         let Ok((target, moved)) = dressed else { return false };
         let Some(client) = self.clients.get_mut(key.0) else { return false };
         trace_in!(client.span, ?failure, remote = %target.remote, "the next target");

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::machine::{Action, Actions};
 use crate::matching::{MatchKey, Probe, is_method_of};
+use crate::overload;
 use crate::server_invite::{self, ServerInvite};
 use crate::server_non_invite::{self, ServerNonInvite};
 use crate::{Event, Gone, Key, ServerKey, construct};
@@ -29,6 +30,8 @@ pub(super) struct Server {
     /// The INVITE was cancelled; the user knows.
     is_cancelled: bool,
     is_counted_unfinished: bool,
+    /// Who sent the request takes part in overload control.
+    pub(super) may_be_asked: bool,
     span: TransactionSpan,
 }
 
@@ -60,13 +63,21 @@ impl Transactions {
         &mut self,
         now: Instant,
         key: ServerKey,
-        response: Response,
+        mut response: Response,
     ) -> Result<(), Gone> {
         // RFC 4320 §4.2: "A transaction-stateful SIP proxy MUST NOT send any response to a non-INVITE
         // request unless it has a matching server transaction that is not in the Terminated state."
         let server = self.servers.get_mut(key.0).ok_or(Gone)?;
         let status = response.status();
         trace_in!(server.span, status = status.as_u16(), "response from the transaction user");
+        if server.may_be_asked {
+            // RFC 7339 §5.11: "implementations that insert overload control
+            // information in the 100 Trying MUST re-insert the
+            // same (or updated) overload control information in the first non-100
+            // Trying response being sent to the upstream SIP client."
+            // It is in each.
+            self.feedback.put_on(&mut response);
+        }
         match &mut server.machine {
             Machine::Invite(machine) => {
                 let input = if status.is_provisional() {
@@ -330,13 +341,19 @@ impl Transactions {
     fn create(
         &mut self,
         now: Instant,
-        request: Request,
+        mut request: Request,
         raw: Bytes,
         flow: Flow,
         probe: &Probe,
         way_back: (Destination, Option<Target>),
     ) -> ServerKey {
         let (destination, fallback) = way_back;
+        let takes_part = self.config.overload_control;
+        let via = request.headers().top_via().filter(|via| takes_part && via.has_oc());
+        let may_be_asked = via.as_ref().is_some_and(overload::is_offered);
+        if via.is_some() {
+            overload::take_off(&mut request);
+        }
         let method = request.method().clone();
         let is_reliable = flow.transport.is_reliable();
         self.stats.transactions += 1;
@@ -356,6 +373,7 @@ impl Transactions {
             running: Running::default(),
             is_cancelled: false,
             is_counted_unfinished: false,
+            may_be_asked,
             span: transaction_span!("server", method, request.headers()),
             method,
         }));
@@ -494,7 +512,8 @@ impl Transactions {
             return None;
         };
         sip_transport::stamp(&mut request, flow.remote);
-        Some(construct::trying(&request)?.to_bytes())
+        let trying = construct::trying(&request)?;
+        Some(self.with_demand(&trying).unwrap_or(trying).to_bytes())
     }
 
     /// An event of a transaction that the user knows of: CANCELs are answered by this layer.

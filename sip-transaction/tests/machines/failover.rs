@@ -448,3 +448,27 @@ fn a_domain_that_does_not_offer_the_service_is_a_transport_error_that_says_so() 
         world.assert_over();
     }
 }
+
+#[test]
+fn a_server_that_asks_for_fewer_requests_is_passed_over_for_the_next() {
+    let mut world = World::new();
+    let config = Config::default().seed([1, 2]).overload_control(true);
+    world.endpoint = Endpoint::new(config, locals(), world.start, Recorder::default()).unwrap();
+    for (n, server) in ["2", "3", "4"].into_iter().enumerate() {
+        assert_eq!(world.requests(0, "OPTIONS", UDP), [format!("send OPTIONS {server}")]);
+        let sent = &world.sent[n];
+        let text = answer(&sent.payload, 200, "them").replace(";oc;", ";oc=100;oc-seq=1.1;");
+        let (remote, listener) = (sent.destination.remote(), ListenerId::new(0));
+        let flow = Flow { transport: Transport::Udp, listener, connection: None, remote };
+        let payload = Bytes::from(text.into_bytes());
+        let now = world.at(0);
+        world.endpoint.handle_input(now, Input::Datagram { flow, payload });
+        assert_eq!(world.drain(now), ["200"]);
+    }
+    // Nobody is left.
+    assert_eq!(world.requests(0, "OPTIONS", UDP), ["Throttled", "ended"]);
+    // Until their half second is over.
+    world.key = None;
+    world.endpoint.user_mut().events.clear();
+    assert_eq!(world.requests(500, "OPTIONS", UDP), ["send OPTIONS 2"]);
+}

@@ -12,6 +12,7 @@ mod endpoint;
 mod failover;
 mod matching;
 mod next_hop;
+mod overload;
 mod script;
 mod server_invite;
 mod server_non_invite;

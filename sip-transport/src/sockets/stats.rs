@@ -171,6 +171,7 @@ mod tests {
             E::QueueFull,
             E::TooManyConnections,
             E::TooLarge,
+            E::Throttled,
             E::NoListener,
             E::NotLocated(LocateError::NotSip),
             E::WsRefused(403),
