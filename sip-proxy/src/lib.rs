@@ -5,6 +5,7 @@
 //! | [`Proxy`] | the proxy core of one shard, a [`TransactionUser`](sip_transaction::TransactionUser) |
 //! | [`Router`] | decides where the requests of the proxy's own domains go |
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
+//! | [`location`] | where bindings are kept: in memory |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
 //! Nothing here touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
@@ -31,12 +32,12 @@
 //! # Ok::<(), sip_sim::AddError>(())
 //! ```
 //!
-//! Not here yet: recursion on 3xx responses, stateless forwarding, a store for the
-//! registrar's bindings.
+//! Not here yet: recursion on 3xx responses, stateless forwarding.
 #![forbid(unsafe_code)]
 
 mod config;
 mod context;
+pub mod location;
 mod overload;
 mod proxy;
 mod registrar;

@@ -61,7 +61,7 @@ pub struct Registrar {
     pub max_bindings: usize,
     /// What becomes of one more. Default [`AtLimit::Refuse`].
     pub at_limit: AtLimit,
-    /// How many bytes Contact, Path and Call-ID of a binding may have in all. Default 2,048.
+    /// How many bytes Contact, Path, Call-ID and instance of a binding may have in all. Default 2,048.
     pub max_binding_bytes: usize,
     /// Whether a Path is taken from a user agent that does not say that it knows what that is. Default no: it is
     /// answered 420 (RFC 3327 §5.3).
@@ -230,11 +230,9 @@ impl Registrar {
             }
             return Ok(());
         }
-        let until = now.saturating_add(Duration::from_secs(seconds.into()));
-        let binding = Binding::new(asked, register, now, until);
-        if binding.bytes() > self.max_binding_bytes {
-            return Err(RegisterRefused::TooLarge);
-        }
+        let binding = Binding::new(asked, register, now, seconds)
+            .filter(|binding| binding.bytes() <= self.max_binding_bytes)
+            .ok_or(RegisterRefused::TooLarge)?;
         change.put(found, binding);
         Ok(())
     }

@@ -40,6 +40,12 @@ impl Aor {
         Some(Self(text.into()))
     }
 
+    /// One that was written as it is kept.
+    #[cfg(feature = "redis")]
+    pub(crate) fn from_kept(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// As it is kept.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -55,44 +61,81 @@ impl fmt::Display for Aor {
 
 /// One place at which an address-of-record can be reached (RFC 3261 §10), until a moment.
 ///
-/// Moments are times since the Unix epoch: bindings outlive programs, and are shared by several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Moments are times since the Unix epoch, kept to the millisecond: bindings outlive programs, and are shared by
+/// several.
+// There may be a million of them: one piece of memory for all text, and small numbers.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// The Contact as it came.
-    pub(super) contact: Box<str>,
-    /// The values of Path, with commas between them; nothing if there is none.
-    pub(super) path: Box<str>,
-    call_id: Box<str>,
+    /// One after the other: the Contact as it came; the values of Path, with commas between them; the Call-ID; the
+    /// instance, where the Contact does not have it as it is; the node.
+    text: Box<str>,
+    /// When it was made or refreshed, in milliseconds since the Unix epoch.
+    refreshed: u64,
+    /// How long it lives from then, in seconds.
+    life: u32,
     cseq: u32,
     /// 0 if it is no flow of outbound.
     reg_id: u32,
-    refreshed: Duration,
-    until: Duration,
+    /// How many bytes these parts of the text have.
+    contact: u16,
+    path: u16,
+    call_id: u16,
+    node: u16,
+    instance: u16,
+    /// Where the instance begins in the text.
+    instance_at: u16,
 }
 
 impl Binding {
+    /// Made at this moment, for so many seconds; `None` if one of its texts has more than 65,535 bytes.
     pub(super) fn new(
         asked: &Asked<'_>,
         register: &Register<'_>,
         now: Duration,
-        until: Duration,
-    ) -> Self {
-        Self {
-            contact: asked.contact.to_string().into(),
-            path: register.path.as_str().into(),
-            call_id: register.call_id.into(),
-            cseq: register.cseq,
-            reg_id: asked.flow(register.takes_outbound).map_or(0, |(_, reg_id)| reg_id),
-            refreshed: now,
-            until,
-        }
+        seconds: u32,
+    ) -> Option<Self> {
+        let contact = asked.contact.to_string();
+        let instance = asked.contact.instance().unwrap_or_default();
+        let parts =
+            [&contact, register.path.as_str(), register.call_id, &instance, register.node()];
+        let mut binding = Self::of_parts(parts)?;
+        binding.cseq = register.cseq;
+        binding.reg_id = asked.flow(register.takes_outbound).map_or(0, |(_, reg_id)| reg_id);
+        binding.refreshed = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        binding.life = seconds;
+        Some(binding)
+    }
+
+    /// Of Contact, Path, Call-ID, instance and node, with all numbers 0.
+    fn of_parts([contact, path, call_id, instance, node]: [&str; 5]) -> Option<Self> {
+        let length = |part: &str| u16::try_from(part.len()).ok();
+        let mut text = [contact, path, call_id].concat();
+        let instance_at = contact.find(instance).unwrap_or_else(|| {
+            let at = text.len();
+            text.push_str(instance);
+            at
+        });
+        text.push_str(node);
+        Some(Self {
+            contact: length(contact)?,
+            path: length(path)?,
+            call_id: length(call_id)?,
+            node: length(node)?,
+            instance: length(instance)?,
+            instance_at: u16::try_from(instance_at).ok()?,
+            text: text.into(),
+            refreshed: 0,
+            life: 0,
+            cseq: 0,
+            reg_id: 0,
+        })
     }
 
     /// The Contact, with its parameters as they came.
     #[must_use]
     pub fn contact(&self) -> Contact<'_> {
         // It was read before it was kept.
-        Contact::parse(self.contact.as_bytes()).unwrap_or(Contact::STAR)
+        Contact::parse(self.parts()[0].as_bytes()).unwrap_or(Contact::STAR)
     }
 
     /// Where it is: the Request-URI of what is sent there.
@@ -110,7 +153,7 @@ impl Binding {
     /// What a request visits on its way there, in order (RFC 3327 §5.4).
     #[must_use]
     pub fn path(&self) -> Vec<Uri<'static>> {
-        sip_message::values::<Path<'_>>(self.path.as_bytes())
+        sip_message::values::<Path<'_>>(self.parts()[1].as_bytes())
             .filter_map(Result::ok)
             .map(|value| value.uri().to_static())
             .collect()
@@ -118,18 +161,27 @@ impl Binding {
 
     /// The user agent instance and its flow (RFC 5626), if the binding is one of those.
     #[must_use]
-    pub fn flow(&self) -> Option<(String, u32)> {
-        if self.reg_id == 0 {
-            return None;
-        }
-        let contact = self.contact();
-        Some((contact.instance()?.into_owned(), self.reg_id))
+    pub fn flow(&self) -> Option<(&str, u32)> {
+        self.instance().filter(|_| self.reg_id > 0).map(|instance| (instance, self.reg_id))
+    }
+
+    /// The user agent instance, `urn:uuid:…`, if the Contact names it (RFC 5626 §4.1).
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        Some(self.parts()[3]).filter(|instance| !instance.is_empty())
+    }
+
+    /// The node that has the connection by which alone the binding is reached ([`Register::held_by`]), if it is of
+    /// that kind.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        Some(self.parts()[4]).filter(|node| !node.is_empty())
     }
 
     /// The Call-ID of the request that made it.
     #[must_use]
     pub fn call_id(&self) -> &str {
-        &self.call_id
+        self.parts()[2]
     }
 
     /// The CSeq of the request that made it.
@@ -141,17 +193,83 @@ impl Binding {
     /// When it was made or refreshed.
     #[must_use]
     pub fn refreshed(&self) -> Duration {
-        self.refreshed
+        Duration::from_millis(self.refreshed)
     }
 
     /// When it ends.
     #[must_use]
     pub fn until(&self) -> Duration {
-        self.until
+        self.refreshed().saturating_add(Duration::from_secs(self.life.into()))
     }
 
     /// How many bytes of text it holds.
     pub(super) fn bytes(&self) -> usize {
-        self.contact.len().saturating_add(self.path.len()).saturating_add(self.call_id.len())
+        self.text.len()
+    }
+
+    /// Contact, Path, Call-ID, instance, node.
+    fn parts(&self) -> [&str; 5] {
+        let part = |at: usize, length: u16| {
+            self.text.get(at..at.saturating_add(length.into())).unwrap_or_default()
+        };
+        let path = usize::from(self.contact);
+        let call_id = path.saturating_add(self.path.into());
+        let node = self.text.len().saturating_sub(self.node.into());
+        [
+            part(0, self.contact),
+            part(path, self.path),
+            part(call_id, self.call_id),
+            part(self.instance_at.into(), self.instance),
+            part(node, self.node),
+        ]
+    }
+
+    /// Writes it for [`Binding::read`]: a line of numbers, then Contact, Path, Call-ID, instance and node.
+    ///
+    /// ```text
+    /// refreshed life cseq reg-id contact path call-id instance node\n
+    /// ```
+    ///
+    /// of which the last five say how many bytes of text each of them has.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn write(&self, to: &mut String) {
+        let Self { refreshed, life, cseq, reg_id, .. } = self;
+        let parts = self.parts();
+        let lengths = parts.map(|part| part.len().to_string()).join(" ");
+        to.push_str(&format!("{refreshed} {life} {cseq} {reg_id} {lengths}\n{}", parts.concat()));
+    }
+
+    /// Reads what [`Binding::write`] wrote, and what follows it.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn read(text: &str) -> Option<(Self, &str)> {
+        let (line, mut rest) = text.split_once('\n')?;
+        let mut numbers = line.split(' ');
+        let refreshed = numbers.next()?.parse().ok()?;
+        let mut number = || numbers.next()?.parse::<u32>().ok();
+        let [life, cseq, reg_id] = [number()?, number()?, number()?];
+        let mut parts = [""; 5];
+        for part in &mut parts {
+            (*part, rest) = rest.split_at_checked(number()?.try_into().ok()?)?;
+        }
+        let binding = Self::of_parts(parts)?;
+        // Who reads it later takes it for a Contact.
+        Contact::parse(parts[0].as_bytes()).ok()?;
+        Some((Self { refreshed, life, cseq, reg_id, ..binding }, rest))
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [contact, path, call_id, _, node] = self.parts();
+        f.debug_struct("Binding")
+            .field("contact", &contact)
+            .field("path", &path)
+            .field("call_id", &call_id)
+            .field("cseq", &self.cseq)
+            .field("reg_id", &self.reg_id)
+            .field("refreshed", &self.refreshed())
+            .field("life", &self.life)
+            .field("node", &node)
+            .finish()
     }
 }

@@ -16,6 +16,7 @@ pub struct Register<'a> {
     pub(super) cseq: u32,
     /// The values of Path with commas between them.
     pub(super) path: String,
+    node: &'a str,
     pub(super) knows_path: bool,
     knows_outbound: bool,
     /// Whether the way it came allows a binding by flow.
@@ -92,6 +93,7 @@ impl<'a> Register<'a> {
             call_id,
             cseq,
             path,
+            node: "",
             knows_path: knows("path"),
             knows_outbound: knows("outbound"),
             takes_outbound: first_is_ob.unwrap_or(direct),
@@ -121,6 +123,19 @@ impl<'a> Register<'a> {
         let rest = if self.path.is_empty() { String::new() } else { format!(", {}", self.path) };
         self.path = format!("<{element}>{rest}");
         self
+    }
+
+    /// Reached only by a connection that this node has: when the node's lease ends, nothing is routed there any
+    /// more ([`Located::reachable`](crate::location::Located::reachable)). For what came by a stream to one of several nodes that share
+    /// a store.
+    #[must_use]
+    pub fn held_by(mut self, node: &'a str) -> Self {
+        self.node = node;
+        self
+    }
+
+    pub(super) fn node(&self) -> &str {
+        self.node
     }
 
     /// Whether a binding by flow is asked for.

@@ -257,7 +257,7 @@ fn a_flow_is_bound_by_its_instance_and_number() {
     );
     home.register_as("2@phone", 1, &moved.replace("reg-id=1", "reg-id=2")).unwrap();
     assert_eq!(home.bindings.len(), 2);
-    assert_eq!(home.bindings[1].flow(), Some(("urn:uuid:1".to_owned(), 2)));
+    assert_eq!(home.bindings[1].flow(), Some(("urn:uuid:1", 2)));
     // A binding by URI beside them.
     let (events, answer) = home.register_as("3@phone", 1, "Contact: <sip:bob@elsewhere>").unwrap();
     assert_eq!((events, home.bindings.len()), (vec![BindingEvent::Registered], 3));
