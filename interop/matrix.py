@@ -11,7 +11,7 @@ import presence
 import sessions
 from bench import BOTH, WEBSOCKET, Cell
 from peers import (
-    HERE, Collector, Failed, HepOverTcp, Ours, Phones, Process, Sipsak, WebSocketServer, captured, free_port, wait_bound,
+    HERE, Collector, Failed, HepOverTcp, Ours, Phones, Process, Sipsak, Watching, WebSocketServer, captured, free_port, wait_bound,
 )
 
 # The same over IPv6.
@@ -858,7 +858,35 @@ def browser_calls(bench, *arguments):
     uas.expect(r"call 1: confirmed")
 
 
+def the_page_shows_what_happens(bench):
+    """The page of `--web` in Chromium: a registration and a call appear, whose caller's name would like to be HTML."""
+    uas = bench.uas("--registrations", "--web", "0")
+    url = uas.expect(r"^page at (http://\S+)")[1]
+    name = "<img src=x onerror=window.hacked=1>"
+    seen = {"url": url, "aor": "sip:bob@127.0.0.1", "caller": name, "steps": ["INVITE", "180 Ringing", "ACK", "BYE"]}
+    page = bench.started(Watching(bench.folder, seen))
+    page.expect(r"^opened", 30)
+    bench.register("sip:bob@127.0.0.1", f"sip:{uas.address}", "--once").ok()
+    page.expect(r"^registered")
+    caller = bench.sipp(Renamed("uac", '"SIPp"', f'"{name}"'), uas.address)
+    caller.ok()
+    page.ok(30)
+    page.expect(r"^ok")
+
+
+class Renamed:
+    """A scenario of sipp/ with one text in the place of another."""
+
+    def __init__(self, scenario, old, new):
+        self.name, self.old, self.new = f"{scenario}-renamed", old, new
+        self.scenario = scenario
+
+    def text(self):
+        return (HERE / "sipp" / f"{self.scenario}.xml").read_text().replace(self.old, self.new)
+
+
 def browser_cells():
+    yield Cell("Chromium", "watches our page", "udp", "registration, call and ladder appear", the_page_shows_what_happens)
     for name, stack in (("JsSIP", "jssip"), ("SIP.js", "sipjs")):
         for where, transport in (("node", "ws"), ("node", "wss"), ("chromium", "wss")):
             place = {"node": "in Node.js", "chromium": "in Chromium"}[where]

@@ -503,6 +503,14 @@ class Phones(Process):
         super().__init__(where, [*command, what, json.dumps(options)], folder, **environment)
 
 
+class Watching(Process):
+    """The page of `--web` in headless Chromium, by browser/watching.mjs."""
+
+    def __init__(self, folder, seen):
+        command = ["node", HERE / "browser" / "watching.mjs", folder / "profile", json.dumps(seen)]
+        super().__init__("watching", command, folder)
+
+
 def wait_bound(process, port, transport, host, seconds=10):
     """Until the program listens on the port of that loopback address, or of all addresses."""
     transport = "tcp" if transport == "tls" else transport

@@ -9,12 +9,14 @@ mod challenging;
 mod console;
 pub mod flows;
 mod gate;
+pub mod http;
 pub mod local;
 mod registrations;
 mod resolving;
 pub mod sdp;
 mod securing;
 mod tapping;
+pub mod web;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;

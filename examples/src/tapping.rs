@@ -1,7 +1,7 @@
-//! `--pcap` and `--hep`: who sees the messages.
+//! `--pcap`, `--hep` and `--web`: who sees the messages.
 
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -20,6 +20,9 @@ pub struct Tapping {
     /// Send all messages to the collector (Homer, HEP version 3) at HOST:PORT, or tcp:HOST:PORT
     #[arg(long, value_name = "ADDR", value_parser = collector)]
     hep: Option<HepCollector>,
+    /// Show calls and registrations on a web page at PORT of this machine, or at ADDRESS:PORT for others too
+    #[arg(long, value_name = "ADDR", value_parser = crate::http::place)]
+    web: Option<SocketAddr>,
 }
 
 impl Tapping {
@@ -29,6 +32,16 @@ impl Tapping {
     ///
     /// If the file cannot be written, or the system gives no socket.
     pub fn apply(&self, builder: UserAgentBuilder) -> io::Result<UserAgentBuilder> {
+        let taps = self.taps()?;
+        Ok(if taps.is_empty() { builder } else { builder.tap(taps) })
+    }
+
+    /// The taps of the command line, for a program that has no user agent. Says where the page is, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written, or the system gives no socket.
+    pub fn taps(&self) -> io::Result<Vec<Box<dyn Tap>>> {
         let mut taps: Vec<Box<dyn Tap>> = Vec::new();
         if let Some(path) = &self.pcap {
             taps.push(Box::new(PcapTap::create(path)?));
@@ -37,7 +50,12 @@ impl Tapping {
             let tap = HepTap::new(collector, AGENT)?;
             taps.push(Box::new(tap));
         }
-        Ok(if taps.is_empty() { builder } else { builder.tap(taps) })
+        if let Some(at) = self.web {
+            let (tap, at) = crate::web::open(at)?;
+            println!("page at http://{at}/");
+            taps.push(tap);
+        }
+        Ok(taps)
     }
 }
 
