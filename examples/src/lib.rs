@@ -11,6 +11,8 @@ pub mod flows;
 mod gate;
 pub mod http;
 pub mod local;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod registrations;
 mod resolving;
 pub mod sdp;

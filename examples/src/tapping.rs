@@ -1,4 +1,4 @@
-//! `--pcap`, `--hep` and `--web`: who sees the messages.
+//! `--pcap`, `--hep`, `--web` and `--metrics`: who sees the messages.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -23,6 +23,10 @@ pub struct Tapping {
     /// Show calls and registrations on a web page at PORT of this machine, or at ADDRESS:PORT for others too
     #[arg(long, value_name = "ADDR", value_parser = crate::http::place)]
     web: Option<SocketAddr>,
+    /// Show counters and delays for Prometheus at PORT of this machine, or at ADDRESS:PORT for others too
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "ADDR", value_parser = crate::http::place)]
+    metrics: Option<SocketAddr>,
 }
 
 impl Tapping {
@@ -53,6 +57,12 @@ impl Tapping {
         if let Some(at) = self.web {
             let (tap, at) = crate::web::open(at)?;
             println!("page at http://{at}/");
+            taps.push(tap);
+        }
+        #[cfg(feature = "metrics")]
+        if let Some(at) = self.metrics {
+            let (tap, at) = crate::metrics::open(at)?;
+            println!("metrics at http://{at}/metrics");
             taps.push(tap);
         }
         Ok(taps)

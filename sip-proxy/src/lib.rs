@@ -38,6 +38,7 @@
 mod config;
 mod context;
 pub mod location;
+mod measures;
 mod overload;
 mod proxy;
 mod registrar;
@@ -46,6 +47,7 @@ mod router;
 
 pub use config::ProxyConfig;
 pub use context::{Action, BranchId, Input, ResponseContext};
+pub use measures::{Attempt, Measure, Measures};
 pub use overload::OverloadConfig;
 pub use proxy::{Proxy, ProxyEvent, ProxyLive};
 pub use registrar::{
