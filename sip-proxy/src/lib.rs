@@ -5,7 +5,7 @@
 //! | [`Proxy`] | the proxy core of one shard, a [`TransactionUser`](sip_transaction::TransactionUser) |
 //! | [`Router`] | decides where the requests of the proxy's own domains go |
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
-//! | [`location`] | where bindings are kept: in memory |
+//! | [`location`] | where bindings are kept: in memory, or in Redis with the feature `redis` (`redis-tls` for TLS) |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
 //! Nothing here touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a

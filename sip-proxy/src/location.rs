@@ -11,6 +11,7 @@
 //! | store | bindings live in | seen by |
 //! | --- | --- | --- |
 //! | [`Memory`] | this process, until it ends | this process: any number of shards |
+//! | `Redis` (feature `redis`) | Redis or Valkey, as long as that keeps them | every node that has the same one |
 //!
 //! A store knows nothing of the rules of REGISTER, which are [`Registrar`]'s: it keeps lists of bindings under
 //! addresses-of-record, each with a [`Version`], and replaces a list by another if nobody else did in between. No two
@@ -43,7 +44,13 @@
 //! # }
 //! ```
 
+#[cfg(feature = "redis")]
+mod cache;
+#[cfg(feature = "redis")]
+mod lease;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod watch;
 
 use core::fmt;
@@ -54,6 +61,8 @@ use std::sync::Arc;
 use sip_message::StatusCode;
 
 pub use memory::{Memory, MemoryLimits};
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisConfig, RedisUrlError};
 pub use watch::{Watch, Watched};
 
 use crate::registrar::{Aor, Binding, BindingChange, Register, RegisterRefused, Registrar};
