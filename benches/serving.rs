@@ -150,7 +150,7 @@ impl Router for Registrations {
         if targets.is_empty() {
             return Route::reply(StatusCode::TEMPORARILY_UNAVAILABLE);
         }
-        Route::Proxy(vec![targets])
+        Route::groups(vec![targets])
     }
 }
 

@@ -18,6 +18,11 @@ pub struct ProxyConfig {
     pub domains: Vec<Box<str>>,
     /// Whether the proxy stays in the path of dialogs (RFC 3261 §16.6 item 4). Default true.
     pub record_route: bool,
+    /// Whether the proxy goes on itself to where a 3xx response sends the request, if that is for one of its domains
+    /// (RFC 3261 §16.7 item 4). Default false: the response goes to the caller.
+    pub recurse: bool,
+    /// How many targets the redirections of one request may add. Default 10.
+    pub max_redirects: u16,
     /// Timer C: how long a branch of an INVITE may ring without a word. More than 3 minutes; default 200 s
     /// (RFC 3261 §16.6 item 11).
     pub timer_c: Duration,
@@ -43,6 +48,8 @@ impl Default for ProxyConfig {
         Self {
             domains: Vec::new(),
             record_route: true,
+            recurse: false,
+            max_redirects: 10,
             timer_c: Duration::from_secs(200),
             proxy_require: Vec::new(),
             max_breadth: 60,
@@ -56,7 +63,7 @@ impl Default for ProxyConfig {
 
 /// RFC 3261 §16.6: "The timer MUST be larger than 3
 /// minutes."
-const SHORTEST_TIMER_C: Duration = Duration::from_secs(181);
+pub(crate) const SHORTEST_TIMER_C: Duration = Duration::from_secs(181);
 
 impl ProxyConfig {
     /// Adds a domain that this proxy is responsible for: a host name or an address, without a port.
@@ -70,6 +77,20 @@ impl ProxyConfig {
     #[must_use]
     pub fn record_route(mut self, stays: bool) -> Self {
         self.record_route = stays;
+        self
+    }
+
+    /// Sets whether the proxy goes on itself to where a 3xx response sends the request.
+    #[must_use]
+    pub fn recurse(mut self, recurses: bool) -> Self {
+        self.recurse = recurses;
+        self
+    }
+
+    /// Sets how many targets the redirections of one request may add.
+    #[must_use]
+    pub fn max_redirects(mut self, targets: u16) -> Self {
+        self.max_redirects = targets;
         self
     }
 

@@ -61,6 +61,13 @@ pub enum Action<T> {
     Reply(StatusCode),
     /// Cancel the client transaction of the branch, of an INVITE: now, or when a provisional response has come.
     Cancel(BranchId),
+    /// Tell the caller by 199 that this early dialog ended (RFC 6228 §6).
+    Terminated {
+        /// The tag of its callee.
+        tag: Box<str>,
+        /// The response that ended it.
+        status: StatusCode,
+    },
     /// Start Timer C of the branch anew.
     RestartTimerC(BranchId),
 }
@@ -80,11 +87,15 @@ pub struct ResponseContext<T> {
     is_stopped: bool,
     /// How many branches may be open at a time.
     breadth: u32,
+    /// The early dialogs whose end is told, by their branches and tags; none if nobody wants to know.
+    early: Option<Vec<(BranchId, Box<str>)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Branch {
     state: State,
+    /// Its part of the breadth of the context, until it is completed.
+    breadth: u32,
     is_cancelled: bool,
 }
 
@@ -115,8 +126,14 @@ impl Best {
     }
 }
 
+/// Stands for the branch of an early dialog that is over.
+const ENDED: BranchId = BranchId(u16::MAX);
+
+/// How many early dialogs of one request are remembered: who makes more hears of the end of these.
+const MAX_EARLY_DIALOGS: usize = 100;
+
 /// How many branches one request may have in all; what is beyond is not tried.
-const MAX_BRANCHES: usize = u16::MAX as usize;
+const MAX_BRANCHES: usize = u16::MAX as usize - 1;
 
 impl<T> ResponseContext<T> {
     /// The context of an INVITE, or of another request, that came with so much Max-Breadth. The groups of
@@ -131,7 +148,52 @@ impl<T> ResponseContext<T> {
             is_answered: false,
             is_stopped: false,
             breadth,
+            early: None,
         }
+    }
+
+    /// Has the end of early dialogs told by [`Action::Terminated`].
+    pub fn watch_early_dialogs(&mut self, watch: bool) {
+        self.early = watch.then(Vec::new);
+    }
+
+    /// Whether new targets would be tried: nothing is decided, and nobody gave up.
+    pub fn may_branch(&self) -> bool {
+        !self.is_stopped && !self.is_answered
+    }
+
+    /// A branch was answered by a redirection, of which these contacts are tried next, one group after the other;
+    /// and what is left of it.
+    pub fn redirected(
+        &mut self,
+        branch: BranchId,
+        targets: Vec<Vec<T>>,
+        rest: Option<Response>,
+        actions: &mut Vec<Action<T>>,
+    ) {
+        let Some(at) = self.branches.get_mut(usize::from(branch.0)) else { return };
+        if at.state == State::Completed {
+            return;
+        }
+        at.state = State::Completed;
+        let status = rest.as_ref().map_or(StatusCode::MOVED_TEMPORARILY, Response::status);
+        if let Some(rest) = rest {
+            self.consider(Best::Received(rest));
+        }
+        if self.may_branch() {
+            for group in targets.into_iter().rev().filter(|group| !group.is_empty()) {
+                self.left.push_front(group);
+            }
+        }
+        self.end_early_dialogs(branch, status, actions);
+        // The others may ring for long: whoever is called does not wait for them.
+        if self.free_breadth() > 0
+            && self.may_branch()
+            && let Some(mut group) = self.left.pop_front()
+        {
+            return self.forward(&mut group, actions);
+        }
+        self.proceed(actions);
     }
 
     /// Sets the targets of a context that was made without any: before [`start`](Self::start).
@@ -184,6 +246,7 @@ impl<T> ResponseContext<T> {
                 // RFC 3261 §16.7: "Until a final response has been sent on the server transaction,
                 // the following responses MUST be forwarded immediately:"
                 if !self.is_answered {
+                    self.note_early_dialog(branch, &input);
                     relay(input, actions);
                 }
             }
@@ -204,7 +267,9 @@ impl<T> ResponseContext<T> {
             (State::Calling | State::Proceeding, Kind::Refusal) => {
                 at.state = State::Completed;
                 if let Input::Response(response) = input {
+                    let status = response.status();
                     self.refused(response, actions);
+                    self.end_early_dialogs(branch, status, actions);
                 }
                 self.proceed(actions);
             }
@@ -284,6 +349,55 @@ impl<T> ResponseContext<T> {
         }
     }
 
+    /// How much of the breadth no open branch has.
+    fn free_breadth(&self) -> u32 {
+        let open = self.branches.iter().filter(|branch| branch.state != State::Completed);
+        open.fold(self.breadth, |free, branch| free.saturating_sub(branch.breadth))
+    }
+
+    /// RFC 6228 §6: "A forking proxy that supports the generation of 199 responses MUST
+    /// keep track of early dialogs, in order to determine whether to
+    /// generate a 199 response when the proxy receives a non-2xx final
+    /// response."
+    fn note_early_dialog(&mut self, branch: BranchId, input: &Input) {
+        let (Some(early), Input::Response(response)) = (&mut self.early, input) else { return };
+        let Some(tag) = response.headers().to_tag() else { return };
+        let known = early.iter_mut().find(|(_, known)| **known == *tag);
+        // RFC 6228 §6: "The forking proxy has not already received and forwarded a 199
+        // response for the early dialog."
+        // One that ended so is remembered by a branch that none is.
+        let branch = match response.status() {
+            StatusCode::EARLY_DIALOG_TERMINATED => ENDED,
+            _ => branch,
+        };
+        if let Some((known, _)) = known {
+            if branch == ENDED {
+                *known = ENDED;
+            }
+        } else if early.len() < MAX_EARLY_DIALOGS {
+            early.push((branch, tag.into()));
+        }
+    }
+
+    /// A branch was refused: its early dialogs are over, which the caller hears if the refusal is kept back.
+    fn end_early_dialogs(
+        &mut self,
+        branch: BranchId,
+        status: StatusCode,
+        actions: &mut Vec<Action<T>>,
+    ) {
+        let is_open = self.branches.iter().any(|branch| branch.state != State::Completed);
+        let is_kept_back = is_open || (self.may_branch() && !self.left.is_empty());
+        if self.is_answered || !is_kept_back {
+            return;
+        }
+        let Some(early) = &mut self.early else { return };
+        for (of, tag) in early.iter_mut().filter(|(of, _)| *of == branch) {
+            *of = ENDED;
+            actions.push(Action::Terminated { tag: tag.clone(), status });
+        }
+    }
+
     /// A final response that is no 2xx.
     fn refused(&mut self, response: Response, actions: &mut Vec<Action<T>>) {
         // RFC 3261 §16.7: "If a 6xx response is received, it is not immediately forwarded,
@@ -317,6 +431,13 @@ impl<T> ResponseContext<T> {
             && is_challenge(other.status())
         {
             return add_challenges(best, other);
+        }
+        // RFC 3261 §16.7 leaves it to the proxy to gather the contacts of redirections.
+        if let (Best::Received(best), Best::Received(other)) = (&mut *best, &other)
+            && best.status().is_redirection()
+            && other.status().is_redirection()
+        {
+            return add_contacts(best, other);
         }
         if rank(other.status()) < rank(best.status()) {
             *best = other;
@@ -361,18 +482,19 @@ impl<T> ResponseContext<T> {
     fn forward(&mut self, group: &mut Vec<T>, actions: &mut Vec<Action<T>>) {
         // RFC 5393 §5.3.3: "SIP proxies MUST NOT allow the Outgoing Max-Breadth to exceed the
         // Incoming Max-Breadth in a given response context."
-        let breadth = usize::try_from(self.breadth).unwrap_or(usize::MAX).max(1);
+        let free = self.free_breadth();
+        let breadth = usize::try_from(free).unwrap_or(usize::MAX).max(1);
         let room = MAX_BRANCHES.saturating_sub(self.branches.len());
         let rest = group.split_off(group.len().min(breadth).min(room));
         if !rest.is_empty() {
             self.left.push_front(rest);
         }
         let count = u32::try_from(group.len()).unwrap_or(u32::MAX).max(1);
-        let (share, mut extra) = (self.breadth / count, self.breadth % count);
+        let (share, mut extra) = (free / count, free % count);
         for target in group.drain(..) {
             let Ok(number) = u16::try_from(self.branches.len()) else { return };
-            self.branches.push(Branch { state: State::Calling, is_cancelled: false });
             let breadth = share.saturating_add(extra.min(1));
+            self.branches.push(Branch { state: State::Calling, breadth, is_cancelled: false });
             extra = extra.saturating_sub(1);
             actions.push(Action::Forward { branch: BranchId(number), target, breadth });
         }
@@ -418,6 +540,14 @@ fn add_challenges(best: &mut Response, other: &Response) {
         for challenge in other.headers().raw_all(name) {
             // A fold in what a peer wrote cannot be written again as it is; the others can.
             let _ = best.headers_mut().push_raw(name, challenge);
+        }
+    }
+}
+
+fn add_contacts(best: &mut Response, other: &Response) {
+    for contact in other.headers().raw_all(HeaderName::Contact) {
+        if !best.headers().raw_all(HeaderName::Contact).any(|known| known == contact) {
+            let _ = best.headers_mut().push_raw(HeaderName::Contact, contact);
         }
     }
 }

@@ -31,8 +31,6 @@
 //! network.add(&[address], Config::default(), proxy)?;
 //! # Ok::<(), sip_sim::AddError>(())
 //! ```
-//!
-//! Not here yet: recursion on 3xx responses, stateless forwarding.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -53,4 +51,4 @@ pub use proxy::{Proxy, ProxyEvent, ProxyLive};
 pub use registrar::{
     Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,
 };
-pub use router::{Reply, Route, RouteTarget, Router};
+pub use router::{ProxyOptions, Reply, Route, RouteTarget, Router};

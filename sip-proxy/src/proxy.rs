@@ -11,20 +11,27 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sip_message::{
-    HeaderName, MaxBreadth, MaxForwards, Method, ProxyRequire, RecordRoute, Request, Response,
-    ResponseBuilder, StatusCode, Transport, Uri,
-};
+use sip_message::{HeaderName, MaxBreadth, Method, Request, Response, ResponseBuilder, StatusCode};
 use sip_transaction::{
-    ClientKey, Event, Key, KeyMap, Load, LoopMark, NextHop, RequestError, ServerKey, TimerKey,
-    TransactionUser, Transactions,
+    ClientKey, Event, Key, KeyMap, Load, LoopMark, ServerKey, TimerKey, TransactionUser,
+    Transactions,
 };
-use sip_transport::{Flow, TransportError};
+use sip_transport::Flow;
 
-use crate::context::{Action, BranchId, Input, ResponseContext};
-use crate::overload::{self, Overload};
-use crate::route::{Names, postprocess, preprocess, push_routes};
-use crate::{ProxyConfig, Reply, Route, RouteTarget, Router};
+use crate::context::{BranchId, Input, ResponseContext};
+use crate::overload::Overload;
+use crate::route::{Names, preprocess};
+use crate::{ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
+
+use self::forward::{mark_of, not_sent};
+use self::recursion::Recursion;
+
+mod branches;
+mod check;
+mod early;
+mod forward;
+mod recursion;
+mod stateless;
 
 /// RFC 3261 §16.6: "If the copy does not contain a Max-Forwards header field, the
 /// proxy MUST add one with a field value, which SHOULD be 70."
@@ -41,6 +48,8 @@ pub struct Proxy<R> {
     branches: KeyMap<ClientKey, Branch>,
     events: VecDeque<ProxyEvent>,
     overload: Overload,
+    /// Some request was forwarded without a transaction: so may have been what an ACK or a CANCEL is for.
+    is_stateless: bool,
 }
 
 /// What the proxy tells those above.
@@ -55,6 +64,21 @@ pub enum ProxyEvent {
         request: Arc<Request>,
         /// Where it came from.
         flow: Flow,
+    },
+    /// The [`Router`] said [`Route::Process`]: whoever stands above answers it
+    /// ([`Transactions::respond`]).
+    Process {
+        /// The request's transaction, which the proxy knows no more.
+        key: ServerKey,
+        /// The request, with its routing information prepared.
+        request: Arc<Request>,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// An INVITE that was given away by [`Process`](Self::Process) was cancelled: it is owed a 487.
+    Cancelled {
+        /// The INVITE's transaction.
+        key: ServerKey,
     },
 }
 
@@ -71,6 +95,9 @@ struct Context {
     open: usize,
     /// The limit of the wait for a decision.
     waiting: Option<TimerKey>,
+    options: ProxyOptions,
+    /// Where redirections may lead; none if they go back to the caller.
+    recursion: Option<Box<Recursion>>,
 }
 
 /// A client transaction of the proxy.
@@ -80,17 +107,6 @@ struct Branch {
     timer_c: Option<TimerKey>,
     /// Its time is limited as a whole, so that Timer C is never started anew.
     is_limited: bool,
-}
-
-/// Why a request is not forwarded (RFC 3261 §16.3).
-enum Unfit {
-    Malformed,
-    Scheme,
-    TooManyHops,
-    Loop,
-    Breadth,
-    Extension(String),
-    Full,
 }
 
 /// How much lives in a [`Proxy`]: all zero when nothing is left behind.
@@ -113,6 +129,7 @@ impl<R: Router> Proxy<R> {
             contexts: KeyMap::default(),
             branches: KeyMap::default(),
             events: VecDeque::new(),
+            is_stateless: false,
         }
     }
 
@@ -174,6 +191,7 @@ impl<R: Router> Proxy<R> {
         mut request: Request,
         flow: Flow,
     ) {
+        tx.take_stray_cancels();
         let mark = mark_of(tx, &request);
         if let Err(unfit) = self.check(tx, &request, mark) {
             return self.refuse(now, tx, key, &request, unfit);
@@ -197,25 +215,34 @@ impl<R: Router> Proxy<R> {
         };
         preprocess(&mut request, &flow, names(&self.config, tx));
         let route = self.route(now, tx, &request, &flow);
+        match &route {
+            Route::Proxy { targets, options }
+                if options.stateless && tx.has_stateless_branch(&request) =>
+            {
+                let target = targets.iter().flatten().next().cloned();
+                return self.forward_statelessly(now, tx, key, request, target, &flow, *options);
+            }
+            Route::Proxy { .. } | Route::Later => {}
+            Route::Process | Route::Redirect(_) | Route::Reply(_) | Route::Drop => {
+                return self.finish(now, tx, key, Arc::new(request), flow, route);
+            }
+        }
         let is_invite = *request.method() == Method::Invite;
-        let (groups, later) = match route {
-            Route::Proxy(groups) => (groups, None),
-            other => (Vec::new(), Some(other)),
-        };
         let context = Context {
             request: Some(Arc::new(request)),
             flow,
             mark,
-            responses: ResponseContext::new(is_invite, groups, breadth),
+            responses: ResponseContext::new(is_invite, [], breadth),
             clients: Vec::new(),
             open: 0,
             waiting: None,
+            options: ProxyOptions::default(),
+            recursion: None,
         };
         self.contexts.insert(key, context);
-        match later {
-            None => self.start(now, tx, key),
-            Some(Route::Later) => self.wait(now, tx, key),
-            Some(route) => return self.decided(now, tx, key, route),
+        match route {
+            Route::Proxy { targets, options } => self.proxy(now, tx, key, targets, options),
+            _ => self.wait(now, tx, key),
         }
         self.trying(now, tx, key);
     }
@@ -231,93 +258,6 @@ impl<R: Router> Proxy<R> {
         {
             respond(now, tx, key, Response::to_request(request, StatusCode::TRYING));
         }
-    }
-
-    /// RFC 3261 §16.3.
-    fn check(&self, tx: &Transactions, request: &Request, mark: LoopMark) -> Result<(), Unfit> {
-        // RFC 3261 §16.3: "Any components involved in the remainder of these
-        // Request Validation steps or the Request Forwarding section MUST be
-        // well-formed."
-        if request.get_all::<sip_message::Route<'_>>().any(|route| route.is_err()) {
-            return Err(Unfit::Malformed);
-        }
-        // RFC 3261 §16.3: "If the Request-URI has a URI whose scheme is not understood by the
-        // proxy, the proxy SHOULD reject the request with a 416 (Unsupported
-        // URI Scheme) response."
-        if !request.uri().is_ok_and(|uri| uri.is_sip() || is_tel(&uri)) {
-            return Err(Unfit::Scheme);
-        }
-        // RFC 3261 §16.3: "If the request contains a Max-Forwards header field with a field
-        // value of zero (0), the element MUST NOT forward the request."
-        if request.headers().max_forwards() == Some(0) {
-            return Err(Unfit::TooManyHops);
-        }
-        // RFC 5393 §4.2.2: "If these values are equal,
-        // the request has looped and the proxy MUST reject the request with a
-        // 482 (Loop Detected) response."
-        if tx.has_looped(request, mark) {
-            return Err(Unfit::Loop);
-        }
-        // RFC 3261 §16.3: "If the request contains a Proxy-Require header field (Section
-        // 20.29) with one or more option-tags this element does not
-        // understand, the element MUST return a 420 (Bad Extension)
-        // response."
-        let mut unknown = String::new();
-        for required in request.get_all::<ProxyRequire<'_>>().flatten() {
-            for tag in required.iter() {
-                if !self.config.proxy_require.iter().any(|known| known.eq_ignore_ascii_case(tag)) {
-                    unknown.push_str(if unknown.is_empty() { "" } else { ", " });
-                    unknown.push_str(tag);
-                }
-            }
-        }
-        if !unknown.is_empty() {
-            return Err(Unfit::Extension(unknown));
-        }
-        // RFC 5393 §5.3.3: "If a SIP proxy determines a response context has insufficient
-        // Incoming Max-Breadth to carry out a desired parallel fork, and the
-        // proxy is unwilling/unable to compensate by forking serially or
-        // sending a redirect, that proxy MUST return a 440 (Max-Breadth
-        // Exceeded) response."
-        if matches!(request.get::<MaxBreadth>(), Ok(Some(MaxBreadth(0)))) {
-            return Err(Unfit::Breadth);
-        }
-        if self.contexts.len() >= self.config.max_contexts
-            && self.contexts.len()
-                >= overload::room(self.config.max_contexts, overload::category(tx, request))
-        {
-            return Err(Unfit::Full);
-        }
-        Ok(())
-    }
-
-    fn refuse(
-        &self,
-        now: Instant,
-        tx: &mut Transactions,
-        key: ServerKey,
-        request: &Request,
-        unfit: Unfit,
-    ) {
-        let reply = |status| Response::to_request(request, status).to_tag(&tx.local_tag(key));
-        let builder = match unfit {
-            Unfit::Malformed => reply(StatusCode::BAD_REQUEST).reason("Malformed Route"),
-            Unfit::Scheme => reply(StatusCode::UNSUPPORTED_URI_SCHEME),
-            // RFC 3261 §16.3: "Otherwise, the element MUST
-            // return a 483 (Too many hops) response."
-            Unfit::TooManyHops => reply(StatusCode::TOO_MANY_HOPS),
-            Unfit::Loop => reply(StatusCode::LOOP_DETECTED),
-            Unfit::Breadth => reply(StatusCode::MAX_BREADTH_EXCEEDED),
-            // RFC 3261 §16.3: "The response MUST include an Unsupported (Section
-            // 20.40) header field listing those option-tags the element did not
-            // understand."
-            Unfit::Extension(tags) => {
-                reply(StatusCode::BAD_EXTENSION).raw(HeaderName::Unsupported, tags)
-            }
-            Unfit::Full => reply(StatusCode::SERVICE_UNAVAILABLE)
-                .raw(HeaderName::RetryAfter, self.config.retry_after.to_string()),
-        };
-        respond(now, tx, key, builder);
     }
 
     /// RFC 3261 §16.5.
@@ -350,15 +290,34 @@ impl<R: Router> Proxy<R> {
     }
 
     fn decided(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey, route: Route) {
+        if let Route::Proxy { targets, options } = route {
+            return self.proxy(now, tx, key, targets, options);
+        }
+        if let Some(Context { request: Some(request), flow, .. }) = self.contexts.remove(&key) {
+            self.finish(now, tx, key, request, flow, route);
+        }
+    }
+
+    /// Does with a request that has no context what is not forwarding it.
+    fn finish(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: Arc<Request>,
+        flow: Flow,
+        route: Route,
+    ) {
         match route {
-            Route::Proxy(groups) => {
-                if let Some(context) = self.contexts.get_mut(&key) {
-                    context.responses.set_targets(groups);
-                }
-                self.start(now, tx, key);
+            Route::Process => {
+                self.events.push_back(ProxyEvent::Process { key, request, flow });
             }
-            Route::Reply(reply) => self.reply(now, tx, key, &reply),
-            Route::Later => {}
+            Route::Redirect(contacts) => {
+                say(now, tx, key, &request, &Reply::redirect(&contacts));
+            }
+            Route::Reply(reply) => say(now, tx, key, &request, &reply),
+            Route::Drop => tx.discard(key),
+            Route::Proxy { .. } | Route::Later => {}
         }
     }
 
@@ -369,145 +328,26 @@ impl<R: Router> Proxy<R> {
         }
     }
 
-    fn start(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey) {
-        let mut actions = Vec::new();
-        if let Some(context) = self.contexts.get_mut(&key) {
-            context.responses.start(&mut actions);
-        }
-        self.carry_out(now, tx, key, actions);
-    }
-
-    fn handle_branch(&mut self, now: Instant, tx: &mut Transactions, key: ClientKey, input: Input) {
-        let Some(branch) = self.branches.get_mut(&key) else { return };
-        let is_final = match &input {
-            Input::Response(response) => response.status().is_final(),
-            Input::Timeout | Input::Unreachable | Input::Throttled | Input::TimerC => true,
-        };
-        if is_final && let Some(timer) = branch.timer_c.take() {
-            tx.disarm(timer);
-        }
-        let (server, id) = (branch.server, branch.id);
-        let mut actions = Vec::new();
-        if let Some(context) = self.contexts.get_mut(&server) {
-            context.responses.handle(id, input, &mut actions);
-        }
-        self.carry_out(now, tx, server, actions);
-    }
-
-    fn carry_out(
+    fn proxy(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         key: ServerKey,
-        actions: Vec<Action<RouteTarget>>,
+        targets: Vec<Vec<RouteTarget>>,
+        options: ProxyOptions,
     ) {
-        let mut actions = VecDeque::from(actions);
-        while let Some(action) = actions.pop_front() {
-            let Some(context) = self.contexts.get_mut(&key) else { return };
-            match action {
-                Action::Forward { branch, target, breadth } => {
-                    let patience = target.patience;
-                    match context.forward(now, tx, &self.config, target, breadth) {
-                        Ok(client) => {
-                            context.clients.push(Some(client));
-                            context.open += 1;
-                            let timer_c = context.responses.is_invite().then(|| {
-                                let token = Key::Client(client).as_u64();
-                                tx.arm(now, patience.unwrap_or(self.config.timer_c), token)
-                            });
-                            let is_limited = patience.is_some();
-                            let branch = Branch { server: key, id: branch, timer_c, is_limited };
-                            self.branches.insert(client, branch);
-                        }
-                        Err(input) => {
-                            context.clients.push(None);
-                            let mut more = Vec::new();
-                            context.responses.handle(branch, input, &mut more);
-                            actions.extend(more);
-                        }
-                    }
-                }
-                // RFC 3261 §16.7: "The proxy MUST pass the response to the server transaction
-                // associated with the response context."
-                // One that is gone needs no answer:
-                // RFC 6026 §7.3: "When receiving any SIP response, a transaction-stateful proxy MUST compare the
-                // transaction identifier in that response against its existing transaction state machines."
-                Action::Relay(response) => {
-                    let _ = tx.respond(now, key, response);
-                }
-                Action::Reply(status) => {
-                    if let Some(request) = &context.request {
-                        let tag = tx.local_tag(key);
-                        respond(now, tx, key, Response::to_request(request, status).to_tag(&tag));
-                    }
-                }
-                Action::Cancel(branch) => {
-                    let client = context.clients.get(usize::from(branch.0)).copied().flatten();
-                    if let Some(client) = client {
-                        tx.cancel(now, client);
-                    }
-                }
-                Action::RestartTimerC(branch) => {
-                    let client = context.clients.get(usize::from(branch.0)).copied().flatten();
-                    if let Some(client) = client
-                        && let Some(branch) = self.branches.get_mut(&client)
-                        && !branch.is_limited
-                    {
-                        if let Some(timer) = branch.timer_c.take() {
-                            tx.disarm(timer);
-                        }
-                        let token = Key::Client(client).as_u64();
-                        branch.timer_c = Some(tx.arm(now, self.config.timer_c, token));
-                    }
-                }
+        let mut actions = Vec::new();
+        if let Some(context) = self.contexts.get_mut(&key) {
+            context.options = options;
+            if let Some(request) = &context.request {
+                let names = names(&self.config, tx);
+                context.recursion = Recursion::new(&self.config, names, options, request, &targets);
+                context.responses.watch_early_dialogs(early::wants_199(request));
             }
+            context.responses.set_targets(targets);
+            context.responses.start(&mut actions);
         }
-        self.release(key);
-    }
-
-    /// Forgets what is no longer needed of a request.
-    fn release(&mut self, key: ServerKey) {
-        let Some(context) = self.contexts.get_mut(&key) else { return };
-        if !context.responses.is_answered() {
-            return;
-        }
-        context.request = None;
-        // RFC 3261 §16.7: "The proxy MUST maintain the response context until all of its
-        // associated transactions have been terminated, even after
-        // forwarding a final response."
-        if context.open == 0 {
-            self.contexts.remove(&key);
-        }
-    }
-
-    fn client_terminated(&mut self, now: Instant, tx: &mut Transactions, key: ClientKey) {
-        // Without a final response, which the transaction layer does not do: still not stuck.
-        self.handle_branch(now, tx, key, Input::Timeout);
-        let Some(branch) = self.branches.remove(&key) else { return };
-        if let Some(context) = self.contexts.get_mut(&branch.server) {
-            context.open = context.open.saturating_sub(1);
-        }
-        self.release(branch.server);
-    }
-
-    /// An ACK to a 2xx, which has no transaction: it goes where it says.
-    fn forward_ack(&self, now: Instant, tx: &mut Transactions, mut ack: Request, flow: &Flow) {
-        let well_formed = ack.get_all::<sip_message::Route<'_>>().all(|route| route.is_ok());
-        if !well_formed || ack.headers().max_forwards() == Some(0) {
-            return;
-        }
-        let names = names(&self.config, tx);
-        preprocess(&mut ack, flow, names);
-        // One for a name of ours leads to no user agent: an ACK goes to a Contact.
-        let is_ours = ack.uri().is_ok_and(|uri| names.serves(&uri) || names.is_listener(&uri));
-        if is_ours && !ack.headers().contains(HeaderName::Route) {
-            return;
-        }
-        count_hop(&mut ack);
-        if let Some(hop) = postprocess(&mut ack) {
-            // Nobody can be told of a failure: the 2xx comes again, and its ACK.
-            let _ = tx.send_request(now, ack, NextHop::Uri(hop));
-        }
+        self.carry_out(now, tx, key, actions);
     }
 
     fn timer(&mut self, now: Instant, tx: &mut Transactions, token: u64) {
@@ -527,7 +367,9 @@ impl<R: Router> Proxy<R> {
     }
 
     fn cancelled(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey) {
-        let Some(context) = self.contexts.get_mut(&key) else { return };
+        let Some(context) = self.contexts.get_mut(&key) else {
+            return self.events.push_back(ProxyEvent::Cancelled { key });
+        };
         if let Some(timer) = context.waiting.take() {
             tx.disarm(timer);
             return self.reply(now, tx, key, &Reply::new(StatusCode::REQUEST_TERMINATED));
@@ -536,147 +378,6 @@ impl<R: Router> Proxy<R> {
         context.responses.cancelled(&mut actions);
         self.carry_out(now, tx, key, actions);
     }
-}
-
-impl Context {
-    /// Forwards the request to a target (RFC 3261 §16.6).
-    fn forward(
-        &self,
-        now: Instant,
-        tx: &mut Transactions,
-        config: &ProxyConfig,
-        target: RouteTarget,
-        breadth: u32,
-    ) -> Result<ClientKey, Input> {
-        // RFC 3261 §16.6: "The proxy starts with a copy of the received request."
-        let mut copy = Request::clone(self.request.as_deref().ok_or(Input::Unreachable)?);
-        // RFC 3261 §16.6: "The Request-URI in the copy's start line MUST be replaced with
-        // the URI for this target.  If the URI contains any parameters
-        // not allowed in a Request-URI, they MUST be removed."
-        if copy.uri_bytes() != target.uri.as_bytes() {
-            copy.set_uri(&target.uri.to_request_uri());
-        }
-        count_hop(&mut copy);
-        // RFC 5393 §5.3.3: "All proxied requests MUST contain a single Max-Breadth header field
-        // value."
-        copy.headers_mut().set(&MaxBreadth(breadth));
-        push_routes(&mut copy, &target.route);
-        let uri = postprocess(&mut copy).ok_or(Input::Unreachable)?;
-        let hop = target.hop.unwrap_or(NextHop::Uri(uri));
-        if config.record_route && makes_dialog(copy.method()) {
-            record_route(&mut copy, tx, &self.flow, &hop);
-        }
-        // RFC 3261 §16.6: "If the request will be sent to the next hop using a stream-
-        // based transport and the copy contains no Content-Length header
-        // field, the proxy MUST insert one with the correct value for the
-        // body of the request (see Section 20.14)."
-        copy.headers_mut().ensure_content_length();
-        // RFC 3261 §16.6: "A stateful proxy MUST create a new client transaction for this
-        // request as described in Section 17.1 and instructs the
-        // transaction to send the request using the address, port and
-        // transport determined in step 7."
-        tx.forward(now, copy, hop, self.mark)
-            .inspect_err(|error| tracing::debug!(%error, "not forwarded"))
-            .map_err(|error| match error {
-                RequestError::Transport(error) => not_sent(error),
-                _ => Input::Unreachable,
-            })
-    }
-}
-
-/// What a branch comes to whose request was not sent.
-fn not_sent(error: TransportError) -> Input {
-    match error {
-        TransportError::Throttled => Input::Throttled,
-        _ => Input::Unreachable,
-    }
-}
-
-/// RFC 3261 §16.6: "If the copy contains a Max-Forwards header field, the proxy
-/// MUST decrement its value by one (1)."
-fn count_hop(request: &mut Request) {
-    let left = match request.headers().max_forwards() {
-        Some(hops) => hops.saturating_sub(1),
-        None => MAX_FORWARDS,
-    };
-    request.headers_mut().set(&MaxForwards(left));
-}
-
-/// Whether a request may make a dialog, or one that is not known might.
-///
-/// RFC 3261 §16.6: "If a proxy needs to be in the path of any type of dialog (such
-/// as one straddling a firewall), it SHOULD add a Record-Route
-/// header field value to every request with a method it does not
-/// understand since that method may have dialog semantics."
-fn makes_dialog(method: &Method) -> bool {
-    matches!(
-        method,
-        Method::Invite | Method::Subscribe | Method::Refer | Method::Notify | Method::Other(_)
-    )
-}
-
-/// Puts the proxy into the path of the dialog: by the listener that the request came to, and, where it leaves by
-/// another transport, by one of that as well (RFC 5658 §5).
-fn record_route(copy: &mut Request, tx: &Transactions, flow: &Flow, hop: &NextHop) {
-    // RFC 3261 §16.6: "If the
-    // Request-URI contains a SIPS URI, or the topmost Route header
-    // field value (after the post processing of bullet 6) contains a
-    // SIPS URI, the URI placed into the Record-Route header field
-    // MUST be a SIPS URI."
-    let first = copy.get_all::<sip_message::Route<'_>>().next();
-    let secure = copy.uri().is_ok_and(|uri| uri.is_secure())
-        || first.is_some_and(|route| route.is_ok_and(|route| route.uri().is_secure()));
-    let leaves_by = match hop {
-        NextHop::Target(target) => target.transport,
-        NextHop::Flow(flow) => flow.transport,
-        NextHop::Uri(uri) if uri.is_secure() => Transport::Tls,
-        NextHop::Uri(uri) => uri.transport().unwrap_or(Transport::Udp),
-        _ => flow.transport,
-    };
-    let locals = tx.locals();
-    let came_by = locals.get(flow.listener);
-    let other = locals.first(leaves_by).filter(|_| leaves_by != flow.transport);
-    for local in came_by.into_iter().chain(other) {
-        // RFC 3261 §16.6: "The URI placed in the Record-Route header field value MUST be a
-        // SIP or SIPS URI.  This URI MUST contain an lr parameter (see
-        // Section 19.1.1)."
-        let scheme = if secure { "sips" } else { "sip" };
-        let transport = match local.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls if secure => "",
-            Transport::Tls => ";transport=tls",
-            Transport::Ws => ";transport=ws",
-            Transport::Wss => ";transport=wss",
-            _ => "",
-        };
-        let text = format!("{scheme}:{}{transport};lr", local.sent_by);
-        if let Ok(uri) = text.parse::<Uri<'static>>() {
-            copy.headers_mut().push_front(&RecordRoute::new(&uri));
-        }
-    }
-}
-
-/// All that decides where a request goes, for the detection of loops.
-fn mark_of(tx: &Transactions, request: &Request) -> LoopMark {
-    let headers = request.headers();
-    let number = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
-    let mut parts: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
-    // RFC 5393 §4.2.1: "Hence, the
-    // second part MUST depend at least on the received Request-URI and any
-    // Route header field values used when processing the received request."
-    parts.push(request.uri_bytes());
-    parts.push(headers.call_id().unwrap_or_default().as_bytes());
-    parts.push(headers.from_tag().unwrap_or_default().as_bytes());
-    parts.push(headers.to_tag().unwrap_or_default().as_bytes());
-    parts.push(&number);
-    parts.extend(headers.raw_all(HeaderName::Route));
-    parts.extend(headers.raw_all(HeaderName::ProxyAuthorization));
-    tx.loop_mark(&parts)
-}
-
-fn is_tel(uri: &Uri<'_>) -> bool {
-    matches!(uri.scheme(), sip_message::Scheme::Tel)
 }
 
 fn names<'a>(config: &'a ProxyConfig, tx: &'a Transactions) -> Names<'a> {
@@ -715,6 +416,7 @@ impl<R: Router> TransactionUser for Proxy<R> {
             }
             Event::Ack { request, flow, .. } => self.forward_ack(now, tx, request, &flow),
             Event::Cancelled { key, .. } => self.cancelled(now, tx, key),
+            Event::Cancel { request, flow } => self.forward_cancel(now, tx, request, &flow),
             Event::Response { key, mut response, .. } => {
                 // RFC 3261 §16.7: "The proxy removes the topmost Via header field value from the
                 // response."

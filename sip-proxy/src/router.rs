@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sip_message::{Request, StatusCode, Uri};
+use sip_message::{Contact, QValue, Request, StatusCode, Uri};
 use sip_transaction::{NextHop, Transactions};
 use sip_transport::Flow;
+
+use crate::Binding;
+use crate::config::SHORTEST_TIMER_C;
 
 /// Decides who may use the proxy, and where the requests of its own domains go (RFC 3261 §16.3 item 6, §16.5).
 pub trait Router {
@@ -39,11 +42,23 @@ impl<F: FnMut(&Request) -> Route> Router for F {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Route {
+    /// This element takes it itself, as its user agent server: [`ProxyEvent::Process`](crate::ProxyEvent::Process)
+    /// hands it to those above, who answer it. The proxy knows nothing of it any more.
+    Process,
     /// Forward it: the groups one after the other, the targets of a group at the same time. Without a target it is
     /// answered 480.
-    Proxy(Vec<Vec<RouteTarget>>),
-    /// Answer it: a redirection, say.
+    Proxy {
+        /// The groups.
+        targets: Vec<Vec<RouteTarget>>,
+        /// How.
+        options: ProxyOptions,
+    },
+    /// Say where else to ask: 302 with these contacts, and their q (RFC 3261 §8.3). Without one it is answered 480.
+    Redirect(Vec<Contact<'static>>),
+    /// Answer it.
     Reply(Reply),
+    /// Say nothing, as if it had been lost: to one who floods, say. Every repeat of it is asked about anew.
+    Drop,
     /// It is told by [`Proxy::routed`](crate::Proxy::routed) later, for which
     /// [`ProxyEvent::Routing`](crate::ProxyEvent::Routing) asks.
     Later,
@@ -57,17 +72,115 @@ impl Route {
 
     /// To all of these at the same time.
     pub fn parallel(uris: impl IntoIterator<Item = Uri<'static>>) -> Self {
-        Self::Proxy(vec![uris.into_iter().map(RouteTarget::new).collect()])
+        Self::groups(vec![uris.into_iter().map(RouteTarget::new).collect()])
     }
 
     /// To one of these after the other.
     pub fn serial(uris: impl IntoIterator<Item = Uri<'static>>) -> Self {
-        Self::Proxy(uris.into_iter().map(|uri| vec![RouteTarget::new(uri)]).collect())
+        Self::groups(uris.into_iter().map(|uri| vec![RouteTarget::new(uri)]).collect())
+    }
+
+    /// To these groups one after the other, to the targets of a group at the same time.
+    pub fn groups(targets: Vec<Vec<RouteTarget>>) -> Self {
+        Self::Proxy { targets, options: ProxyOptions::default() }
+    }
+
+    /// To those of the highest q at the same time, then to those of the next: serial-of-parallel (RFC 3261 §16.6).
+    pub fn by_q(targets: impl IntoIterator<Item = (RouteTarget, QValue)>) -> Self {
+        Self::groups(by_q(targets))
+    }
+
+    /// To these bindings by their q, each by its Path.
+    pub fn bindings<'a>(bindings: impl IntoIterator<Item = &'a Binding>) -> Self {
+        Self::by_q(bindings.into_iter().filter_map(|binding| {
+            Some((RouteTarget::new(binding.uri()?).via(binding.path()), binding.q()))
+        }))
+    }
+
+    /// The same, forwarded in this way, if it is forwarded at all.
+    #[must_use]
+    pub fn with_options(self, options: ProxyOptions) -> Self {
+        match self {
+            Self::Proxy { targets, .. } => Self::Proxy { targets, options },
+            other => other,
+        }
     }
 
     /// Answers with this status and nothing else.
     pub fn reply(status: StatusCode) -> Self {
         Self::Reply(Reply::new(status))
+    }
+}
+
+/// Groups of equal q, the highest first; within a group the order stays.
+///
+/// RFC 3261 §16.6: "Targets are
+/// processed from highest qvalue to lowest.  Targets with equal qvalues
+/// may be processed in parallel."
+pub(crate) fn by_q<T>(targets: impl IntoIterator<Item = (T, QValue)>) -> Vec<Vec<T>> {
+    let mut targets: Vec<_> = targets.into_iter().collect();
+    targets.sort_by_key(|(_, q)| core::cmp::Reverse(*q));
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    let mut last = None;
+    for (target, q) in targets {
+        match groups.last_mut().filter(|_| last == Some(q)) {
+            Some(group) => group.push(target),
+            None => groups.push(vec![target]),
+        }
+        last = Some(q);
+    }
+    groups
+}
+
+/// How one request is forwarded. What is not said here is as [`ProxyConfig`](crate::ProxyConfig) has it.
+///
+/// ```
+/// # use sip_proxy::{ProxyOptions, Route};
+/// let options = ProxyOptions::default().record_route(false).recurse(true);
+/// let route = Route::to("sip:bob@192.0.2.2".parse()?).with_options(options);
+/// # Ok::<(), sip_message::UriError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProxyOptions {
+    /// Whether the proxy stays in the path of the dialog.
+    pub record_route: Option<bool>,
+    /// Whether it goes on to the contacts of a 3xx itself (RFC 3261 §16.7 item 4).
+    pub recurse: Option<bool>,
+    /// How long a branch of an INVITE may ring without a word (Timer C), at least 181 s.
+    pub timer_c: Option<Duration>,
+    /// Forward it without a transaction, to the first target alone (RFC 3261 §16.11). Not done for a request that
+    /// has no branch of RFC 3261, nor for one that waited ([`Route::Later`]): those are forwarded with one.
+    pub stateless: bool,
+}
+
+impl ProxyOptions {
+    /// Sets whether the proxy stays in the path of the dialog.
+    #[must_use]
+    pub fn record_route(mut self, stays: bool) -> Self {
+        self.record_route = Some(stays);
+        self
+    }
+
+    /// Sets whether it goes on to the contacts of a 3xx itself.
+    #[must_use]
+    pub fn recurse(mut self, recurses: bool) -> Self {
+        self.recurse = Some(recurses);
+        self
+    }
+
+    /// Sets Timer C.
+    #[must_use]
+    pub fn timer_c(mut self, timer_c: Duration) -> Self {
+        self.timer_c = Some(timer_c.max(SHORTEST_TIMER_C));
+        self
+    }
+
+    /// Sets whether it is forwarded without a transaction.
+    #[must_use]
+    pub fn stateless(mut self, stateless: bool) -> Self {
+        self.stateless = stateless;
+        self
     }
 }
 
@@ -83,6 +196,18 @@ impl Reply {
     pub fn new(status: StatusCode) -> Self {
         let status = if status.is_final() { status } else { StatusCode::SERVER_INTERNAL_ERROR };
         Self { status, headers: Vec::new() }
+    }
+
+    /// 302 with these contacts; without one, 480.
+    pub(crate) fn redirect(contacts: &[Contact<'_>]) -> Self {
+        let status = if contacts.is_empty() {
+            StatusCode::TEMPORARILY_UNAVAILABLE
+        } else {
+            StatusCode::MOVED_TEMPORARILY
+        };
+        contacts
+            .iter()
+            .fold(Self::new(status), |reply, contact| reply.header("Contact", &contact.to_string()))
     }
 
     /// With one more header field: Contact, a challenge. What cannot be written as one makes it a 500.

@@ -32,7 +32,7 @@ struct To(Target);
 impl Router for To {
     fn route(&mut self, _: Instant, request: &Request, _: &Flow, _: &Transactions) -> Route {
         let target = RouteTarget::new(request.uri().unwrap().to_static());
-        Route::Proxy(vec![vec![target.over(NextHop::Target(self.0))]])
+        Route::groups(vec![vec![target.over(NextHop::Target(self.0))]])
     }
 }
 

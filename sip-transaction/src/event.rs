@@ -43,6 +43,14 @@ pub enum Event {
         /// The CANCEL.
         request: Request,
     },
+    /// A CANCEL that matches nothing, for who asked for those ([`Transactions::take_stray_cancels`]): to be forwarded
+    /// without a transaction, or refused ([`Transactions::refuse_cancel`]).
+    Cancel {
+        /// The CANCEL.
+        request: Request,
+        /// Where it came from.
+        flow: Flow,
+    },
     /// A response: provisional ones, one final one, and to an INVITE every 2xx, also repeated ones
     /// (each needs its ACK from the user).
     Response {

@@ -38,6 +38,7 @@ mod alias;
 mod client;
 mod locate;
 mod server;
+mod stateless;
 mod stray;
 mod way_back;
 
@@ -80,6 +81,8 @@ pub struct Transactions {
     stats: Stats,
     /// How many transactions are unfinished.
     unfinished: usize,
+    /// The user wants to see a CANCEL that matches nothing.
+    takes_stray_cancels: bool,
 }
 
 /// What a timer was armed for.
@@ -120,6 +123,7 @@ impl Transactions {
             outputs: VecDeque::new(),
             stats: Stats::default(),
             unfinished: 0,
+            takes_stray_cancels: false,
         }
     }
 

@@ -160,7 +160,7 @@ impl Router for Domain {
                 Some(patience) => {
                     let target = |uri: &Uri<'static>| RouteTarget::new(uri.clone());
                     let each = places.iter().map(|uri| vec![target(uri).for_at_most(patience)]);
-                    Route::Proxy(each.collect())
+                    Route::groups(each.collect())
                 }
             },
         }

@@ -64,6 +64,7 @@ fn words(actions: Vec<Action<char>>) -> String {
         }
         Action::Relay(response) => format!("relay {}", response.status().as_u16()),
         Action::Reply(status) => format!("reply {}", status.as_u16()),
+        Action::Terminated { tag, status } => format!("199 {tag} {}", status.as_u16()),
         Action::Cancel(branch) => format!("cancel {}", branch.0),
         Action::RestartTimerC(branch) => format!("timer C {}", branch.0),
     });

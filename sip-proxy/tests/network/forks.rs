@@ -121,7 +121,7 @@ fn nobody_at_all_is_unavailable() {
 fn a_call_that_nobody_answers_goes_on_to_the_next() {
     let mut scene = Scene::new(3, |_| {
         let first = RouteTarget::new(phone(11)).for_at_most(Duration::from_secs(20));
-        Route::Proxy(vec![vec![first], vec![RouteTarget::new(phone(12))]])
+        Route::groups(vec![vec![first], vec![RouteTarget::new(phone(12))]])
     });
     scene.call();
     scene.run(Duration::from_secs(15));
@@ -129,7 +129,7 @@ fn a_call_that_nobody_answers_goes_on_to_the_next() {
     scene.run(Duration::from_secs(6));
     assert_eq!(scene.told(1), ["invitation", "ended: cancelled by the caller"]);
     scene.accept(2);
-    assert_eq!(scene.told(0), ["ringing 0", "answered"]);
+    assert_eq!(scene.told(0), ["ringing 0", "early 0 ended", "answered"]);
     let call = scene.invited(2);
     scene.hang_up(2, call);
     scene.finish();

@@ -137,6 +137,7 @@ impl Scene {
                 AgentEvent::Invitation { .. } => "invitation".into(),
                 AgentEvent::Call { update, .. } => match update {
                     CallUpdate::Ringing { early, .. } => format!("ringing {}", early.0),
+                    CallUpdate::EarlyEnded { early, .. } => format!("early {} ended", early.0),
                     CallUpdate::Answered { .. } => "answered".into(),
                     CallUpdate::Confirmed { .. } => "confirmed".into(),
                     CallUpdate::Ended(reason) => format!("ended: {reason}"),

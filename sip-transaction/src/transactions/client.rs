@@ -13,6 +13,7 @@ use sip_transport::{
 };
 
 use super::locate::{Hop, Purpose, Way};
+use super::stateless::NO_SLOT;
 use super::{
     Expiry, Running, TimerName, TransactionSpan, Transactions, trace_in, transaction_span,
 };
@@ -195,16 +196,8 @@ impl Transactions {
         request: Request,
         hop: NextHop,
     ) -> Result<(), RequestError> {
-        match self.hop(hop, &request)? {
-            Hop::Known(target, domain) => Ok(self.send_statelessly(request, target, domain)?),
-            Hop::Name(locator) => {
-                if self.lookups.len() >= self.config.transactions {
-                    return Err(RequestError::Full);
-                }
-                self.look_up(now, Purpose::Ack(request), locator);
-                Ok(())
-            }
-        }
+        let nonce = self.random.next_u64();
+        self.pass(now, request, hop, nonce)
     }
 
     /// Cancels an INVITE (RFC 3261 §9.1): the CANCEL goes out when a provisional response has come,
@@ -247,7 +240,7 @@ impl Transactions {
     /// A response that is well-formed and has a Via of ours on top.
     pub(crate) fn receive_response(&mut self, now: Instant, flow: Flow, mut response: Response) {
         let Some(key) = self.match_response(&response) else {
-            if self.is_of_the_past(&response) {
+            if self.is_of_the_past(&response) || self.passes_back(&response) {
                 return;
             }
             // RFC 6026 §8.9: "Otherwise, any element other than a stateless proxy MUST silently discard the
@@ -517,9 +510,9 @@ impl Transactions {
         mut request: Request,
         target: Target,
         domain: Option<Arc<str>>,
+        nonce: u64,
     ) -> Result<(), TransportError> {
-        // A slot that is never used: no response finds a transaction by this branch.
-        let branch = Branch { slot: u32::MAX, nonce: self.random.next_u64() };
+        let branch = Branch { slot: NO_SLOT, nonce };
         // RFC 6223 §4.3: "a SIP entity
         // MUST NOT insert a "keep" parameter in the topmost Via header field of
         // an ACK request."

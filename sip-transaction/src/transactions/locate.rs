@@ -57,8 +57,8 @@ pub(super) struct Lookup {
 pub(super) enum Purpose {
     /// The first request of a client transaction.
     Request(ClientKey, Request),
-    /// An ACK, which has no transaction.
-    Ack(Request),
+    /// A message that has no transaction, an ACK say, and the nonce of its branch.
+    Pass(Request, u64),
     /// A response whose way back is gone.
     Response(ServerKey, Bytes),
     /// The same of a response that has no transaction.
@@ -208,14 +208,14 @@ impl Transactions {
                 self.begin_at(now, key, request, targets, domain);
             }
             (Purpose::Request(key, _), Err(error)) => self.fail_client(key, error),
-            (Purpose::Ack(request), Ok((targets, domain))) => {
+            (Purpose::Pass(request, nonce), Ok((targets, domain))) => {
                 if let Some(target) = targets.last() {
                     // Its listener was found just now; an ACK that is lost is asked for again.
-                    self.send_statelessly(request, *target, domain).ok();
+                    self.send_statelessly(request, *target, domain, nonce).ok();
                 }
             }
-            (Purpose::Ack(_), Err(error)) => {
-                tracing::debug!(%error, "an ACK leads nowhere");
+            (Purpose::Pass(..), Err(error)) => {
+                tracing::debug!(%error, "a message without a transaction leads nowhere");
             }
             (Purpose::Response(key, payload), Ok((targets, domain))) => {
                 self.found_way_back(now, key, payload, targets, domain);

@@ -295,6 +295,10 @@ impl Transactions {
             server.method != Method::Cancel && server.match_key.is_repeated_by(probe)
         });
         let Some(cancelled) = cancelled else {
+            if self.takes_stray_cancels {
+                self.events.push_back(Event::Cancel { request, flow });
+                return;
+            }
             // RFC 3261 §9.2: "If the UAS did not find a matching transaction for the CANCEL according to the
             // procedure above, it SHOULD respond to the CANCEL with a 481 (Call Leg/Transaction Does Not
             // Exist)."
@@ -523,7 +527,7 @@ impl Transactions {
         }
     }
 
-    fn end_server(&mut self, key: ServerKey) {
+    pub(super) fn end_server(&mut self, key: ServerKey) {
         let Some(mut server) = self.servers.remove(key.0) else { return };
         if !self.ways_back.is_empty() {
             self.ways_back.remove(&key);

@@ -1,0 +1,239 @@
+//! Making the copy of a request that goes to a target (RFC 3261 §16.6), and passing on an ACK.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use sip_message::{
+    HeaderName, Host, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Transport, Uri,
+};
+use sip_transaction::{ClientKey, LoopMark, NextHop, RequestError, Transactions};
+use sip_transport::{Flow, Local, Locals, TransportError};
+
+use super::{Context, MAX_FORWARDS, Proxy, names};
+use crate::context::Input;
+use crate::route::{postprocess, preprocess, push_routes};
+use crate::{ProxyConfig, RouteTarget, Router};
+
+impl<R: Router> Proxy<R> {
+    /// An ACK to a 2xx, which has no transaction: it goes where it says.
+    pub(super) fn forward_ack(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        mut ack: Request,
+        flow: &Flow,
+    ) {
+        let well_formed = ack.get_all::<sip_message::Route<'_>>().all(|route| route.is_ok());
+        if !well_formed || ack.headers().max_forwards() == Some(0) {
+            return;
+        }
+        let names = names(&self.config, tx);
+        preprocess(&mut ack, flow, names);
+        // One for a name of ours leads to no user agent: an ACK goes to a Contact.
+        let is_ours = ack.uri().is_ok_and(|uri| names.serves(&uri) || names.is_listener(&uri));
+        if is_ours && !ack.headers().contains(HeaderName::Route) {
+            return self.forward_ack_statelessly(now, tx, &ack, flow);
+        }
+        count_hop(&mut ack);
+        if let Some(hop) = postprocess(&mut ack) {
+            // Nobody can be told of a failure: the 2xx comes again, and its ACK.
+            let _ = tx.send_request(now, ack, NextHop::Uri(hop));
+        }
+    }
+}
+
+impl Context {
+    /// Forwards the request to a target (RFC 3261 §16.6).
+    pub(super) fn forward(
+        &self,
+        now: Instant,
+        tx: &mut Transactions,
+        config: &ProxyConfig,
+        target: RouteTarget,
+        breadth: u32,
+    ) -> Result<ClientKey, Input> {
+        let request = self.request.as_deref().ok_or(Input::Unreachable)?;
+        let records = self.options.record_route.unwrap_or(config.record_route);
+        let (copy, hop) = copy_for(request, target, &self.flow, tx, records, Some(breadth))
+            .ok_or(Input::Unreachable)?;
+        // RFC 3261 §16.6: "A stateful proxy MUST create a new client transaction for this
+        // request as described in Section 17.1 and instructs the
+        // transaction to send the request using the address, port and
+        // transport determined in step 7."
+        tx.forward(now, copy, hop, self.mark)
+            .inspect_err(|error| tracing::debug!(%error, "not forwarded"))
+            .map_err(|error| match error {
+                RequestError::Transport(error) => not_sent(error),
+                _ => Input::Unreachable,
+            })
+    }
+}
+
+/// The copy of a request that goes to a target, and where that is (RFC 3261 §16.6); `None` if it cannot go there. Of
+/// what is forwarded without a transaction the breadth stays as it is.
+pub(super) fn copy_for(
+    request: &Request,
+    target: RouteTarget,
+    flow: &Flow,
+    tx: &Transactions,
+    records: bool,
+    breadth: Option<u32>,
+) -> Option<(Request, NextHop)> {
+    // RFC 3261 §16.6: "The proxy starts with a copy of the received request."
+    let mut copy = request.clone();
+    // RFC 3261 §16.6: "The Request-URI in the copy's start line MUST be replaced with
+    // the URI for this target.  If the URI contains any parameters
+    // not allowed in a Request-URI, they MUST be removed."
+    if copy.uri_bytes() != target.uri.as_bytes() {
+        copy.set_uri(&target.uri.to_request_uri());
+    }
+    count_hop(&mut copy);
+    // RFC 5393 §5.3.3: "All proxied requests MUST contain a single Max-Breadth header field
+    // value."
+    if let Some(breadth) = breadth {
+        copy.headers_mut().set(&MaxBreadth(breadth));
+    }
+    push_routes(&mut copy, &target.route);
+    let uri = postprocess(&mut copy)?;
+    let hop = target.hop.unwrap_or(NextHop::Uri(uri));
+    // RFC 3261 §26.2.2: what is for a SIPS URI leaves by nothing that is not secure.
+    if copy.uri().is_ok_and(|uri| uri.is_secure())
+        && leaves_by(&hop).is_some_and(|it| !it.is_secure())
+    {
+        return None;
+    }
+    if records && makes_dialog(copy.method()) {
+        record_route(&mut copy, tx, flow, &hop);
+    }
+    // RFC 3261 §16.6: "If the request will be sent to the next hop using a stream-
+    // based transport and the copy contains no Content-Length header
+    // field, the proxy MUST insert one with the correct value for the
+    // body of the request (see Section 20.14)."
+    copy.headers_mut().ensure_content_length();
+    Some((copy, hop))
+}
+
+/// The transport of a hop, if that is certain.
+fn leaves_by(hop: &NextHop) -> Option<Transport> {
+    match hop {
+        NextHop::Target(target) => Some(target.transport),
+        NextHop::Flow(flow) => Some(flow.transport),
+        _ => None,
+    }
+}
+
+/// What a branch comes to whose request was not sent.
+pub(super) fn not_sent(error: TransportError) -> Input {
+    match error {
+        TransportError::Throttled => Input::Throttled,
+        _ => Input::Unreachable,
+    }
+}
+
+/// RFC 3261 §16.6: "If the copy contains a Max-Forwards header field, the proxy
+/// MUST decrement its value by one (1)."
+pub(super) fn count_hop(request: &mut Request) {
+    let left = match request.headers().max_forwards() {
+        Some(hops) => hops.saturating_sub(1),
+        None => MAX_FORWARDS,
+    };
+    request.headers_mut().set(&MaxForwards(left));
+}
+
+/// Whether a request may make a dialog, or one that is not known might.
+///
+/// RFC 3261 §16.6: "If a proxy needs to be in the path of any type of dialog (such
+/// as one straddling a firewall), it SHOULD add a Record-Route
+/// header field value to every request with a method it does not
+/// understand since that method may have dialog semantics."
+pub(super) fn makes_dialog(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Subscribe | Method::Refer | Method::Notify | Method::Other(_)
+    )
+}
+
+/// Puts the proxy into the path of the dialog: by the listener that the request came to, and, where it leaves by
+/// another transport, by one of that as well (RFC 5658 §5).
+pub(super) fn record_route(copy: &mut Request, tx: &Transactions, flow: &Flow, hop: &NextHop) {
+    // RFC 3261 §16.6: "If the
+    // Request-URI contains a SIPS URI, or the topmost Route header
+    // field value (after the post processing of bullet 6) contains a
+    // SIPS URI, the URI placed into the Record-Route header field
+    // MUST be a SIPS URI."
+    let first = copy.get_all::<sip_message::Route<'_>>().next();
+    let secure = copy.uri().is_ok_and(|uri| uri.is_secure())
+        || first.is_some_and(|route| route.is_ok_and(|route| route.uri().is_secure()));
+    let locals = tx.locals();
+    let came_by = locals.get(flow.listener);
+    // RFC 5658 §5: two values where what is before the proxy and what is behind it do not understand one another.
+    let other = local_for(locals, hop).filter(|other| {
+        let is_v4 = |local: &Local| local.addr.ip().to_canonical().is_ipv4();
+        came_by.is_none_or(|it| other.transport != it.transport || is_v4(other) != is_v4(it))
+    });
+    for local in came_by.into_iter().chain(other) {
+        // RFC 3261 §16.6: "The URI placed in the Record-Route header field value MUST be a
+        // SIP or SIPS URI.  This URI MUST contain an lr parameter (see
+        // Section 19.1.1)."
+        let scheme = if secure { "sips" } else { "sip" };
+        let transport = match local.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls if secure => "",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws => ";transport=ws",
+            Transport::Wss => ";transport=wss",
+            _ => "",
+        };
+        let text = format!("{scheme}:{}{transport};lr", local.sent_by);
+        if let Ok(uri) = text.parse::<Uri<'static>>() {
+            copy.headers_mut().push_front(&RecordRoute::new(&uri));
+        }
+    }
+}
+
+/// The listener by which a request leaves for this hop, as far as that is known before its name is looked up.
+fn local_for<'a>(locals: &'a Locals, hop: &NextHop) -> Option<&'a Local> {
+    let to = |transport, remote| locals.select(transport, remote);
+    match hop {
+        NextHop::Target(target) => target
+            .listener
+            .and_then(|id| locals.get(id))
+            .or_else(|| to(target.transport, &target.remote)),
+        NextHop::Flow(flow) => locals.get(flow.listener),
+        NextHop::Uri(uri) => {
+            let transport = match uri.transport() {
+                _ if uri.is_secure() => Transport::Tls,
+                transport => transport.unwrap_or(Transport::Udp),
+            };
+            let ip = match uri.host() {
+                Some(Host::V4(ip)) => Some(IpAddr::V4(ip)),
+                Some(Host::V6(ip)) => Some(IpAddr::V6(ip)),
+                _ => None,
+            };
+            match ip {
+                Some(ip) => to(transport, &SocketAddr::new(ip, transport.default_port())),
+                None => locals.first(transport),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// All that decides where a request goes, for the detection of loops.
+pub(super) fn mark_of(tx: &Transactions, request: &Request) -> LoopMark {
+    let headers = request.headers();
+    let number = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+    let mut parts: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
+    // RFC 5393 §4.2.1: "Hence, the
+    // second part MUST depend at least on the received Request-URI and any
+    // Route header field values used when processing the received request."
+    parts.push(request.uri_bytes());
+    parts.push(headers.call_id().unwrap_or_default().as_bytes());
+    parts.push(headers.from_tag().unwrap_or_default().as_bytes());
+    parts.push(headers.to_tag().unwrap_or_default().as_bytes());
+    parts.push(&number);
+    parts.extend(headers.raw_all(HeaderName::Route));
+    parts.extend(headers.raw_all(HeaderName::ProxyAuthorization));
+    tx.loop_mark(&parts)
+}

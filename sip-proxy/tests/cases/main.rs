@@ -1,0 +1,17 @@
+//! The catalogue of what a proxy meets: each case has a test of its own.
+//!
+//! The proxy stands alone, and its peers are scripted: a message in, the messages out, at a virtual time.
+
+#![allow(unreachable_pub, reason = "the modules of a test are one program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, also within its helpers"
+)]
+
+mod ends;
+mod redirects;
+mod stage;
+mod stateless;
