@@ -144,8 +144,7 @@ impl LossFilter {
             // RFC 7339 §7.2: "10 / 40 * 100 = 25"
             (percent(loss, first), 0)
         } else {
-            // RFC 7339 §7.2: "oc_value > category 1.  Reduce 100% of msgs from
-            // category 1 and remaining from category 2."
+            // All of the first category, and of the second what remains (RFC 7339 §7.2).
             (100, percent(loss.saturating_sub(first), 100_u32.saturating_sub(first)))
         };
         // RFC 7339 §7.2: "If the random number is less than or equal to
