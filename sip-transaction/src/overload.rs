@@ -322,10 +322,9 @@ impl Feedback {
         // RFC 7339 §4.2: "it chooses one
         // algorithm from the list and MUST return the single selected algorithm
         // to the client."
-        let via = via.with_oc(Some(self.loss)).ok()?.with_oc_algo(&[LOSS]).ok()?;
         // RFC 7339 §5.2: "A SIP server that has updated the "oc" parameter SHOULD also add a
         // "oc-validity" parameter."
-        via.with_oc_validity(self.validity).ok()?.with_oc_seq(self.seq?).ok()
+        via.with_oc_demand(self.loss, self.validity, self.seq?).ok()
     }
 }
 
@@ -337,13 +336,11 @@ pub(crate) fn is_offered(via: &Via<'_>) -> bool {
 /// Says that we may be asked to send less.
 // RFC 7339 §4.1: "A SIP client MUST add an "oc" parameter to the topmost Via header it
 // inserts into every SIP request."
-pub(crate) fn offer(via: &Via<'_>) -> Result<Via<'static>, sip_message::HeaderError> {
-    // RFC 7339 §4.1: "There MUST NOT be a value associated with the parameter"
-    // RFC 7339 §4.2: "A SIP client MUST add an "oc-algo" parameter to the topmost Via
-    // header it inserts into every SIP request, with a default value of
-    // "loss"."
-    via.with_oc(None)?.with_oc_algo(&[LOSS])
-}
+// RFC 7339 §4.1: "There MUST NOT be a value associated with the parameter"
+// RFC 7339 §4.2: "A SIP client MUST add an "oc-algo" parameter to the topmost Via
+// header it inserts into every SIP request, with a default value of
+// "loss"."
+pub(crate) const OFFER: &str = ";oc;oc-algo=\"loss\"";
 
 /// Takes overload control off the topmost Via of a request that came in: it is between its sender and us.
 // RFC 7339 §5.6: "This means that a SIP proxy

@@ -19,13 +19,34 @@ pub fn request_via(
     branch: &str,
     keep: bool,
 ) -> Result<Via<'static>, HeaderError> {
+    request_via_with(local, target, branch, keep, "")
+}
+
+/// The same with more parameters, as they are written: `;alias`.
+///
+/// # Errors
+///
+/// As for [`request_via`], or if `more` are no parameters.
+pub fn request_via_with(
+    local: &Local,
+    target: &Target,
+    branch: &str,
+    keep: bool,
+    more: &str,
+) -> Result<Via<'static>, HeaderError> {
     // RFC 3261 §18.1.1: "Before a request is sent, the client transport MUST insert a value of the
     // "sent-by" field into the Via header field."
     // RFC 3261 §18.1.1: "If this causes a change in the transport protocol from the one indicated
     // in the top Via, the value in the top Via MUST be changed."
     // RFC 3581 §3: "This parameter MUST have no value; it serves as a flag to indicate to the
     // server that this extension is supported and requested for the transaction."
-    let via = Via::new(target.transport, &local.sent_by, branch)?.with_rport();
+    let via = match more {
+        "" => Via::new_with(target.transport, &local.sent_by, branch, ";rport")?,
+        more => {
+            let params = format!(";rport{more}");
+            Via::new_with(target.transport, &local.sent_by, branch, &params)?
+        }
+    };
     let group = target.remote.ip();
     if !group.is_multicast() {
         // RFC 6223 §4.3: "it MUST insert a "keep" parameter in the topmost Via

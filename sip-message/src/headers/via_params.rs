@@ -124,7 +124,24 @@ impl Via<'_> {
 
     /// Without `oc`, `oc-algo`, `oc-validity` and `oc-seq`.
     pub fn without_oc(&self) -> Via<'static> {
-        self.without(is_oc)
+        // What is left of what was read can be read.
+        self.with_instead(is_oc, "").unwrap_or_else(|_| self.to_static())
+    }
+
+    /// With what a server demands by the algorithm `loss`, in place of what was said of overload control: how many
+    /// percent of the requests to keep back, for how long, and the number of the demand (RFC 7339 §5.2).
+    ///
+    /// # Errors
+    /// What grows longer than 65,535 bytes.
+    pub fn with_oc_demand(
+        &self,
+        loss: u32,
+        validity: Duration,
+        seq: OcSeq,
+    ) -> Result<Via<'static>, HeaderError> {
+        let millis = u32::try_from(validity.as_millis()).unwrap_or(u32::MAX);
+        let demand = format!(";oc={loss};oc-algo=\"loss\";oc-validity={millis};oc-seq={seq}");
+        self.with_instead(is_oc, &demand)
     }
 
     fn number(&self, name: &str) -> Option<Option<u32>> {

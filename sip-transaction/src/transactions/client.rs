@@ -9,7 +9,7 @@ use sip_message::{HeaderName, Message, Method, Request, Response, Transport, Via
 use sip_transport::locate::Failure;
 use sip_transport::{
     Destination, Flow, ListenerId, Local, Target, Transmit, TransportError, is_own_via,
-    request_via, requires_congestion_control,
+    request_via_with, requires_congestion_control,
 };
 
 use super::locate::{Hop, Purpose, Way};
@@ -484,11 +484,7 @@ impl Transactions {
         let branch = Branch { slot: key.0.slot, nonce: client.nonce }.encode();
         let message = Message::parse(client.message.clone(), &self.config.message);
         let dressed = self.listener(&target).and_then(|local| {
-            let via = request_via(local, &target, branch.as_str(), keep);
-            let via = match self.config.overload_control {
-                true => via.and_then(|via| overload::offer(&via)),
-                false => via,
-            };
+            let via = request_via_with(local, &target, branch.as_str(), keep, self.offer());
             Ok((local.id, via.map_err(|_| TransportError::NoListener)?))
         });
         match (message, dressed) {
@@ -541,11 +537,10 @@ impl Transactions {
         let asked_for = target.listener;
         let local = self.listener(&target)?;
         let via = |local: &Local, target: &Target| {
-            let via = request_via(local, target, branch.as_str(), keep)?;
+            let via = request_via_with(local, target, branch.as_str(), keep, self.offer())?;
             // RFC 5923 §8.1: "The "alias" header field parameter is included in a Via header field value to
             // indicate that the client wants to create a transport layer alias."
-            let via = if self.offers_alias(local) { via.with_param("alias", None)? } else { via };
-            if self.config.overload_control { overload::offer(&via) } else { Ok(via) }
+            if self.offers_alias(local) { via.with_param("alias", None) } else { Ok(via) }
         };
         // A listener that names itself by what is no host is none that can be answered.
         let no_listener = |_| TransportError::NoListener;
@@ -571,6 +566,11 @@ impl Transactions {
         request.headers_mut().pop_front(HeaderName::Via);
         request.headers_mut().push_front(&via);
         Ok((over_tcp.with_listener(local.id), Some(asked_for)))
+    }
+
+    /// What our Vias say of overload control.
+    fn offer(&self) -> &'static str {
+        if self.config.overload_control { overload::OFFER } else { "" }
     }
 
     /// The listener from which a request goes there.

@@ -246,6 +246,18 @@ fn overload_control() -> Result<(), HeaderError> {
     );
     assert_eq!(built.oc_seq(), Some(seq));
     assert_eq!(plain.with_oc(None)?.with_oc_algo(&["loss", "A"])?.oc_algo().count(), 2);
+    // All of a demand at once, in place of the offer; and without any of it.
+    let offer = Via::new_with(Transport::Udp, "h", "b", ";x=\"a;b\";oc;oc-algo=\"A,loss\";y")?;
+    assert!(offer.has_oc() && !plain.has_oc());
+    let demand = offer.with_oc_demand(20, Duration::from_millis(700), OcSeq::new(1, 5).unwrap())?;
+    assert_eq!(
+        demand.to_string(),
+        "SIP/2.0/UDP h;branch=b;x=\"a;b\";y;oc=20;oc-algo=\"loss\";oc-validity=700;oc-seq=1.00005"
+    );
+    assert_eq!(demand.without_oc().to_string(), "SIP/2.0/UDP h;branch=b;x=\"a;b\";y");
+    for params in ["x", ";branch=c", ";a, SIP/2.0/UDP i", ";a\r\nX: y", "."] {
+        assert!(Via::new_with(Transport::Udp, "h", "b", params).is_err(), "{params}");
+    }
     assert_eq!(
         plain.with_oc_validity(Duration::MAX)?.to_string(),
         "SIP/2.0/UDP h;oc-validity=4294967295"
