@@ -38,7 +38,9 @@ def server(name, digest=False, users=()):
         return Program(name, port, [target("serving"), address, *([SECRET] if digest else [])])
     users = users or [("callee", 0)]
     known = [argument for user, _ in users for argument in ("--user", f"{user}:{SECRET}")]
-    return Program(name, port, [target("examples/server"), "--quiet", "--listen", f"udp:{address}", "--domain", DOMAIN, *known])
+    # SIPp knows no other digest than MD5, and nobody waits for the end of what is under way.
+    command = [target("examples/server"), "--quiet", "--listen", f"udp:{address}", "--domain", DOMAIN, "--algorithm", "MD5", "--drain", 1]
+    return Program(name, port, [*command, *known], binds=True)
 
 
 class Kamailio(Program):
