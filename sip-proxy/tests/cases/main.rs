@@ -1,4 +1,4 @@
-//! The catalogue of what a proxy meets: each case has a test of its own.
+//! The catalogue of what a proxy meets: `docs/proxy-cases.md` names each case and its test here.
 //!
 //! The proxy stands alone, and its peers are scripted: a message in, the messages out, at a virtual time.
 
@@ -11,7 +11,9 @@
     reason = "a test that panics has failed, also within its helpers"
 )]
 
+mod cancels;
 mod ends;
+mod forks;
 mod redirects;
 mod stage;
 mod stateless;
