@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use examples::{Console, Gate, Securing};
+use examples::{Console, Gate, Securing, algorithm, user};
 use sip_auth::{Algorithm, Authority, Credentials, NonceKey};
 use sip_message::{Contact, Expires, HeaderName, Method, Request, Response, StatusCode, Uri};
 use sip_transaction::{
@@ -42,15 +42,6 @@ struct Options {
     algorithm: Vec<Algorithm>,
     #[command(flatten)]
     securing: Securing,
-}
-
-fn user(text: &str) -> Result<Credentials, String> {
-    let (name, password) = text.split_once(':').ok_or("write NAME:PASSWORD")?;
-    Ok(Credentials::new(name, password))
-}
-
-fn algorithm(text: &str) -> Result<Algorithm, String> {
-    text.parse().map_err(|_| "MD5, SHA-256 or SHA-512-256".to_owned())
 }
 
 /// The longest life of a binding, and the one of who asks for none, in seconds.

@@ -18,6 +18,7 @@ mod resolving;
 pub mod sdp;
 mod securing;
 mod tapping;
+mod users;
 pub mod web;
 
 pub use address::{free_listeners, local_ip, parse_uri, shown};
@@ -28,6 +29,7 @@ pub use registrations::grant;
 pub use resolving::Resolving;
 pub use securing::Securing;
 pub use tapping::Tapping;
+pub use users::{algorithm, user};
 
 /// Runs a program to its end, on one thread: enough for thousands of calls a second. An error goes to
 /// standard error, after the name of the program.

@@ -3,6 +3,7 @@
 use std::io;
 
 use clap::Args;
+use sip_transaction::Resolver;
 use sip_ua::UserAgentBuilder;
 
 /// How host names and domains are resolved. Without the feature `dns` there is no choice: the system is
@@ -49,6 +50,15 @@ impl Resolving {
     ///
     /// If the system's configuration cannot be read.
     pub fn apply(&self, builder: UserAgentBuilder) -> io::Result<UserAgentBuilder> {
+        Ok(builder.resolver(self.resolver()?))
+    }
+
+    /// Who is asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn resolver(&self) -> io::Result<Resolver> {
         #[cfg(feature = "dns")]
         if !self.dns.is_empty() {
             use sip_transport::locate::Dns;
@@ -58,8 +68,8 @@ impl Resolving {
             });
             let is_system = self.dns.iter().any(|server| matches!(server, Server::System));
             let dns = if is_system { Dns::system()? } else { Dns::with_servers(servers)? };
-            return Ok(builder.resolver(sip_transaction::Resolver::Dns(dns.into())));
+            return Ok(Resolver::Dns(dns.into()));
         }
-        Ok(builder)
+        Ok(Resolver::default())
     }
 }

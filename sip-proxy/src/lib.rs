@@ -6,9 +6,10 @@
 //! | [`Router`] | decides where the requests of the proxy's own domains go |
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
 //! | [`location`] | where bindings are kept: in memory, or in Redis with the feature `redis` (`redis-tls` for TLS) |
+//! | `Server` | all of these with sockets and digest, in a task; with the feature `tokio` |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
-//! Nothing here touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
+//! Nothing but `Server` touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
 //! simulated network as well.
 //!
 //! ```
@@ -42,6 +43,8 @@ mod proxy;
 mod registrar;
 mod route;
 mod router;
+#[cfg(feature = "tokio")]
+mod server;
 
 pub use config::ProxyConfig;
 pub use context::{Action, BranchId, Input, ResponseContext};
@@ -52,3 +55,7 @@ pub use registrar::{
     Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,
 };
 pub use router::{ProxyOptions, Reply, Route, RouteTarget, Router};
+#[cfg(feature = "tokio")]
+pub use server::{
+    Asked, Home, Routing, Server, ServerBuilder, ServerLive, StartError, UserTable, Users,
+};

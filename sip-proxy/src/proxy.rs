@@ -387,11 +387,7 @@ fn names<'a>(config: &'a ProxyConfig, tx: &'a Transactions) -> Names<'a> {
 /// Answers as the router wants; by a bare 500 if that cannot be written.
 fn say(now: Instant, tx: &mut Transactions, key: ServerKey, request: &Request, reply: &Reply) {
     let tag = tx.local_tag(key);
-    let mut builder = Response::to_request(request, reply.status).to_tag(&tag);
-    for (name, value) in &reply.headers {
-        let known = HeaderName::from_bytes(name.as_bytes());
-        builder = builder.raw(known.unwrap_or(HeaderName::Other(name)), value.as_bytes());
-    }
+    let builder = reply.to(request).to_tag(&tag);
     if !respond(now, tx, key, builder) {
         let bare = Response::to_request(request, StatusCode::SERVER_INTERNAL_ERROR);
         respond(now, tx, key, bare.to_tag(&tag));

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sip_message::{Contact, QValue, Request, StatusCode, Uri};
+use sip_message::{
+    Contact, HeaderName, QValue, Request, Response, ResponseBuilder, StatusCode, Uri,
+};
 use sip_transaction::{NextHop, Transactions};
 use sip_transport::Flow;
 
@@ -208,6 +210,15 @@ impl Reply {
         contacts
             .iter()
             .fold(Self::new(status), |reply, contact| reply.header("Contact", &contact.to_string()))
+    }
+
+    /// The response that it makes to this request, without a To tag.
+    pub(crate) fn to(&self, request: &Request) -> ResponseBuilder {
+        let builder = Response::to_request(request, self.status);
+        self.headers.iter().fold(builder, |builder, (name, value)| {
+            let known = HeaderName::from_bytes(name.as_bytes());
+            builder.raw(known.unwrap_or(HeaderName::Other(name)), value.as_bytes())
+        })
     }
 
     /// With one more header field: Contact, a challenge. What cannot be written as one makes it a 500.

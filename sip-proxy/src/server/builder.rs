@@ -1,0 +1,232 @@
+//! What a server is started with.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sip_auth::{Algorithm, Credentials, NonceKey};
+use sip_transaction::{Endpoint, Resolver, Shard};
+use sip_transport::{Gate, ListenAddr, Sockets, Tap};
+use tokio::sync::{mpsc, watch};
+
+use super::Server;
+use super::desk::Desk;
+use super::door::{Door, UserTable, Users};
+use super::routing::{Home, Routing};
+use super::service::{Gateway, Service};
+use crate::location::{Memory, MemoryLimits, Store};
+use crate::{Proxy, ProxyConfig, Registrar};
+
+/// How many results and commands may wait for the shard.
+const COMMANDS: usize = 1_024;
+
+/// How often a store is asked to forget what is over.
+const EXPIRY: Duration = Duration::from_secs(1);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be listened on.
+    #[error("cannot listen")]
+    Listen(#[from] io::Error),
+    /// A setting of the transaction layer makes no sense.
+    #[error("a setting makes no sense")]
+    Config(#[from] sip_transaction::ConfigError),
+    /// The system has no random numbers.
+    #[error("the system has no random numbers")]
+    Random,
+    /// The domain is no name for a realm.
+    #[error("the domain cannot be a realm")]
+    Realm,
+}
+
+/// Sets up a [`Server`]: see [`Server::builder`].
+#[must_use = "nothing happens before `start`"]
+pub struct ServerBuilder {
+    domain: Box<str>,
+    listen: Vec<ListenAddr>,
+    users: Option<Arc<dyn Users>>,
+    algorithms: Vec<Algorithm>,
+    registrar: Registrar,
+    config: ProxyConfig,
+    transactions: sip_transaction::Config,
+    transport: sip_transport::Config,
+    tap: Option<Box<dyn Tap>>,
+    gate: Option<Box<dyn Gate>>,
+    resolver: Resolver,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(domain: &str) -> Self {
+        Self {
+            domain: domain.into(),
+            listen: Vec::new(),
+            users: None,
+            algorithms: Vec::new(),
+            registrar: Registrar::default(),
+            config: ProxyConfig::default().domain(domain),
+            transactions: sip_transaction::Config::default().overload_control(true),
+            transport: sip_transport::Config::default(),
+            tap: None,
+            gate: None,
+            resolver: Resolver::default(),
+        }
+    }
+
+    /// Listens on this address too: `"udp:0.0.0.0:5060".parse()?`. Port 0 takes a free one ([`Server::locals`] tells
+    /// which).
+    pub fn listen(mut self, address: ListenAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Serves these users, each by its own name in the domain: who registers, and who says in From to be of the
+    /// domain, proves by digest to be one of them, and may use no other's name. Without users everybody may
+    /// register as anybody, and call through the server to anywhere: for a closed network.
+    pub fn users(self, users: impl IntoIterator<Item = Credentials>) -> Self {
+        self.known_by(users.into_iter().collect::<UserTable>())
+    }
+
+    /// As [`users`](Self::users), for those that are kept elsewhere.
+    pub fn known_by(mut self, users: impl Users) -> Self {
+        self.users = Some(Arc::new(users));
+        self
+    }
+
+    /// Offers these algorithms of digest. Default SHA-256 and MD5.
+    pub fn algorithms(mut self, offered: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = offered.into_iter().collect();
+        self
+    }
+
+    /// The rules of the registrar.
+    pub fn registrar(mut self, registrar: Registrar) -> Self {
+        self.registrar = registrar;
+        self
+    }
+
+    /// The settings of the proxy core. The domain of the server is added to its own.
+    pub fn proxy(mut self, config: ProxyConfig) -> Self {
+        self.config = config.domain(&self.domain);
+        self
+    }
+
+    /// The settings of the transaction layer. Overload control (RFC 7339) is on without them.
+    pub fn transactions(mut self, config: sip_transaction::Config) -> Self {
+        self.transactions = config;
+        self
+    }
+
+    /// The settings of the sockets, TLS among them.
+    pub fn transport(mut self, config: sip_transport::Config) -> Self {
+        self.transport = config;
+        self
+    }
+
+    /// Shows every message sent and received to this tap.
+    pub fn tap(mut self, tap: impl Tap + 'static) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Asks this gate about each datagram and each connection before anything of it is looked at.
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gate = Some(Box::new(gate));
+        self
+    }
+
+    /// Who is asked where a host or a domain is.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Starts it with bindings in memory, routing requests to those who are registered ([`Home`]).
+    ///
+    /// # Errors
+    /// An address cannot be bound, or a setting makes no sense.
+    pub async fn start(self) -> Result<Server, StartError> {
+        let seed = self.transactions.seed;
+        let store = Arc::new(Memory::new(MemoryLimits::default(), seed));
+        self.start_with_store(store).await
+    }
+
+    /// The same with bindings in this store.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with_store<S: Store>(self, store: Arc<S>) -> Result<Server, StartError> {
+        let home = Home::new(Arc::clone(&store));
+        let home = match &self.users {
+            Some(users) => home.only(Arc::clone(users)),
+            None => home,
+        };
+        self.start_with(store, home).await
+    }
+
+    /// The same with routing of your own; [`Home`] can stand behind it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with<S: Store, R: Routing>(
+        self,
+        store: Arc<S>,
+        routing: R,
+    ) -> Result<Server, StartError> {
+        self.transactions.validate()?; // before anything is bound
+        let mut sockets = Sockets::bind(&self.listen, self.transport)?;
+        if let Some(gate) = self.gate {
+            sockets.set_gate(gate);
+        }
+        let locals = sockets.locals().clone();
+        let now = tokio::time::Instant::now().into_std();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let keys = (nonce_key()?, nonce_key()?);
+        let door = self.users.map(|users| {
+            Door::new(&self.domain, keys, &self.algorithms, users).map_err(|_| StartError::Realm)
+        });
+        let gateway = Gateway {
+            routing: Arc::new(routing),
+            domains: self.config.domains.clone(),
+            door: door.transpose()?,
+            epoch: (now, unix),
+            draining: false,
+            retry_after: self.config.retry_after,
+            user: None,
+            deciding: None,
+        };
+        let proxy = Proxy::new(self.config, gateway);
+        let service = Service::new(proxy, self.registrar, Arc::clone(&store));
+        let endpoint = Endpoint::new(self.transactions, locals.clone(), now, service)?;
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (alive, ended) = watch::channel(());
+        let desk = Desk::new(commands.downgrade(), alive);
+        let shard =
+            Shard::new(endpoint, sockets, desk, receiver, self.tap).with_resolver(self.resolver);
+        let stopper = shard.stopper();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(shard.run());
+        tasks.spawn(expire(store, (now, unix)));
+        Ok(Server { commands, stopper, locals, ended, _tasks: tasks })
+    }
+}
+
+fn nonce_key() -> Result<NonceKey, StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| StartError::Random)?;
+    NonceKey::new(&bytes).map_err(|_| StartError::Random)
+}
+
+async fn expire<S: Store>(store: Arc<S>, (then, unix): (std::time::Instant, Duration)) {
+    let mut clock = tokio::time::interval(EXPIRY);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let now = tokio::time::Instant::now().into_std();
+        let now = unix.saturating_add(now.saturating_duration_since(then));
+        while store.expire(now) {
+            tokio::task::yield_now().await;
+        }
+    }
+}

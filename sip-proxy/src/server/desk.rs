@@ -1,0 +1,84 @@
+//! Where the tasks beside the shard and the shard meet.
+
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use sip_message::Response;
+use sip_transaction::{Application, Endpoint, Load, ServerKey};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::service::{Service, Work};
+use super::{Routing, ServerLive};
+use crate::Route;
+use crate::location::Store;
+
+/// What the shard is told.
+pub(super) enum Command {
+    Routed(ServerKey, Route),
+    Registered(ServerKey, Option<Response>),
+    Processed(ServerKey, Option<Response>),
+    Drain,
+    Live(oneshot::Sender<ServerLive>),
+}
+
+/// The application side of the shard.
+pub(super) struct Desk<S, R> {
+    /// Weak, so that the shard does not keep itself alive.
+    commands: mpsc::WeakSender<Command>,
+    /// Dropped with the shard: who holds the other end knows that it has ended.
+    _alive: watch::Sender<()>,
+    of: PhantomData<fn() -> (S, R)>,
+}
+
+impl<S, R> Desk<S, R> {
+    pub(super) fn new(commands: mpsc::WeakSender<Command>, alive: watch::Sender<()>) -> Self {
+        Self { commands, _alive: alive, of: PhantomData }
+    }
+
+    /// Ends work beside the shard, and tells the shard what came of it.
+    fn spawn(&self, work: impl Future<Output = Command> + Send + 'static) {
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let command = work.await;
+            if let Some(commands) = commands.upgrade() {
+                // A shard that has ended needs nothing more.
+                let _ = commands.send(command).await;
+            }
+        });
+    }
+}
+
+impl<S: Store, R: Routing> Application for Desk<S, R> {
+    type User = Service<S, R>;
+    type Command = Command;
+
+    fn command(&mut self, now: Instant, endpoint: &mut Endpoint<Self::User>, command: Command) {
+        endpoint.with(now, |service, tx| match command {
+            Command::Routed(key, route) => service.routed(now, tx, key, route),
+            Command::Registered(key, response) => service.registered(now, tx, key, response),
+            Command::Processed(key, response) => service.processed(now, tx, key, response),
+            Command::Drain => service.drain(),
+            Command::Live(sender) => {
+                let _ = sender.send(service.live(tx));
+            }
+        });
+    }
+
+    fn event(&mut self, _: Instant, _: &mut Endpoint<Self::User>, work: Work) {
+        match work {
+            Work::Route(key, work) => {
+                self.spawn(async move { Command::Routed(key, work.await) });
+            }
+            Work::Register(key, work) => {
+                self.spawn(async move { Command::Registered(key, work.await) });
+            }
+            Work::Answer(key, work) => {
+                self.spawn(async move { Command::Processed(key, work.await) });
+            }
+        }
+    }
+
+    fn loaded(&mut self, now: Instant, endpoint: &mut Endpoint<Self::User>, load: Load) {
+        endpoint.with(now, |service, tx| service.sample(now, tx, load));
+    }
+}

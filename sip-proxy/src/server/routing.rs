@@ -1,0 +1,106 @@
+//! Where requests go: an `async fn` of the application.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sip_message::{Method, Request, StatusCode};
+use sip_transport::Flow;
+
+use super::Users;
+use crate::location::Store;
+use crate::{Aor, Reply, Route};
+
+/// A request that is to be routed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Asked {
+    /// It, with its routing information prepared (RFC 3261 §16.4).
+    pub request: Arc<Request>,
+    /// Where it came from.
+    pub flow: Flow,
+    /// The user of ours who has proven to have sent it, if that was asked; not told to [`Routing::process`].
+    pub user: Option<Arc<str>>,
+    /// The time since the Unix epoch.
+    pub now: Duration,
+}
+
+/// Decides where the requests for the domains of a server go (RFC 3261 §16.5). What is for others goes where it says,
+/// and is not asked about.
+///
+/// One may wrap another, and so look at a request before that one does, or at what that one decided.
+pub trait Routing: Send + Sync + 'static {
+    /// What becomes of this request. A future that is ready at once costs no task; another may take as long as
+    /// [`ProxyConfig::routing_limit`](crate::ProxyConfig::routing_limit) says, and the request is answered 500 after
+    /// that. [`Route::Later`] counts as no decision.
+    fn route(&self, asked: &Asked) -> impl Future<Output = Route> + Send;
+
+    /// What a request is answered that this element takes itself ([`Route::Process`]): by 501 without another
+    /// opinion.
+    fn process(&self, asked: &Asked) -> impl Future<Output = Reply> + Send {
+        let _ = asked;
+        std::future::ready(Reply::new(StatusCode::NOT_IMPLEMENTED))
+    }
+}
+
+/// By a location store: to where the user is registered, by the preferences of the registrations.
+///
+/// | request for | is answered |
+/// | --- | --- |
+/// | a user who is registered | by the user's devices: all of one q at a time, the greatest first |
+/// | a user who is not registered | 480 |
+/// | nobody who is known | 404 |
+/// | the domain itself | 200 if it is an OPTIONS, 404 otherwise |
+#[derive(Debug)]
+pub struct Home<S> {
+    store: Arc<S>,
+    users: Option<Arc<dyn Users>>,
+    retry_after: u32,
+}
+
+impl<S: Store> Home<S> {
+    /// Looks users up in this store. Who is not registered there gets 480.
+    pub fn new(store: Arc<S>) -> Self {
+        Self { store, users: None, retry_after: 5 }
+    }
+
+    /// Answers 404 to requests for others than these.
+    #[must_use]
+    pub fn only(mut self, users: Arc<dyn Users>) -> Self {
+        self.users = Some(users);
+        self
+    }
+
+    fn unregistered(&self, user: Option<&str>) -> StatusCode {
+        // RFC 3261 §16.5: "If the Request-URI indicates a resource at this proxy that does not
+        // exist, the proxy MUST return a 404 (Not Found) response."
+        match (user, &self.users) {
+            (None, _) => StatusCode::NOT_FOUND,
+            (Some(user), Some(users)) if !users.knows(user) => StatusCode::NOT_FOUND,
+            (Some(_), _) => StatusCode::TEMPORARILY_UNAVAILABLE,
+        }
+    }
+}
+
+impl<S: Store> Routing for Home<S> {
+    async fn route(&self, asked: &Asked) -> Route {
+        let Ok(uri) = asked.request.uri() else { return Route::reply(StatusCode::BAD_REQUEST) };
+        let Some(aor) = Aor::of(&uri) else { return Route::reply(StatusCode::NOT_FOUND) };
+        let user = uri.user_decoded();
+        if user.is_none() && *asked.request.method() == Method::Options {
+            return Route::Reply(Reply::new(StatusCode::OK).header("Supported", "path, outbound"));
+        }
+        let located = match self.store.lookup(&aor).await {
+            Ok(located) => located,
+            Err(error) => {
+                let reply = Reply::new(error.status());
+                return Route::Reply(reply.header("Retry-After", &self.retry_after.to_string()));
+            }
+        };
+        let mut reachable = located.reachable(asked.now, &*self.store).peekable();
+        if reachable.peek().is_none() {
+            return Route::reply(self.unregistered(user.as_deref()));
+        }
+        Route::bindings(reachable)
+    }
+}

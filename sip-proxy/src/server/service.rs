@@ -1,0 +1,380 @@
+//! The transaction user of a server: REGISTERs for the registrar, everything else for the proxy core.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sip_message::{
+    HeaderName, Method, Request, Require, Response, ResponseBuilder, StatusCode, To, Uri,
+};
+use sip_transaction::{Event, KeyMap, Load, ServerKey, TransactionUser, Transactions};
+use sip_transport::Flow;
+
+use super::door::{Door, is_from};
+use super::routing::{Asked, Routing};
+use super::{Pending, ServerLive, at_once};
+use crate::location::{self, RegisterError, Store};
+use crate::route::{Names, preprocess};
+use crate::{Aor, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router};
+
+/// How many registrations may wait for the store; what is beyond is answered 503.
+const MAX_REGISTERING: usize = 10_000;
+
+/// The extensions that the registrar knows (RFC 3327, RFC 5626, RFC 5627).
+const EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
+
+pub(super) struct Service<S, R> {
+    proxy: Proxy<Gateway<R>>,
+    registrar: Arc<Registrar>,
+    store: Arc<S>,
+    /// Registrations that wait for the store.
+    registering: usize,
+    /// Requests that the routing is about to answer itself.
+    processing: KeyMap<ServerKey, Arc<Request>>,
+    work: VecDeque<Work>,
+}
+
+/// What takes time, to be done beside the shard.
+pub(super) enum Work {
+    Route(ServerKey, Pending<Route>),
+    Register(ServerKey, Pending<Option<Response>>),
+    Answer(ServerKey, Pending<Option<Response>>),
+}
+
+/// What stands between the proxy core and the application's routing.
+pub(super) struct Gateway<R> {
+    pub(super) routing: Arc<R>,
+    pub(super) domains: Vec<Box<str>>,
+    pub(super) door: Option<Door>,
+    /// One moment by both clocks.
+    pub(super) epoch: (Instant, Duration),
+    pub(super) draining: bool,
+    pub(super) retry_after: u32,
+    /// Who sent the request that is about to be routed.
+    pub(super) user: Option<Arc<str>>,
+    /// The decision that was begun last, and is not made yet.
+    pub(super) deciding: Option<Pending<Route>>,
+}
+
+impl<R> Gateway<R> {
+    fn unix(&self, now: Instant) -> Duration {
+        self.epoch.1.saturating_add(now.saturating_duration_since(self.epoch.0))
+    }
+
+    fn serves(&self, uri: &Uri<'_>) -> bool {
+        uri.host_str()
+            .is_some_and(|host| self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host)))
+    }
+
+    /// Whether something new is to be begun by this request though the server is to end.
+    fn stays_out(&self, request: &Request) -> bool {
+        self.draining && request.headers().to_tag().is_none()
+    }
+
+    fn later(&self) -> Reply {
+        Reply::new(StatusCode::SERVICE_UNAVAILABLE)
+            .header("Retry-After", &self.retry_after.to_string())
+    }
+}
+
+impl<R: Routing> Router for Gateway<R> {
+    fn admit(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        _: &Flow,
+        tx: &mut Transactions,
+    ) -> Result<(), Reply> {
+        self.user = None;
+        if self.stays_out(request) {
+            return Err(self.later());
+        }
+        // Whoever is in a dialog has passed here with the request that made it; what is within it goes where the
+        // dialog says.
+        let headers = request.headers();
+        if headers.to_tag().is_some() && headers.contains(HeaderName::Route) {
+            return Ok(());
+        }
+        if is_from(request, |uri| self.serves(uri)) {
+            let at = (self.unix(now), tx.random().next_u64());
+            if let Some(door) = &mut self.door {
+                self.user = door.calling(request, at)?.map(Arc::from);
+            }
+            return Ok(());
+        }
+        // Strangers reach those who live here, and nobody else through us.
+        let locals = tx.locals();
+        let is_for_us = request.uri().is_ok_and(|uri| {
+            !uri.is_sip()
+                || self.serves(&uri)
+                || Names { locals, domains: &self.domains }.is_listener(&uri)
+        });
+        if is_for_us || self.door.is_none() {
+            Ok(())
+        } else {
+            Err(Reply::new(StatusCode::FORBIDDEN).header("Warning", "399 proxy \"no relay\""))
+        }
+    }
+
+    fn route(&mut self, now: Instant, request: &Request, flow: &Flow, _: &Transactions) -> Route {
+        let asked = Asked {
+            request: Arc::new(request.clone()),
+            flow: *flow,
+            user: self.user.take(),
+            now: self.unix(now),
+        };
+        let routing = Arc::clone(&self.routing);
+        at_once(async move { routing.route(&asked).await }).unwrap_or_else(|deciding| {
+            self.deciding = Some(deciding);
+            Route::Later
+        })
+    }
+}
+
+impl<S: Store, R: Routing> Service<S, R> {
+    pub(super) fn new(proxy: Proxy<Gateway<R>>, registrar: Registrar, store: Arc<S>) -> Self {
+        let registrar = Arc::new(registrar);
+        Self {
+            proxy,
+            registrar,
+            store,
+            registering: 0,
+            processing: KeyMap::default(),
+            work: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.proxy.router().draining = true;
+    }
+
+    pub(super) fn live(&self, tx: &Transactions) -> ServerLive {
+        ServerLive {
+            contexts: self.proxy.live().contexts,
+            transactions: tx.unfinished(),
+            registrations: self.registering,
+        }
+    }
+
+    pub(super) fn sample(&mut self, now: Instant, tx: &mut Transactions, load: Load) {
+        self.proxy.sample(now, tx, load);
+    }
+
+    pub(super) fn routed(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        route: Route,
+    ) {
+        self.proxy.routed(now, tx, key, route);
+        self.look_at_proxy(now, tx);
+    }
+
+    pub(super) fn registered(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        response: Option<Response>,
+    ) {
+        self.registering = self.registering.saturating_sub(1);
+        answer(now, tx, key, response);
+    }
+
+    /// Whether a REGISTER is for the registrar here and not for one elsewhere. A Route that named this server is taken
+    /// off.
+    fn is_ours(&mut self, request: &mut Request, flow: &Flow, tx: &Transactions) -> bool {
+        if *request.method() != Method::Register {
+            return false;
+        }
+        let domains = &self.proxy.router().domains;
+        let names = Names { locals: tx.locals(), domains };
+        preprocess(request, flow, names);
+        let names = Names { locals: tx.locals(), domains };
+        !request.headers().contains(HeaderName::Route)
+            && request.uri().is_ok_and(|uri| {
+                uri.user().is_none() && (names.serves(&uri) || names.is_listener(&uri))
+            })
+    }
+
+    fn register(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey, request: Request) {
+        if let Err(reply) = self.may_register(now, tx, key, &request) {
+            let builder = reply.to(&request);
+            let response = builder.to_tag(&tx.local_tag(key)).build().ok();
+            return answer(now, tx, key, response);
+        }
+        let (store, registrar) = (Arc::clone(&self.store), Arc::clone(&self.registrar));
+        let (tag, dice) = (tx.local_tag(key), tx.random().next_u64() as u32);
+        let gateway = self.proxy.router();
+        let (unix, retry_after) = (gateway.unix(now), gateway.retry_after);
+        let work = at_once(async move {
+            let builder = registered(&*store, &registrar, &request, unix, dice, retry_after).await;
+            builder.to_tag(&tag).build().ok()
+        });
+        match work {
+            Ok(response) => answer(now, tx, key, response),
+            Err(work) => {
+                self.registering = self.registering.saturating_add(1);
+                self.work.push_back(Work::Register(key, work));
+            }
+        }
+    }
+
+    /// RFC 3261 §10.3 steps 2 to 5, and what keeps a server alive.
+    fn may_register(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: &Request,
+    ) -> Result<(), Reply> {
+        self.proxy.relieve(now, tx, key, request)?;
+        let room = self.registering < MAX_REGISTERING;
+        let gateway = self.proxy.router();
+        if gateway.draining || !room {
+            return Err(gateway.later());
+        }
+        // RFC 3261 §10.3: "To guarantee that the registrar supports any necessary
+        // extensions, the registrar MUST process the Require header field
+        // values as described for UASs in Section 8.2.2."
+        let mut unknown = Vec::new();
+        for required in request.get_all::<Require<'_>>().flatten() {
+            let foreign =
+                |tag: &&str| !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag));
+            unknown.extend(required.iter().filter(foreign).map(str::to_owned));
+        }
+        if !unknown.is_empty() {
+            let reply = Reply::new(StatusCode::BAD_EXTENSION);
+            return Err(reply.header("Unsupported", &unknown.join(", ")));
+        }
+        let to = request.get::<To<'_>>().ok().flatten();
+        let Some(to) = to else { return Err(Reply::new(StatusCode::BAD_REQUEST)) };
+        // RFC 3261 §10.3: "If the address-of-record is not valid for the domain in the
+        // Request-URI, the registrar MUST send a 404 (Not Found) response
+        // and skip the remaining steps."
+        // It is checked first: there is nothing to be proven about what is not here.
+        let aor = Aor::of(&to.uri()).filter(|_| gateway.serves(&to.uri()));
+        let Some(aor) = aor else { return Err(Reply::new(StatusCode::NOT_FOUND)) };
+        // RFC 3261 §10.3: "A registrar SHOULD authenticate the UAC."
+        let at = (gateway.unix(now), tx.random().next_u64());
+        match &mut gateway.door {
+            Some(door) => door.registering(request, &aor, at),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers what the routing wants to answer itself.
+    fn process(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: Arc<Request>,
+        flow: Flow,
+    ) {
+        let gateway = self.proxy.router();
+        let asked =
+            Asked { request: Arc::clone(&request), flow, user: None, now: gateway.unix(now) };
+        let routing = Arc::clone(&gateway.routing);
+        let tag = tx.local_tag(key);
+        let work = at_once(async move {
+            routing.process(&asked).await.to(&asked.request).to_tag(&tag).build().ok()
+        });
+        match work {
+            Ok(response) => answer(now, tx, key, response),
+            Err(work) => {
+                self.processing.insert(key, request);
+                self.work.push_back(Work::Answer(key, work));
+            }
+        }
+    }
+
+    /// What the routing answers came after all.
+    pub(super) fn processed(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        response: Option<Response>,
+    ) {
+        // One that was cancelled meanwhile is answered.
+        if self.processing.remove(&key).is_some() {
+            answer(now, tx, key, response);
+        }
+    }
+
+    fn look_at_proxy(&mut self, now: Instant, tx: &mut Transactions) {
+        while let Some(event) = self.proxy.poll_event() {
+            match event {
+                ProxyEvent::Routing { key, .. } => {
+                    if let Some(deciding) = self.proxy.router().deciding.take() {
+                        self.work.push_back(Work::Route(key, deciding));
+                    }
+                }
+                ProxyEvent::Process { key, request, flow } => {
+                    self.process(now, tx, key, request, flow);
+                }
+                ProxyEvent::Cancelled { key } => {
+                    if let Some(request) = self.processing.remove(&key) {
+                        let builder =
+                            Response::to_request(&request, StatusCode::REQUEST_TERMINATED);
+                        answer(now, tx, key, builder.to_tag(&tx.local_tag(key)).build().ok());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The answer to a REGISTER that may be carried out.
+async fn registered<S: Store>(
+    store: &S,
+    registrar: &Registrar,
+    request: &Request,
+    now: Duration,
+    dice: u32,
+    retry_after: u32,
+) -> ResponseBuilder {
+    let register = match Register::read(request) {
+        Ok(register) => register,
+        Err(refused) => return refused.answer(request),
+    };
+    match location::register(store, registrar, &register, now, dice).await {
+        Ok(change) => change.answer(request, now),
+        Err(RegisterError::Refused(refused)) => refused.answer(request),
+        Err(RegisterError::Store(error)) => Response::to_request(request, error.status())
+            .raw(HeaderName::RetryAfter, retry_after.to_string()),
+    }
+}
+
+fn answer(now: Instant, tx: &mut Transactions, key: ServerKey, response: Option<Response>) {
+    // What cannot be built is not sent: the client's timer ends it. A transaction that is gone needs no answer.
+    if let Some(response) = response {
+        let _ = tx.respond(now, key, response);
+    }
+}
+
+impl<S: Store, R: Routing> TransactionUser for Service<S, R> {
+    type Event = Work;
+
+    fn handle(&mut self, now: Instant, event: Event, tx: &mut Transactions) {
+        match event {
+            Event::Request { key, mut request, flow } => {
+                if self.is_ours(&mut request, &flow, tx) {
+                    return self.register(now, tx, key, request);
+                }
+                self.proxy.handle(now, Event::Request { key, request, flow }, tx);
+                self.look_at_proxy(now, tx);
+            }
+            event => {
+                self.proxy.handle(now, event, tx);
+                self.look_at_proxy(now, tx);
+            }
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Work> {
+        self.work.pop_front()
+    }
+}
