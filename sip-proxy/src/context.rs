@@ -38,6 +38,8 @@ pub enum Input {
     Unreachable,
     /// The request was not sent, since its next hop asked for fewer (RFC 7339).
     Throttled,
+    /// It counts as if the branch had been answered with this status.
+    Failed(StatusCode),
     /// Timer C of the branch fired, or the limit that its target has.
     TimerC,
 }
@@ -228,6 +230,7 @@ impl<T> ResponseContext<T> {
             Input::Timeout => Kind::Timeout,
             Input::Unreachable => Kind::Unreachable,
             Input::Throttled => Kind::Throttled,
+            Input::Failed(_) => Kind::Failed,
             Input::TimerC => Kind::TimerC,
         };
         match (at.state, kind) {
@@ -289,6 +292,14 @@ impl<T> ResponseContext<T> {
                 self.consider(Best::Failed(StatusCode::SERVICE_UNAVAILABLE));
                 self.proceed(actions);
             }
+            (State::Calling | State::Proceeding, Kind::Failed) => {
+                at.state = State::Completed;
+                if let Input::Failed(status) = input {
+                    self.consider(Best::Failed(status));
+                    self.end_early_dialogs(branch, status, actions);
+                }
+                self.proceed(actions);
+            }
             (State::Calling | State::Proceeding, Kind::Throttled) => {
                 at.state = State::Completed;
                 self.consider(Best::Throttled);
@@ -319,6 +330,7 @@ impl<T> ResponseContext<T> {
                 | Kind::Timeout
                 | Kind::Unreachable
                 | Kind::Throttled
+                | Kind::Failed
                 | Kind::TimerC,
             ) => {}
         }
@@ -511,6 +523,7 @@ enum Kind {
     Timeout,
     Unreachable,
     Throttled,
+    Failed,
     TimerC,
 }
 

@@ -7,6 +7,7 @@
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
 //! | [`location`] | where bindings are kept: in memory, or in Redis with the feature `redis` (`redis-tls` for TLS) |
 //! | `Server` | all of these with sockets and digest, in a task; with the feature `tokio` |
+//! | [`edge`] | flow tokens, outbound, Path, GRUUs, and phones behind NAT boxes |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
 //! Nothing but `Server` touches a socket, a clock or a thread: an [`Endpoint`](sip_transaction::Endpoint) runs it, in a
@@ -36,6 +37,7 @@
 
 mod config;
 mod context;
+pub mod edge;
 pub mod location;
 mod measures;
 mod overload;

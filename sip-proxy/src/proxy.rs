@@ -19,9 +19,10 @@ use sip_transaction::{
 use sip_transport::Flow;
 
 use crate::context::{BranchId, Input, ResponseContext};
+use crate::edge::Edge;
 use crate::overload::Overload;
 use crate::route::{Names, preprocess};
-use crate::{ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
+use crate::{Aor, ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
 
 use self::forward::{mark_of, not_sent};
 use self::recursion::Recursion;
@@ -29,6 +30,7 @@ use self::recursion::Recursion;
 mod branches;
 mod check;
 mod early;
+mod flows;
 mod forward;
 mod recursion;
 mod stateless;
@@ -48,6 +50,7 @@ pub struct Proxy<R> {
     branches: KeyMap<ClientKey, Branch>,
     events: VecDeque<ProxyEvent>,
     overload: Overload,
+    edge: Option<Box<Edge>>,
     /// Some request was forwarded without a transaction: so may have been what an ACK or a CANCEL is for.
     is_stateless: bool,
 }
@@ -74,6 +77,14 @@ pub enum ProxyEvent {
         request: Arc<Request>,
         /// Where it came from.
         flow: Flow,
+    },
+    /// A connection is closed over which REGISTERs came: what is bound over it is not routed to any more, and
+    /// [`BindingChange::without_flow`](crate::BindingChange::without_flow) takes it out of the bindings.
+    FlowClosed {
+        /// The addresses-of-record that were registered over it.
+        aors: Vec<Aor>,
+        /// Its token, which the paths of those bindings begin with.
+        token: String,
     },
     /// An INVITE that was given away by [`Process`](Self::Process) was cancelled: it is owed a 487.
     Cancelled {
@@ -107,6 +118,7 @@ struct Branch {
     timer_c: Option<TimerKey>,
     /// Its time is limited as a whole, so that Timer C is never started anew.
     is_limited: bool,
+    way: flows::Way,
 }
 
 /// How much lives in a [`Proxy`]: all zero when nothing is left behind.
@@ -129,8 +141,26 @@ impl<R: Router> Proxy<R> {
             contexts: KeyMap::default(),
             branches: KeyMap::default(),
             events: VecDeque::new(),
+            edge: None,
             is_stateless: false,
         }
+    }
+
+    /// The same, which is an edge as well.
+    #[must_use]
+    pub fn with_edge(mut self, edge: Edge) -> Self {
+        self.edge = Some(Box::new(edge));
+        self
+    }
+
+    /// What makes it an edge.
+    pub fn edge(&self) -> Option<&Edge> {
+        self.edge.as_deref()
+    }
+
+    /// What makes it an edge, to note flows and to change keys.
+    pub fn edge_mut(&mut self) -> Option<&mut Edge> {
+        self.edge.as_deref_mut()
     }
 
     /// Who decides.
@@ -213,8 +243,12 @@ impl<R: Router> Proxy<R> {
             // value, it MUST add one, with a value that is RECOMMENDED to be 60."
             Ok(None) | Err(_) => self.config.max_breadth,
         };
-        preprocess(&mut request, &flow, names(&self.config, tx));
-        let route = self.route(now, tx, &request, &flow);
+        let names = names(&self.config, tx);
+        let route = match preprocess(&mut request, &flow, names, self.edge.as_deref()) {
+            Ok(None) => self.route(now, tx, &request, &flow),
+            Ok(Some(hop)) => flows::over(&request, hop),
+            Err(no_flow) => Route::reply(no_flow.status()),
+        };
         match &route {
             Route::Proxy { targets, options }
                 if options.stateless && tx.has_stateless_branch(&request) =>
@@ -273,7 +307,11 @@ impl<R: Router> Proxy<R> {
         // set as the only target, and the element MUST proceed to the task of
         // Request Forwarding (Section 16.6)."
         // A Route that is left leads elsewhere first: whoever it names decides.
-        let is_routed = request.headers().contains(HeaderName::Route);
+        // But whom a GRUU stands for only this element knows.
+        // RFC 5627 §6.1: "This is the case for both out-of-dialog
+        // requests targeted to the GRUU, and mid-dialog requests targeted to
+        // the GRUU"
+        let is_routed = request.headers().contains(HeaderName::Route) && uri.gruu().is_none();
         if is_routed || uri.maddr().is_some() || !is_ours {
             return Route::to(uri.to_static());
         }
@@ -336,6 +374,13 @@ impl<R: Router> Proxy<R> {
         targets: Vec<Vec<RouteTarget>>,
         options: ProxyOptions,
     ) {
+        if let Err(reply) = self.stay_in_path(tx, key) {
+            return self.reply(now, tx, key, &reply);
+        }
+        let targets = match &self.edge {
+            Some(edge) => edge.resolve(targets),
+            None => targets,
+        };
         let mut actions = Vec::new();
         if let Some(context) = self.contexts.get_mut(&key) {
             context.options = options;
@@ -438,8 +483,8 @@ impl<R: Router> TransactionUser for Proxy<R> {
             Event::Confirmed { .. }
             | Event::NoAck { .. }
             | Event::Pong { .. }
-            | Event::Binding { .. }
-            | Event::Closed { .. } => {}
+            | Event::Binding { .. } => {}
+            Event::Closed { flow, .. } => self.flow_closed(&flow),
             // An event that a later version of the layer below has and this does not know.
             _ => {}
         }

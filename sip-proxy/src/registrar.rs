@@ -42,6 +42,9 @@ pub use binding::{Aor, Binding};
 pub use change::{BindingChange, BindingEvent, RegisterRefused};
 pub use register::Register;
 
+use sip_message::Uri;
+
+use crate::edge::{Addressed, Gruus};
 use register::{Asked, Contacts};
 
 /// The rules of a registrar, and what they leave to who runs it. Plain values with setters.
@@ -73,6 +76,10 @@ pub struct Registrar {
     /// What a flow of a user agent that keeps it alive is told as Flow-Timer, in seconds (RFC 5626 §6); 0 for
     /// nothing. Default 0.
     pub flow_timer: u32,
+    /// Who makes GRUUs, for user agents that understand them (RFC 5627). Default none: no GRUU is given.
+    pub gruus: Option<Gruus>,
+    /// What the user agents are told to send their requests by, in order: loose routes (RFC 3608). Default none.
+    pub service_route: Vec<Uri<'static>>,
 }
 
 /// What becomes of a binding for which there is no room.
@@ -98,6 +105,8 @@ impl Default for Registrar {
             path_from_anyone: false,
             restarted_phones: false,
             flow_timer: 0,
+            gruus: None,
+            service_route: Vec::new(),
         }
     }
 }
@@ -146,6 +155,23 @@ impl Registrar {
         self
     }
 
+    /// Sets who makes GRUUs.
+    #[must_use]
+    pub fn gruus(mut self, gruus: Gruus) -> Self {
+        self.gruus = Some(gruus);
+        self
+    }
+
+    /// Adds a loose route by which user agents are to send their requests, after those that were added before. One
+    /// without `lr` gets it.
+    // RFC 3608 §6.3: "such route elements MUST include the loose-routing indicator
+    // parameter ";lr" for full compliance with [3]."
+    #[must_use]
+    pub fn service_route(mut self, uri: Uri<'static>) -> Self {
+        self.service_route.push(uri.with_param("lr", None).unwrap_or(uri));
+        self
+    }
+
     /// What this request makes of those bindings, at a moment since the Unix epoch. `dice` is a random number.
     ///
     /// Bindings that are over are left out whatever the request says. A request without a Contact changes nothing
@@ -175,7 +201,7 @@ impl Registrar {
                 self.fit(&mut change)?;
             }
         }
-        change.supported(register, self.flow_timer);
+        change.answered_by(self, register, dice);
         Ok(change)
     }
 
@@ -184,7 +210,7 @@ impl Registrar {
         // RFC 3327 §5.3: "The recommended
         // policy is for the registrar to reject the request with a 420 "Bad
         // Extension" response indicating the Path extension."
-        if !register.path.is_empty() && !register.knows_path && !self.path_from_anyone {
+        if register.has_path && !register.knows_path && !self.path_from_anyone {
             return Err(RegisterRefused::PathNotSupported);
         }
         // RFC 5626 §6: "if the REGISTER request contains
@@ -193,6 +219,16 @@ impl Registrar {
         // (First Hop Lacks Outbound Support) response"
         if register.wants_outbound() && !register.takes_outbound {
             return Err(RegisterRefused::FirstHopLacksOutbound);
+        }
+        // RFC 5627 §5.1: "If the contact URI is a
+        // GRUU for the AOR in the To header field of the REGISTER request, the
+        // registrar MUST reject the request with a 403, for the same reason."
+        let is_own = |asked: &Asked<'_>| {
+            let of = asked.contact.uri().and_then(|uri| Addressed::of(&uri, self.gruus.as_ref()));
+            of.is_some_and(|of| of.instance().is_some() && of.aor() == register.aor())
+        };
+        if register.list().any(is_own) {
+            return Err(RegisterRefused::Gruu);
         }
         Ok(())
     }
@@ -230,9 +266,10 @@ impl Registrar {
             }
             return Ok(());
         }
-        let binding = Binding::new(asked, register, now, seconds)
+        let mut binding = Binding::new(asked, register, now, seconds)
             .filter(|binding| binding.bytes() <= self.max_binding_bytes)
             .ok_or(RegisterRefused::TooLarge)?;
+        binding.set_gruus_since(change.renew_gruus(asked, register, now));
         change.put(found, binding);
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! What becomes of the routing information of a request (RFC 3261 §16.4, §16.6 items 6 and 7).
 
 use sip_message::{HeaderName, Host, Request, Route, Transport, Uri};
+use sip_transaction::NextHop;
 use sip_transport::{Flow, Local, Locals};
+
+use crate::edge::{Edge, Leads, NoFlow};
 
 /// Who a proxy is: its listeners, and the names by which others reach it or which it serves.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +54,32 @@ fn split(sent_by: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Prepares the routing information of a request that came in over `flow` (RFC 3261 §16.4).
-pub(crate) fn preprocess(request: &mut Request, flow: &Flow, names: Names<'_>) {
+/// Prepares the routing information of a request that came in over `flow` (RFC 3261 §16.4), and says where it goes
+/// if a flow token does (RFC 5626 §5.3).
+pub(crate) fn preprocess(
+    request: &mut Request,
+    flow: &Flow,
+    names: Names<'_>,
+    edge: Option<&Edge>,
+) -> Result<Option<NextHop>, NoFlow> {
+    let mut over = None;
     // RFC 3261 §16.4: "If the
     // Request-URI of the request contains a value this proxy previously
     // placed into a Record-Route header field (see Section 16.6 item 4),
     // the proxy MUST replace the Request-URI in the request with the last
     // value from the Route header field, and remove that value from the
     // Route header field."
-    let is_ours = |uri: &Uri<'_>| uri.is_sip() && names.is_listener(uri);
-    if request.uri().is_ok_and(|uri| uri.lr() && is_ours(&uri)) {
+    let is_ours = |uri: &Uri<'_>| {
+        uri.is_sip() && (names.is_listener(uri) || edge.is_some() && is_token_for(uri, names))
+    };
+    let read = |uri: &Uri<'_>| match edge {
+        Some(edge) => edge.read(uri, flow, names.locals),
+        None => Ok(Leads::On),
+    };
+    if let Some(own) = request.uri().ok().filter(|uri| uri.lr() && is_ours(uri)) {
+        if let Leads::By(hop) | Leads::To(hop) = read(&own)? {
+            over = Some(hop);
+        }
         let mut routes = routes_of(request);
         if let Some(last) = routes.pop() {
             request.set_uri(&last.uri().to_request_uri());
@@ -79,13 +98,28 @@ pub(crate) fn preprocess(request: &mut Request, flow: &Flow, names: Names<'_>) {
     // RFC 3261 §16.4: "If the first value in the Route header field indicates this proxy,
     // the proxy MUST remove that value from the request."
     // A proxy that recorded two routes (RFC 5658) finds both; one that spirals, only its own.
-    let leads_here = |request: &Request| {
-        let first = request.get_all::<Route<'_>>().next();
-        first.is_some_and(|route| route.is_ok_and(|route| is_ours(&route.uri())))
-    };
-    while leads_here(request) {
+    while over.is_none() {
+        let Some(Ok(first)) = request.get_all::<Route<'_>>().next() else { break };
+        if !is_ours(&first.uri()) {
+            break;
+        }
+        match read(&first.uri())? {
+            Leads::On => {}
+            Leads::By(hop) => over = Some(hop),
+            // Whoever made the token reads it.
+            Leads::To(hop) => return Ok(Some(hop)),
+        }
+        // RFC 5626 §5.3.1: "the proxy removes the Route header field value and forwards
+        // the request over the 'logical flow' identified by the flow token,
+        // that is known to deliver data to the specific target UA instance."
         request.headers_mut().pop_front(HeaderName::Route);
     }
+    Ok(over)
+}
+
+/// Whether this is a flow token under a name that the nodes of a cluster share.
+fn is_token_for(uri: &Uri<'_>, names: Names<'_>) -> bool {
+    uri.lr() && uri.user().is_some_and(Edge::is_token) && names.serves(uri)
 }
 
 fn without_own_maddr(request: &Request, flow: &Flow, names: Names<'_>) -> Option<Uri<'static>> {
@@ -143,6 +177,23 @@ pub(crate) fn postprocess(request: &mut Request) -> Option<Uri<'static>> {
         return Uri::sips(hop.host_str()?, hop.port()).ok();
     }
     Some(hop)
+}
+
+/// A loose route that leads to a listener of ours, with this user part.
+pub(crate) fn own_uri(local: &Local, is_secure: bool, user: Option<&str>) -> Option<Uri<'static>> {
+    // RFC 3261 §16.6: "The URI placed in the Record-Route header field value MUST be a
+    // SIP or SIPS URI.  This URI MUST contain an lr parameter (see
+    // Section 19.1.1)."
+    let scheme = if is_secure { "sips" } else { "sip" };
+    let transport = match local.transport {
+        Transport::Tcp => ";transport=tcp",
+        Transport::Tls if !is_secure => ";transport=tls",
+        Transport::Ws => ";transport=ws",
+        Transport::Wss => ";transport=wss",
+        _ => "",
+    };
+    let (user, at) = user.map_or(("", ""), |user| (user, "@"));
+    format!("{scheme}:{user}{at}{}{transport};lr", local.sent_by).parse().ok()
 }
 
 /// Puts these URIs before all Route values (RFC 3261 §16.6 item 6; the Path of a binding, RFC 3327 §5.3).

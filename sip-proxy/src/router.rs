@@ -1,5 +1,6 @@
 //! Where a request goes: what the application decides.
 
+use core::fmt;
 use std::time::{Duration, Instant};
 
 use sip_message::{
@@ -10,6 +11,7 @@ use sip_transport::Flow;
 
 use crate::Binding;
 use crate::config::SHORTEST_TIMER_C;
+use crate::edge::targets;
 
 /// Decides who may use the proxy, and where the requests of its own domains go (RFC 3261 §16.3 item 6, §16.5).
 pub trait Router {
@@ -92,11 +94,11 @@ impl Route {
         Self::groups(by_q(targets))
     }
 
-    /// To these bindings by their q, each by its Path.
+    /// To these bindings by their q, each by its Path. Of the bindings of one instance only the best, and in its place
+    /// the others, one after the other, where that one's flow failed or nothing was heard of it (430, 408). A path
+    /// that begins with a flow of this node is that flow; if it is gone, so is the target.
     pub fn bindings<'a>(bindings: impl IntoIterator<Item = &'a Binding>) -> Self {
-        Self::by_q(bindings.into_iter().filter_map(|binding| {
-            Some((RouteTarget::new(binding.uri()?).via(binding.path()), binding.q()))
-        }))
+        Self::by_q(targets(bindings.into_iter().collect()))
     }
 
     /// The same, forwarded in this way, if it is forwarded at all.
@@ -236,12 +238,29 @@ pub struct RouteTarget {
     pub(crate) route: Vec<Uri<'static>>,
     pub(crate) hop: Option<NextHop>,
     pub(crate) patience: Option<Duration>,
+    /// Other ways to the same instance, one after the other when its flow failed.
+    pub(crate) others: Vec<RouteTarget>,
+    /// Whether it comes from a binding.
+    pub(crate) is_registered: bool,
 }
 
 impl RouteTarget {
     /// The Request-URI that the request gets; it also says where it goes.
     pub fn new(uri: Uri<'static>) -> Self {
-        Self { uri, route: Vec::new(), hop: None, patience: None }
+        Self {
+            uri,
+            route: Vec::new(),
+            hop: None,
+            patience: None,
+            others: Vec::new(),
+            is_registered: false,
+        }
+    }
+
+    /// One that comes from a binding.
+    pub(crate) fn registered(mut self) -> Self {
+        self.is_registered = true;
+        self
     }
 
     /// Loose routers that the request visits first: the Path of a binding (RFC 3327 §5.3), say.
@@ -267,5 +286,13 @@ impl RouteTarget {
     pub fn over(mut self, hop: NextHop) -> Self {
         self.hop = Some(hop);
         self
+    }
+}
+
+/// The Request-URI, with those of the other ways after it.
+impl fmt::Display for RouteTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)?;
+        self.others.iter().try_for_each(|other| write!(f, " or {other}"))
     }
 }

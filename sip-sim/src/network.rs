@@ -505,6 +505,9 @@ impl<U: TransactionUser> Network<U> {
             return self.reset(node, &transmit, flow);
         }
         let target = match (first, &transmit.destination, transmit.fallback) {
+            (None, Destination::Target(target), _) if target.is_only_way => {
+                return self.fail(node, &transmit, *target, TransportError::Closed);
+            }
             (Some(_), destination, _) | (None, destination @ Destination::Target(_), _) => {
                 Target::from(*destination)
             }

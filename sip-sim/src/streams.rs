@@ -66,7 +66,7 @@ impl Streams {
         };
         let named = named.filter(|id| self.ends.contains_key(&(node, *id)));
         named.or_else(|| {
-            let target = target?;
+            let target = target.filter(|target| !target.is_only_way)?;
             // The lowest number, so that equal runs choose alike whatever the map's order.
             self.ends
                 .iter()

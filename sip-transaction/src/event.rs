@@ -160,6 +160,9 @@ pub enum NextHop {
         /// What led there at first.
         uri: Uri<'static>,
     },
+    /// Over this flow and no other, however long the request is (RFC 5626 §5.3.1): it fails when the connection
+    /// is gone. For who is reached over what they opened.
+    Over(Flow),
 }
 
 /// What the machine wants done outside.

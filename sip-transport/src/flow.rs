@@ -78,12 +78,15 @@ pub struct Target {
     pub listener: Option<ListenerId>,
     /// The time to live of a multicast datagram; 1 if absent. No meaning for unicast.
     pub ttl: Option<u8>,
+    /// Whether `connection` is the only way there: when it is gone, no other is looked for or opened. Of no
+    /// meaning for UDP, but that a long request does not leave for TCP.
+    pub is_only_way: bool,
 }
 
 impl Target {
     /// To `remote` by `transport`, from the first address of ours that fits.
     pub const fn new(transport: Transport, remote: SocketAddr) -> Self {
-        Self { transport, remote, connection: None, listener: None, ttl: None }
+        Self { transport, remote, connection: None, listener: None, ttl: None, is_only_way: false }
     }
 
     /// The same, sent from that address of ours.
@@ -95,6 +98,12 @@ impl Target {
     /// The same, over that connection while it is open.
     pub const fn with_connection(mut self, connection: ConnectionId) -> Self {
         self.connection = Some(connection);
+        self
+    }
+
+    /// The same, by no other way.
+    pub const fn only(mut self) -> Self {
+        self.is_only_way = true;
         self
     }
 
@@ -115,6 +124,7 @@ impl From<Flow> for Target {
             connection: flow.connection,
             listener: Some(flow.listener),
             ttl: None,
+            is_only_way: false,
         }
     }
 }

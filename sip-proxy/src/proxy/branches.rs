@@ -6,7 +6,7 @@ use std::time::Instant;
 use sip_message::Response;
 use sip_transaction::{ClientKey, Key, ServerKey, Transactions};
 
-use super::{Branch, Proxy, early, respond};
+use super::{Proxy, early, respond};
 use crate::context::{Action, Input};
 use crate::{RouteTarget, Router};
 
@@ -18,10 +18,15 @@ impl<R: Router> Proxy<R> {
         key: ClientKey,
         input: Input,
     ) {
+        let Some(input) = self.other_way(now, tx, key, input) else { return };
         let Some(branch) = self.branches.get_mut(&key) else { return };
         let is_final = match &input {
             Input::Response(response) => response.status().is_final(),
-            Input::Timeout | Input::Unreachable | Input::Throttled | Input::TimerC => true,
+            Input::Timeout
+            | Input::Unreachable
+            | Input::Throttled
+            | Input::Failed(_)
+            | Input::TimerC => true,
         };
         if is_final && let Some(timer) = branch.timer_c.take() {
             tx.disarm(timer);
@@ -54,31 +59,13 @@ impl<R: Router> Proxy<R> {
             let Some(context) = self.contexts.get_mut(&key) else { return };
             match action {
                 Action::Forward { branch, target, breadth } => {
-                    let patience = target.patience;
-                    match context.forward(now, tx, &self.config, target, breadth) {
-                        Ok(client) => {
-                            context.clients.push(Some(client));
-                            context.open += 1;
-                            let timer_c = context.responses.is_invite().then(|| {
-                                let token = Key::Client(client).as_u64();
-                                tx.arm(
-                                    now,
-                                    patience.unwrap_or(
-                                        context.options.timer_c.unwrap_or(self.config.timer_c),
-                                    ),
-                                    token,
-                                )
-                            });
-                            let is_limited = patience.is_some();
-                            let branch = Branch { server: key, id: branch, timer_c, is_limited };
-                            self.branches.insert(client, branch);
-                        }
-                        Err(input) => {
-                            context.clients.push(None);
-                            let mut more = Vec::new();
-                            context.responses.handle(branch, input, &mut more);
-                            actions.extend(more);
-                        }
+                    let opened = self.open_branch(now, tx, key, branch, target, breadth);
+                    if let Err(input) = opened
+                        && let Some(context) = self.contexts.get_mut(&key)
+                    {
+                        let mut more = Vec::new();
+                        context.responses.handle(branch, input, &mut more);
+                        actions.extend(more);
                     }
                 }
                 // RFC 3261 §16.7: "The proxy MUST pass the response to the server transaction
@@ -106,6 +93,9 @@ impl<R: Router> Proxy<R> {
                 Action::Cancel(branch) => {
                     let client = context.clients.get(usize::from(branch.0)).copied().flatten();
                     if let Some(client) = client {
+                        if let Some(branch) = self.branches.get_mut(&client) {
+                            branch.way.is_cancelled = true;
+                        }
                         tx.cancel(now, client);
                     }
                 }

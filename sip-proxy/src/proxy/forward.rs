@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use sip_message::{
-    HeaderName, Host, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Transport, Uri,
+    HeaderName, Host, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Transport,
 };
 use sip_transaction::{ClientKey, LoopMark, NextHop, RequestError, Transactions};
 use sip_transport::{Flow, Local, Locals, TransportError};
 
 use super::{Context, MAX_FORWARDS, Proxy, names};
 use crate::context::Input;
-use crate::route::{postprocess, preprocess, push_routes};
+use crate::edge::Edge;
+use crate::route::{own_uri, postprocess, preprocess, push_routes};
 use crate::{ProxyConfig, RouteTarget, Router};
 
 impl<R: Router> Proxy<R> {
@@ -28,16 +29,16 @@ impl<R: Router> Proxy<R> {
             return;
         }
         let names = names(&self.config, tx);
-        preprocess(&mut ack, flow, names);
+        let Ok(over) = preprocess(&mut ack, flow, names, self.edge.as_deref()) else { return };
         // One for a name of ours leads to no user agent: an ACK goes to a Contact.
         let is_ours = ack.uri().is_ok_and(|uri| names.serves(&uri) || names.is_listener(&uri));
-        if is_ours && !ack.headers().contains(HeaderName::Route) {
+        if is_ours && over.is_none() && !ack.headers().contains(HeaderName::Route) {
             return self.forward_ack_statelessly(now, tx, &ack, flow);
         }
         count_hop(&mut ack);
         if let Some(hop) = postprocess(&mut ack) {
             // Nobody can be told of a failure: the 2xx comes again, and its ACK.
-            let _ = tx.send_request(now, ack, NextHop::Uri(hop));
+            let _ = tx.send_request(now, ack, over.unwrap_or(NextHop::Uri(hop)));
         }
     }
 }
@@ -49,12 +50,13 @@ impl Context {
         now: Instant,
         tx: &mut Transactions,
         config: &ProxyConfig,
+        edge: Option<&Edge>,
         target: RouteTarget,
         breadth: u32,
     ) -> Result<ClientKey, Input> {
         let request = self.request.as_deref().ok_or(Input::Unreachable)?;
         let records = self.options.record_route.unwrap_or(config.record_route);
-        let (copy, hop) = copy_for(request, target, &self.flow, tx, records, Some(breadth))
+        let (copy, hop) = copy_for(request, target, &self.flow, tx, edge, records, Some(breadth))
             .ok_or(Input::Unreachable)?;
         // RFC 3261 §16.6: "A stateful proxy MUST create a new client transaction for this
         // request as described in Section 17.1 and instructs the
@@ -76,6 +78,7 @@ pub(super) fn copy_for(
     target: RouteTarget,
     flow: &Flow,
     tx: &Transactions,
+    edge: Option<&Edge>,
     records: bool,
     breadth: Option<u32>,
 ) -> Option<(Request, NextHop)> {
@@ -93,17 +96,28 @@ pub(super) fn copy_for(
     if let Some(breadth) = breadth {
         copy.headers_mut().set(&MaxBreadth(breadth));
     }
-    push_routes(&mut copy, &target.route);
+    // RFC 5627 §6.1: "If the received
+    // request has Route header field values beyond the one pointing to the
+    // authoritative proxy itself (this will happen when the request is a
+    // mid-dialog request), the Path URI MUST be discarded."
+    let (path, hop) = match target.is_registered && copy.headers().contains(HeaderName::Route) {
+        true => (Vec::new(), None),
+        false => (target.route, target.hop),
+    };
+    push_routes(&mut copy, &path);
     let uri = postprocess(&mut copy)?;
-    let hop = target.hop.unwrap_or(NextHop::Uri(uri));
+    let hop = hop.unwrap_or(NextHop::Uri(uri));
     // RFC 3261 §26.2.2: what is for a SIPS URI leaves by nothing that is not secure.
     if copy.uri().is_ok_and(|uri| uri.is_secure())
         && leaves_by(&hop).is_some_and(|it| !it.is_secure())
     {
         return None;
     }
-    if records && makes_dialog(copy.method()) {
-        record_route(&mut copy, tx, flow, &hop);
+    if makes_dialog(copy.method()) {
+        // RFC 5627 §6.2: "the registration contain Path URI,"
+        // RFC 5627 §6.2: "then the authoritative proxy MUST record-route."
+        let records = records || target.is_registered && !path.is_empty();
+        record_route(&mut copy, tx, flow, &hop, edge, records);
     }
     // RFC 3261 §16.6: "If the request will be sent to the next hop using a stream-
     // based transport and the copy contains no Content-Length header
@@ -117,7 +131,7 @@ pub(super) fn copy_for(
 fn leaves_by(hop: &NextHop) -> Option<Transport> {
     match hop {
         NextHop::Target(target) => Some(target.transport),
-        NextHop::Flow(flow) => Some(flow.transport),
+        NextHop::Flow(flow) | NextHop::Over(flow) => Some(flow.transport),
         _ => None,
     }
 }
@@ -154,8 +168,16 @@ pub(super) fn makes_dialog(method: &Method) -> bool {
 }
 
 /// Puts the proxy into the path of the dialog: by the listener that the request came to, and, where it leaves by
-/// another transport, by one of that as well (RFC 5658 §5).
-pub(super) fn record_route(copy: &mut Request, tx: &Transactions, flow: &Flow, hop: &NextHop) {
+/// another transport, by one of that as well (RFC 5658 §5). Whoever is reached over a flow alone has the token of that
+/// flow in the value of their side; for them it is done whether the proxy records otherwise or not.
+pub(super) fn record_route(
+    copy: &mut Request,
+    tx: &Transactions,
+    flow: &Flow,
+    hop: &NextHop,
+    edge: Option<&Edge>,
+    records: bool,
+) {
     // RFC 3261 §16.6: "If the
     // Request-URI contains a SIPS URI, or the topmost Route header
     // field value (after the post processing of bullet 6) contains a
@@ -165,28 +187,34 @@ pub(super) fn record_route(copy: &mut Request, tx: &Transactions, flow: &Flow, h
     let secure = copy.uri().is_ok_and(|uri| uri.is_secure())
         || first.is_some_and(|route| route.is_ok_and(|route| route.uri().is_secure()));
     let locals = tx.locals();
+    let token = |flow: &Flow| edge.map(|edge| edge.tokens().make(flow));
+    let of_caller = edge.filter(|edge| edge.assists(copy, flow, tx)).and_then(|_| token(flow));
+    // RFC 5626 §5.3.1: "the proxy needs to
+    // adjust the route set to ensure that subsequent requests in the dialog can be
+    // delivered over a valid flow to the UA instance identified by the flow
+    // token."
+    let of_callee = match hop {
+        NextHop::Over(flow) => token(flow),
+        _ => None,
+    };
+    if !records && of_caller.is_none() && of_callee.is_none() {
+        return;
+    }
     let came_by = locals.get(flow.listener);
+    let leaves_by = local_for(locals, hop);
     // RFC 5658 §5: two values where what is before the proxy and what is behind it do not understand one another.
-    let other = local_for(locals, hop).filter(|other| {
+    let differs = |other: &Local| {
         let is_v4 = |local: &Local| local.addr.ip().to_canonical().is_ipv4();
         came_by.is_none_or(|it| other.transport != it.transport || is_v4(other) != is_v4(it))
-    });
-    for local in came_by.into_iter().chain(other) {
-        // RFC 3261 §16.6: "The URI placed in the Record-Route header field value MUST be a
-        // SIP or SIPS URI.  This URI MUST contain an lr parameter (see
-        // Section 19.1.1)."
-        let scheme = if secure { "sips" } else { "sip" };
-        let transport = match local.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls if secure => "",
-            Transport::Tls => ";transport=tls",
-            Transport::Ws => ";transport=ws",
-            Transport::Wss => ";transport=wss",
-            _ => "",
-        };
-        let text = format!("{scheme}:{}{transport};lr", local.sent_by);
-        if let Ok(uri) = text.parse::<Uri<'static>>() {
+    };
+    let is_same = leaves_by.is_none_or(|other| !differs(other));
+    // One value does for both sides where one token does.
+    let came_by = came_by.filter(|_| !is_same || of_caller.is_some() || of_callee.is_none());
+    let leaves_by = leaves_by.filter(|_| !is_same || of_callee.is_some());
+    for (local, token) in
+        came_by.map(|it| (it, of_caller)).into_iter().chain(leaves_by.map(|it| (it, of_callee)))
+    {
+        if let Some(uri) = own_uri(local, secure, token.as_deref()) {
             copy.headers_mut().push_front(&RecordRoute::new(&uri));
         }
     }
@@ -200,7 +228,7 @@ fn local_for<'a>(locals: &'a Locals, hop: &NextHop) -> Option<&'a Local> {
             .listener
             .and_then(|id| locals.get(id))
             .or_else(|| to(target.transport, &target.remote)),
-        NextHop::Flow(flow) => locals.get(flow.listener),
+        NextHop::Flow(flow) | NextHop::Over(flow) => locals.get(flow.listener),
         NextHop::Uri(uri) => {
             let transport = match uri.transport() {
                 _ if uri.is_secure() => Transport::Tls,

@@ -29,8 +29,9 @@ impl<R: Router> Proxy<R> {
             return say(now, tx, key, &request, &Reply::new(StatusCode::TEMPORARILY_UNAVAILABLE));
         };
         let records = options.record_route.unwrap_or(self.config.record_route);
-        let sent = forward::copy_for(&request, target, flow, tx, records, None)
-            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop).ok());
+        let sent =
+            forward::copy_for(&request, target, flow, tx, self.edge.as_deref(), records, None)
+                .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop).ok());
         if sent.is_none() {
             return say(now, tx, key, &request, &Reply::new(StatusCode::SERVER_INTERNAL_ERROR));
         }
@@ -68,7 +69,8 @@ impl<R: Router> Proxy<R> {
             return;
         }
         if let Some(target) = self.stateless_target(now, tx, ack, flow)
-            && let Some((copy, hop)) = forward::copy_for(ack, target, flow, tx, false, None)
+            && let Some((copy, hop)) =
+                forward::copy_for(ack, target, flow, tx, self.edge.as_deref(), false, None)
         {
             // Nobody can be told of a failure: the refusal comes again, and its ACK.
             let _ = tx.forward_statelessly(now, copy, hop);
@@ -92,13 +94,17 @@ impl<R: Router> Proxy<R> {
             return tx.refuse_cancel(&cancel, flow);
         }
         let names = names(&self.config, tx);
-        preprocess(&mut cancel, flow, names);
+        let Ok(over) = preprocess(&mut cancel, flow, names, self.edge.as_deref()) else {
+            return tx.refuse_cancel(&cancel, flow);
+        };
         let is_routed = cancel.headers().contains(HeaderName::Route);
         let Ok(uri) = cancel.uri().map(|uri| uri.to_static()) else {
             return tx.refuse_cancel(&cancel, flow);
         };
         let is_ours = !uri.is_sip() || names.serves(&uri) || names.is_listener(&uri);
-        let target = if is_routed || !is_ours {
+        let target = if let Some(hop) = over {
+            Some(RouteTarget::new(uri).over(hop))
+        } else if is_routed || !is_ours {
             Some(RouteTarget::new(uri))
         } else if self.is_stateless {
             self.stateless_target(now, tx, &cancel, flow)
@@ -107,7 +113,9 @@ impl<R: Router> Proxy<R> {
             None
         };
         let sent = target
-            .and_then(|target| forward::copy_for(&cancel, target, flow, tx, false, None))
+            .and_then(|target| {
+                forward::copy_for(&cancel, target, flow, tx, self.edge.as_deref(), false, None)
+            })
             .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop).ok());
         if sent.is_none() {
             tx.refuse_cancel(&cancel, flow);

@@ -41,9 +41,26 @@ impl Aor {
     }
 
     /// One that was written as it is kept.
-    #[cfg(feature = "redis")]
     pub(crate) fn from_kept(text: &str) -> Self {
         Self(text.into())
+    }
+
+    /// A URI that names it: `sips` if it is to be secure, else `sip`; `None` if it is no user or host that can be
+    /// written.
+    pub(crate) fn uri(&self, is_secure: bool) -> Option<Uri<'static>> {
+        let (user, host) = match self.0.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, &*self.0),
+        };
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
+            _ => (host, None),
+        };
+        let uri = if is_secure { Uri::sips(host, port) } else { Uri::sip(host, port) };
+        match user {
+            Some(user) => uri.ok()?.with_user(user).ok(),
+            None => uri.ok(),
+        }
     }
 
     /// As it is kept.
@@ -71,6 +88,9 @@ pub struct Binding {
     text: Box<str>,
     /// When it was made or refreshed, in milliseconds since the Unix epoch.
     refreshed: u64,
+    /// Since when temporary GRUUs of its instance count, in milliseconds since the Unix epoch: the same in all
+    /// bindings of one instance.
+    gruus_since: u64,
     /// How long it lives from then, in seconds.
     life: u32,
     cseq: u32,
@@ -102,6 +122,7 @@ impl Binding {
         binding.cseq = register.cseq;
         binding.reg_id = asked.flow(register.takes_outbound).map_or(0, |(_, reg_id)| reg_id);
         binding.refreshed = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        binding.gruus_since = binding.refreshed;
         binding.life = seconds;
         Some(binding)
     }
@@ -125,6 +146,7 @@ impl Binding {
             instance_at: u16::try_from(instance_at).ok()?,
             text: text.into(),
             refreshed: 0,
+            gruus_since: 0,
             life: 0,
             cseq: 0,
             reg_id: 0,
@@ -196,6 +218,15 @@ impl Binding {
         Duration::from_millis(self.refreshed)
     }
 
+    /// Since when temporary GRUUs of its instance count (RFC 5627 §5.1).
+    pub(crate) fn gruus_since(&self) -> Duration {
+        Duration::from_millis(self.gruus_since)
+    }
+
+    pub(super) fn set_gruus_since(&mut self, since: Duration) {
+        self.gruus_since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    }
+
     /// When it ends.
     #[must_use]
     pub fn until(&self) -> Duration {
@@ -227,16 +258,17 @@ impl Binding {
     /// Writes it for [`Binding::read`]: a line of numbers, then Contact, Path, Call-ID, instance and node.
     ///
     /// ```text
-    /// refreshed life cseq reg-id contact path call-id instance node\n
+    /// refreshed gruus-since life cseq reg-id contact path call-id instance node\n
     /// ```
     ///
     /// of which the last five say how many bytes of text each of them has.
     #[cfg(any(feature = "redis", test))]
     pub(crate) fn write(&self, to: &mut String) {
-        let Self { refreshed, life, cseq, reg_id, .. } = self;
+        let Self { refreshed, gruus_since, life, cseq, reg_id, .. } = self;
         let parts = self.parts();
         let lengths = parts.map(|part| part.len().to_string()).join(" ");
-        to.push_str(&format!("{refreshed} {life} {cseq} {reg_id} {lengths}\n{}", parts.concat()));
+        let numbers = format!("{refreshed} {gruus_since} {life} {cseq} {reg_id}");
+        to.push_str(&format!("{numbers} {lengths}\n{}", parts.concat()));
     }
 
     /// Reads what [`Binding::write`] wrote, and what follows it.
@@ -245,6 +277,7 @@ impl Binding {
         let (line, mut rest) = text.split_once('\n')?;
         let mut numbers = line.split(' ');
         let refreshed = numbers.next()?.parse().ok()?;
+        let gruus_since = numbers.next()?.parse().ok()?;
         let mut number = || numbers.next()?.parse::<u32>().ok();
         let [life, cseq, reg_id] = [number()?, number()?, number()?];
         let mut parts = [""; 5];
@@ -254,7 +287,7 @@ impl Binding {
         let binding = Self::of_parts(parts)?;
         // Who reads it later takes it for a Contact.
         Contact::parse(parts[0].as_bytes()).ok()?;
-        Some((Self { refreshed, life, cseq, reg_id, ..binding }, rest))
+        Some((Self { refreshed, gruus_since, life, cseq, reg_id, ..binding }, rest))
     }
 }
 

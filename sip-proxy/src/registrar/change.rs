@@ -3,11 +3,13 @@
 use core::time::Duration;
 
 use sip_message::{
-    Date, FlowTimer, HeaderName, MinExpires, Request, Response, ResponseBuilder, StatusCode,
+    Contact, Date, FlowTimer, HeaderName, MinExpires, Request, Response, ResponseBuilder,
+    ServiceRoute, StatusCode, Uri,
 };
 
-use super::Binding;
 use super::register::{Asked, Register};
+use super::{Aor, Binding, Registrar};
+use crate::edge::{self, Gruus};
 
 /// What a REGISTER makes of the bindings of its address-of-record.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub struct BindingChange {
     fresh: Vec<bool>,
     outbound: bool,
     flow_timer: u32,
+    /// What GRUUs are made of for the answer, if there are any.
+    gruus: Option<(Gruus, Aor, u32)>,
+    service_route: Vec<Uri<'static>>,
 }
 
 /// What happened to a binding (RFC 3680 §5.1).
@@ -47,7 +52,34 @@ impl BindingChange {
             bindings.iter().cloned().partition(|binding| binding.until() > now);
         let fresh = vec![false; live.len()];
         let events = over.into_iter().map(|binding| (BindingEvent::Expired, binding)).collect();
-        Self { bindings: live, events, fresh, outbound: false, flow_timer: 0 }
+        Self {
+            bindings: live,
+            events,
+            fresh,
+            outbound: false,
+            flow_timer: 0,
+            gruus: None,
+            service_route: Vec::new(),
+        }
+    }
+
+    /// What is left of these bindings when a flow is gone: without those whose path begins with its token.
+    // RFC 5626 §7: "If a proxy or registrar receives information from the network that
+    // indicates that no future messages will be delivered on a specific
+    // flow, then the proxy MUST invalidate all the bindings in the target
+    // set that use that flow (regardless of AOR)."
+    #[must_use]
+    pub fn without_flow(bindings: &[Binding], token: &str, now: Duration) -> Self {
+        let mut change = Self::of(bindings, now);
+        for at in (0..change.bindings.len()).rev() {
+            let is_over = change.bindings.get(at).is_some_and(|binding| {
+                binding.path().first().is_some_and(|first| first.user() == Some(token))
+            });
+            if is_over {
+                change.remove(at, BindingEvent::Deactivated);
+            }
+        }
+        change
     }
 
     /// Whether there is something to commit.
@@ -118,9 +150,52 @@ impl BindingChange {
         old.min_by_key(|(_, (binding, _))| binding.refreshed()).map(|(at, _)| at)
     }
 
-    pub(super) fn supported(&mut self, register: &Register<'_>, flow_timer: u32) {
+    /// What the answer says beside the bindings.
+    pub(super) fn answered_by(
+        &mut self,
+        registrar: &Registrar,
+        register: &Register<'_>,
+        salt: u32,
+    ) {
         self.outbound = register.is_outbound();
-        self.flow_timer = flow_timer;
+        self.flow_timer = registrar.flow_timer;
+        let gruus = registrar.gruus.as_ref().filter(|_| register.knows_gruu);
+        self.gruus = gruus.map(|gruus| (gruus.clone(), register.aor().clone(), salt));
+        self.service_route.clone_from(&registrar.service_route);
+    }
+
+    /// Since when temporary GRUUs of an instance count that is about to be bound; from now on those of all its
+    /// bindings do.
+    pub(super) fn renew_gruus(
+        &mut self,
+        asked: &Asked<'_>,
+        register: &Register<'_>,
+        now: Duration,
+    ) -> Duration {
+        let Some(instance) = asked.contact.instance() else { return now };
+        let is_of = |binding: &Binding| {
+            binding.instance().is_some_and(|of| of.eq_ignore_ascii_case(&instance))
+        };
+        let reg_id = asked.flow(register.takes_outbound).map(|(_, reg_id)| reg_id);
+        let of_instance = || self.bindings.iter().filter(|binding| is_of(binding));
+        // RFC 5627 §5.1: "Next, the registrar checks for any existing contacts registered to
+        // the same AOR, instance ID, and if the contact in the REGISTER request
+        // is registering a flow [14], reg-id.  If there is at least one, the
+        // registrar finds the one that was most recently registered, and
+        // examines the Call-ID value associated with that registered contact."
+        let last = of_instance()
+            .filter(|binding| reg_id.is_none() || binding.flow().map(|(_, id)| id) == reg_id)
+            .max_by_key(|binding| binding.refreshed());
+        let since = of_instance().map(Binding::gruus_since).max();
+        // RFC 5627 §5.1: "If it differs from the one in the REGISTER request, the registrar
+        // MUST invalidate all previously generated temporary GRUUs for the AOR
+        // and instance ID."
+        let is_another = last.is_some_and(|last| last.call_id() != register.call_id);
+        let since = since.filter(|_| !is_another).unwrap_or(now);
+        for binding in self.bindings.iter_mut().filter(|binding| is_of(binding)) {
+            binding.set_gruus_since(since);
+        }
+        since
     }
 
     /// The 200 to the request, without a To tag; once the change is committed.
@@ -137,8 +212,14 @@ impl BindingChange {
             let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
             if let Ok(contact) = binding.contact().with_param("expires", Some(&seconds.to_string()))
             {
-                answer = answer.header(&contact);
+                answer = answer.header(&self.with_gruus(contact, binding, now));
             }
+        }
+        for uri in &self.service_route {
+            // RFC 3608 §6.3: "When a registrar receives a successful REGISTER request, it MAY
+            // choose to return one or more Service-Route header field(s) in the 200
+            // class response."
+            answer = answer.header(&ServiceRoute::new(uri));
         }
         // RFC 3327 §5.3: "The registrar copies the Path
         // header field values into a Path header field in the successful (200
@@ -165,6 +246,54 @@ impl BindingChange {
     }
 }
 
+impl BindingChange {
+    /// The Contact of a binding with the GRUUs of its instance, for who understands them.
+    // RFC 5627 §5.2: "If the REGISTER request contained a Supported header
+    // field that included the "gruu" option tag, and the registrar has at
+    // least one temporary GRUU assigned to the instance ID and AOR, the
+    // registrar MUST add a "temp-gruu" Contact header field parameter to
+    // that Contact header field.  The value of the "temp-gruu" parameter is
+    // a quoted string, and MUST contain the most recently created temporary
+    // GRUU for that AOR and instance ID."
+    fn with_gruus<'a>(
+        &'a self,
+        contact: Contact<'a>,
+        binding: &'a Binding,
+        now: Duration,
+    ) -> Contact<'a> {
+        // RFC 5627 §5.1: "A UA cannot suggest or otherwise provide a temporary GRUU
+        // to the registrar."
+        let is_given = |name: &str| contact.param(name).is_some();
+        let contact = match is_given("pub-gruu") || is_given("temp-gruu") {
+            true => without_gruus(&contact),
+            false => contact,
+        };
+        let (Some((gruus, aor, salt)), Some(instance)) = (&self.gruus, binding.instance()) else {
+            return contact;
+        };
+        // RFC 5630 §5.2.1: "If the Contact header field in the REGISTER request contains a
+        // SIP URI, the registrar MUST return the SIP version of the GRUU."
+        let is_secure = contact.uri().is_some_and(|uri| uri.is_secure());
+        // Another server's clock may be ahead of this one's.
+        let made = now.max(binding.gruus_since());
+        let public = edge::public_gruu(aor, instance, is_secure);
+        let temporary = gruus.temporary(aor, instance, made, *salt, is_secure);
+        let contact = public.and_then(|uri| contact.with_pub_gruu(&uri).ok()).unwrap_or(contact);
+        temporary.and_then(|uri| contact.with_temp_gruu(&uri).ok()).unwrap_or(contact)
+    }
+}
+
+fn without_gruus(contact: &Contact<'_>) -> Contact<'static> {
+    let Some(address) = contact.as_name_addr() else { return contact.to_static() };
+    let mut bare = address.without_params();
+    for param in contact.params().filter(|it| !it.is("pub-gruu") && !it.is("temp-gruu")) {
+        if let Ok(with) = bare.with_param(param.name(), param.value().as_deref()) {
+            bare = with;
+        }
+    }
+    bare.into()
+}
+
 /// Why a REGISTER is refused, with nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -187,6 +316,12 @@ pub enum RegisterRefused {
     /// The Contact is the address-of-record itself: 403.
     #[error("a Contact is the address-of-record itself")]
     Loop,
+    /// The Contact is a GRUU of the address-of-record itself: 403.
+    #[error("a Contact is a GRUU of the address-of-record")]
+    Gruu,
+    /// The Contact of an instance is no SIP URI: 403 (RFC 5627 §5.1).
+    #[error("the Contact of an instance is a SIP URI")]
+    NotSip,
     /// Whoever asks may not change these bindings: 403. For the caller to say: the rules here do not know who asks.
     #[error("this user may not register here")]
     Forbidden,
@@ -227,7 +362,9 @@ impl RegisterRefused {
             | Self::ManyFlows
             | Self::NotSecure
             | Self::TooLarge => StatusCode::BAD_REQUEST,
-            Self::Loop | Self::Forbidden | Self::TooMany { .. } => StatusCode::FORBIDDEN,
+            Self::Loop | Self::Gruu | Self::NotSip | Self::Forbidden | Self::TooMany { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::PathNotSupported => StatusCode::BAD_EXTENSION,
             Self::TooBrief { .. } => StatusCode::INTERVAL_TOO_BRIEF,

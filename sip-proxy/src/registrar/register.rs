@@ -17,7 +17,10 @@ pub struct Register<'a> {
     /// The values of Path with commas between them.
     pub(super) path: String,
     node: &'a str,
+    /// Whether others are in it than this element.
+    pub(super) has_path: bool,
     pub(super) knows_path: bool,
+    pub(super) knows_gruu: bool,
     knows_outbound: bool,
     /// Whether the way it came allows a binding by flow.
     pub(super) takes_outbound: bool,
@@ -92,9 +95,11 @@ impl<'a> Register<'a> {
             contacts,
             call_id,
             cseq,
+            has_path: !path.is_empty(),
             path,
             node: "",
             knows_path: knows("path"),
+            knows_gruu: knows("gruu"),
             knows_outbound: knows("outbound"),
             takes_outbound: first_is_ob.unwrap_or(direct),
         };
@@ -148,7 +153,7 @@ impl<'a> Register<'a> {
         self.takes_outbound && self.wants_outbound()
     }
 
-    fn list(&self) -> impl Iterator<Item = &Asked<'a>> {
+    pub(super) fn list(&self) -> impl Iterator<Item = &Asked<'a>> {
         match &self.contacts {
             Contacts::List(list) => list.iter(),
             Contacts::None | Contacts::Star => [].iter(),
@@ -174,6 +179,11 @@ impl<'a> Register<'a> {
             // It would, whether or not the contact asks for a GRUU.
             if Aor::of(&uri).as_ref() == Some(&self.aor) {
                 return Err(RegisterRefused::Loop);
+            }
+            // RFC 5627 §5.1: "If the contact is not a SIP URI, the REGISTER request MUST be
+            // rejected with a 403."
+            if asked.contact.instance().is_some() && !uri.is_sip() {
+                return Err(RegisterRefused::NotSip);
             }
             // RFC 5630 §5.2: "A registrar MUST accept a binding to a SIPS Contact header field only
             // if all the appropriate URIs are of the SIPS scheme"

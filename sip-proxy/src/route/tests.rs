@@ -42,7 +42,7 @@ fn prepared(uri: &str, routes: &str) -> (String, String) {
         remote: ([192, 0, 2, 9], 5060).into(),
     };
     let mut request = request(uri, routes);
-    preprocess(&mut request, &flow, Names { locals: &locals, domains: &domains });
+    preprocess(&mut request, &flow, Names { locals: &locals, domains: &domains }, None).unwrap();
     said(&request)
 }
 

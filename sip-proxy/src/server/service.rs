@@ -190,7 +190,8 @@ impl<S: Store, R: Routing> Service<S, R> {
         }
         let domains = &self.proxy.router().domains;
         let names = Names { locals: tx.locals(), domains };
-        preprocess(request, flow, names);
+        // A flow token means nothing to a REGISTER.
+        let _ = preprocess(request, flow, names, None);
         let names = Names { locals: tx.locals(), domains };
         !request.headers().contains(HeaderName::Route)
             && request.uri().is_ok_and(|uri| {
@@ -315,6 +316,8 @@ impl<S: Store, R: Routing> Service<S, R> {
                 ProxyEvent::Process { key, request, flow } => {
                     self.process(now, tx, key, request, flow);
                 }
+                // It is said by an edge alone.
+                ProxyEvent::FlowClosed { .. } => {}
                 ProxyEvent::Cancelled { key } => {
                     if let Some(request) = self.processing.remove(&key) {
                         let builder =

@@ -552,6 +552,7 @@ impl Transactions {
         target.listener = Some(local.id);
         target.remote = local.scoped(target.remote);
         if target.transport != Transport::Udp
+            || target.is_only_way
             || target.remote.ip().is_multicast()
             || !requires_congestion_control(request.wire_len(), self.config.path_mtu)
         {

@@ -101,6 +101,7 @@ impl Transactions {
             NextHop::FlowFor { flow, uri } => {
                 return Ok(Hop::Known(flow.into(), domain_for(flow.transport, &uri)));
             }
+            NextHop::Over(flow) => return Ok(Hop::Known(Target::from(flow).only(), None)),
             NextHop::Uri(uri) => uri,
         };
         let refused = |error| match error {

@@ -90,12 +90,13 @@ impl Sockets {
         self.queue(id, target, outgoing);
     }
 
-    /// Whether a connection that is gone was the only way: a client over WebSocket, a browser for one, takes
+    /// Whether a connection that is gone was the only way: by what was asked for, or since a client over WebSocket, a browser for one, takes
     /// no connections. Those that we opened start from where none are accepted.
     fn is_unreachable(&self, target: &Target) -> bool {
         let listens =
             || target.listener.and_then(|id| self.locals.get(id)).is_some_and(|l| l.listens);
-        target.transport.is_websocket() && target.connection.is_some() && listens()
+        target.is_only_way
+            || target.transport.is_websocket() && target.connection.is_some() && listens()
     }
 
     fn send_stream_to(&mut self, target: Target, domain: Option<Arc<str>>, outgoing: Outgoing) {
