@@ -5,6 +5,7 @@
 //! | [`Proxy`] | the proxy core of one shard, a [`TransactionUser`](sip_transaction::TransactionUser) |
 //! | [`Router`] | decides where the requests of the proxy's own domains go |
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
+//! | [`Preferences`] | which of a callee's user agents the caller wants (RFC 3841) |
 //! | [`location`] | where bindings are kept: in memory, or in Redis with the feature `redis` (`redis-tls` for TLS) |
 //! | `Server` | all of these with sockets and digest, in a task; with the feature `tokio` |
 //! | [`edge`] | flow tokens, outbound, Path, GRUUs, and phones behind NAT boxes |
@@ -41,6 +42,7 @@ pub mod edge;
 pub mod location;
 mod measures;
 mod overload;
+mod preferences;
 mod proxy;
 mod registrar;
 mod route;
@@ -52,6 +54,7 @@ pub use config::ProxyConfig;
 pub use context::{Action, BranchId, Input, ResponseContext};
 pub use measures::{Attempt, Measure, Measures};
 pub use overload::OverloadConfig;
+pub use preferences::Preferences;
 pub use proxy::{Proxy, ProxyEvent, ProxyLive};
 pub use registrar::{
     Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,

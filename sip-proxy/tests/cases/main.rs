@@ -14,6 +14,7 @@
 mod cancels;
 mod ends;
 mod forks;
+mod hops;
 mod redirects;
 mod stage;
 mod stateless;
