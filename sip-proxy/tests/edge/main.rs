@@ -9,6 +9,8 @@
     reason = "a test that panics has failed, also within its helpers"
 )]
 
+mod attacks;
 mod flows;
 mod gruus;
+mod nat;
 mod scene;

@@ -11,7 +11,7 @@ use sip_proxy::edge::{Addressed, Edge, EdgeKey, EdgeKeys, FlowTokens, Gruus};
 use sip_proxy::{
     Aor, Binding, BindingChange, Proxy, ProxyConfig, ProxyEvent, Register, Registrar, Route,
 };
-use sip_sim::{Either, Link, Listener, Network, NodeId};
+use sip_sim::{Either, Link, Listener, NatId, Network, NodeId};
 use sip_transaction::{Config, Event, NextHop, ServerKey, TransactionUser, Transactions};
 use sip_transport::{Flow, Target};
 
@@ -202,6 +202,13 @@ impl Scene {
     /// A phone at 192.0.2.LAST.
     pub fn phone(&mut self, last: u8) -> NodeId {
         self.network.add(&both(last), Config::default(), Either::A(Listener::default())).unwrap()
+    }
+
+    pub fn phone_behind(&mut self, nat: NatId, transport: Transport, ip: [u8; 4]) -> NodeId {
+        let at = [(transport, (ip, 5060).into())];
+        self.network
+            .add_behind(nat, &at, Config::default(), Either::A(Listener::default()))
+            .unwrap()
     }
 
     pub fn run(&mut self, time: Duration) {
