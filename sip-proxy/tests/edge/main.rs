@@ -13,4 +13,5 @@ mod attacks;
 mod flows;
 mod gruus;
 mod nat;
+mod path;
 mod scene;
