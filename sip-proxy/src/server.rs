@@ -45,7 +45,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///     .users([Credentials::new("alice", "secret"), Credentials::new("bob", "secret")])
 ///     .start()
 ///     .await?;
-/// tokio::signal::ctrl_c().await?;
+/// tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
 /// server.shutdown(std::time::Duration::from_secs(10)).await;
 /// # Ok(())
 /// # }

@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::door::{Door, UserTable, Users};
 use super::routing::{Home, Routing};
 use super::service::{Gateway, Service};
+use crate::edge::{Edge, EdgeKey, EdgeKeys, FlowTokens, Gruus};
 use crate::location::{Memory, MemoryLimits, Store};
 use crate::{Proxy, ProxyConfig, Registrar};
 
@@ -33,6 +34,9 @@ pub enum StartError {
     /// A setting of the transaction layer makes no sense.
     #[error("a setting makes no sense")]
     Config(#[from] sip_transaction::ConfigError),
+    /// The name of the node cannot stand in a flow token.
+    #[error("the name of the node cannot stand in a flow token")]
+    Node,
     /// The system has no random numbers.
     #[error("the system has no random numbers")]
     Random,
@@ -55,6 +59,7 @@ pub struct ServerBuilder {
     tap: Option<Box<dyn Tap>>,
     gate: Option<Box<dyn Gate>>,
     resolver: Resolver,
+    node: Option<(String, EdgeKeys)>,
 }
 
 impl ServerBuilder {
@@ -71,6 +76,7 @@ impl ServerBuilder {
             tap: None,
             gate: None,
             resolver: Resolver::default(),
+            node: None,
         }
     }
 
@@ -142,6 +148,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Makes it one of several servers that share a store: its name among them, new at each start, and the keys of
+    /// flow tokens and GRUUs, which all of them have. By default both are random.
+    pub fn node(mut self, name: impl Into<String>, keys: EdgeKeys) -> Self {
+        self.node = Some((name.into(), keys));
+        self
+    }
+
     /// Starts it with bindings in memory, routing requests to those who are registered ([`Home`]).
     ///
     /// # Errors
@@ -156,8 +169,15 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_with_store<S: Store>(self, store: Arc<S>) -> Result<Server, StartError> {
-        let home = Home::new(Arc::clone(&store));
+    pub async fn start_with_store<S: Store>(mut self, store: Arc<S>) -> Result<Server, StartError> {
+        let (node, keys) = match self.node.take() {
+            Some(node) => node,
+            None => (name()?, EdgeKeys::new(edge_key()?)),
+        };
+        let gruus = Gruus::new(keys.clone());
+        self.node = Some((node, keys));
+        self.registrar = self.registrar.gruus(gruus.clone());
+        let home = Home::new(Arc::clone(&store)).gruus(gruus);
         let home = match &self.users {
             Some(users) => home.only(Arc::clone(users)),
             None => home,
@@ -196,7 +216,14 @@ impl ServerBuilder {
             user: None,
             deciding: None,
         };
-        let proxy = Proxy::new(self.config, gateway);
+        let (node, keys) = match self.node {
+            Some(node) => node,
+            None => (name()?, EdgeKeys::new(edge_key()?)),
+        };
+        // Tells the tokens of this start from those of others.
+        let epoch = u32::try_from(unix.as_secs()).unwrap_or(u32::MAX);
+        let tokens = FlowTokens::new(&node, epoch, keys).map_err(|_| StartError::Node)?;
+        let proxy = Proxy::new(self.config, gateway).with_edge(Edge::new(tokens));
         let service = Service::new(proxy, self.registrar, Arc::clone(&store));
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, service)?;
         let (commands, receiver) = mpsc::channel(COMMANDS);
@@ -212,10 +239,23 @@ impl ServerBuilder {
     }
 }
 
-fn nonce_key() -> Result<NonceKey, StartError> {
-    let mut bytes = [0; 32];
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| StartError::Random)?;
-    NonceKey::new(&bytes).map_err(|_| StartError::Random)
+    Ok(bytes)
+}
+
+fn nonce_key() -> Result<NonceKey, StartError> {
+    NonceKey::new(&random::<32>()?).map_err(|_| StartError::Random)
+}
+
+fn edge_key() -> Result<EdgeKey, StartError> {
+    EdgeKey::new(&random::<32>()?).map_err(|_| StartError::Random)
+}
+
+/// A name for a node that no other has.
+fn name() -> Result<String, StartError> {
+    Ok(format!("{:08x}", u32::from_be_bytes(random()?)))
 }
 
 async fn expire<S: Store>(store: Arc<S>, (then, unix): (std::time::Instant, Duration)) {

@@ -72,6 +72,9 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
             Work::Register(key, work) => {
                 self.spawn(async move { Command::Registered(key, work.await) });
             }
+            Work::Forget(work) => {
+                tokio::spawn(work);
+            }
             Work::Answer(key, work) => {
                 self.spawn(async move { Command::Processed(key, work.await) });
             }

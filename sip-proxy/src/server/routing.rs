@@ -8,8 +8,9 @@ use sip_message::{Method, Request, StatusCode};
 use sip_transport::Flow;
 
 use super::Users;
+use crate::edge::{Addressed, Gruus};
 use crate::location::Store;
-use crate::{Aor, Reply, Route};
+use crate::{Reply, Route};
 
 /// A request that is to be routed.
 #[derive(Clone, Debug)]
@@ -55,19 +56,27 @@ pub trait Routing: Send + Sync + 'static {
 pub struct Home<S> {
     store: Arc<S>,
     users: Option<Arc<dyn Users>>,
+    gruus: Option<Gruus>,
     retry_after: u32,
 }
 
 impl<S: Store> Home<S> {
     /// Looks users up in this store. Who is not registered there gets 480.
     pub fn new(store: Arc<S>) -> Self {
-        Self { store, users: None, retry_after: 5 }
+        Self { store, users: None, gruus: None, retry_after: 5 }
     }
 
     /// Answers 404 to requests for others than these.
     #[must_use]
     pub fn only(mut self, users: Arc<dyn Users>) -> Self {
         self.users = Some(users);
+        self
+    }
+
+    /// Knows the temporary GRUUs that a registrar made with these keys ([`Registrar::gruus`](crate::Registrar::gruus)).
+    #[must_use]
+    pub fn gruus(mut self, gruus: Gruus) -> Self {
+        self.gruus = Some(gruus);
         self
     }
 
@@ -85,12 +94,14 @@ impl<S: Store> Home<S> {
 impl<S: Store> Routing for Home<S> {
     async fn route(&self, asked: &Asked) -> Route {
         let Ok(uri) = asked.request.uri() else { return Route::reply(StatusCode::BAD_REQUEST) };
-        let Some(aor) = Aor::of(&uri) else { return Route::reply(StatusCode::NOT_FOUND) };
+        let Some(addressed) = Addressed::of(&uri, self.gruus.as_ref()) else {
+            return Route::reply(StatusCode::NOT_FOUND);
+        };
         let user = uri.user_decoded();
         if user.is_none() && *asked.request.method() == Method::Options {
             return Route::Reply(Reply::new(StatusCode::OK).header("Supported", "path, outbound"));
         }
-        let located = match self.store.lookup(&aor).await {
+        let located = match self.store.lookup(addressed.aor()).await {
             Ok(located) => located,
             Err(error) => {
                 let reply = Reply::new(error.status());
@@ -101,6 +112,6 @@ impl<S: Store> Routing for Home<S> {
         if reachable.peek().is_none() {
             return Route::reply(self.unregistered(user.as_deref()));
         }
-        Route::bindings(reachable)
+        addressed.route(reachable)
     }
 }

@@ -13,12 +13,15 @@ use sip_transport::Flow;
 use super::door::{Door, is_from};
 use super::routing::{Asked, Routing};
 use super::{Pending, ServerLive, at_once};
-use crate::location::{self, RegisterError, Store};
+use crate::location::{self, Commit, RegisterError, Store};
 use crate::route::{Names, preprocess};
-use crate::{Aor, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router};
+use crate::{Aor, BindingChange, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router};
 
 /// How many registrations may wait for the store; what is beyond is answered 503.
 const MAX_REGISTERING: usize = 10_000;
+
+/// How often bindings are taken out again because others of the same address-of-record changed meanwhile.
+const MAX_CONFLICTS: usize = 16;
 
 /// The extensions that the registrar knows (RFC 3327, RFC 5626, RFC 5627).
 const EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
@@ -39,6 +42,7 @@ pub(super) enum Work {
     Route(ServerKey, Pending<Route>),
     Register(ServerKey, Pending<Option<Response>>),
     Answer(ServerKey, Pending<Option<Response>>),
+    Forget(Pending<()>),
 }
 
 /// What stands between the proxy core and the application's routing.
@@ -199,18 +203,31 @@ impl<S: Store, R: Routing> Service<S, R> {
             })
     }
 
-    fn register(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey, request: Request) {
+    fn register(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: Request,
+        flow: &Flow,
+    ) {
         if let Err(reply) = self.may_register(now, tx, key, &request) {
             let builder = reply.to(&request);
             let response = builder.to_tag(&tx.local_tag(key)).build().ok();
             return answer(now, tx, key, response);
         }
         let (store, registrar) = (Arc::clone(&self.store), Arc::clone(&self.registrar));
+        let over = self.proxy.edge_mut().and_then(|edge| {
+            let path = edge.path(&request, flow, tx)?;
+            // A connection is lost with the node that has it.
+            Some((path, flow.connection.map(|_| edge.tokens().node().to_owned())))
+        });
         let (tag, dice) = (tx.local_tag(key), tx.random().next_u64() as u32);
         let gateway = self.proxy.router();
         let (unix, retry_after) = (gateway.unix(now), gateway.retry_after);
         let work = at_once(async move {
-            let builder = registered(&*store, &registrar, &request, unix, dice, retry_after).await;
+            let by = By { over, now: unix, dice, retry_after };
+            let builder = registered(&*store, &registrar, &request, by).await;
             builder.to_tag(&tag).build().ok()
         });
         match work {
@@ -316,8 +333,13 @@ impl<S: Store, R: Routing> Service<S, R> {
                 ProxyEvent::Process { key, request, flow } => {
                     self.process(now, tx, key, request, flow);
                 }
-                // It is said by an edge alone.
-                ProxyEvent::FlowClosed { .. } => {}
+                ProxyEvent::FlowClosed { aors, token } => {
+                    let now = self.proxy.router().unix(now);
+                    let work = forgotten(Arc::clone(&self.store), aors, token, now);
+                    if let Err(work) = at_once(work) {
+                        self.work.push_back(Work::Forget(work));
+                    }
+                }
                 ProxyEvent::Cancelled { key } => {
                     if let Some(request) = self.processing.remove(&key) {
                         let builder =
@@ -330,24 +352,55 @@ impl<S: Store, R: Routing> Service<S, R> {
     }
 }
 
+/// What a REGISTER came with, beside what it says.
+struct By {
+    /// The first element of its path, and the node whose connection leads there.
+    over: Option<(Uri<'static>, Option<String>)>,
+    now: Duration,
+    dice: u32,
+    retry_after: u32,
+}
+
 /// The answer to a REGISTER that may be carried out.
 async fn registered<S: Store>(
     store: &S,
     registrar: &Registrar,
     request: &Request,
-    now: Duration,
-    dice: u32,
-    retry_after: u32,
+    by: By,
 ) -> ResponseBuilder {
+    let By { over, now, dice, retry_after } = by;
     let register = match Register::read(request) {
         Ok(register) => register,
         Err(refused) => return refused.answer(request),
+    };
+    let register = match &over {
+        Some((path, Some(node))) => register.over(path).held_by(node),
+        Some((path, None)) => register.over(path),
+        None => register,
     };
     match location::register(store, registrar, &register, now, dice).await {
         Ok(change) => change.answer(request, now),
         Err(RegisterError::Refused(refused)) => refused.answer(request),
         Err(RegisterError::Store(error)) => Response::to_request(request, error.status())
             .raw(HeaderName::RetryAfter, retry_after.to_string()),
+    }
+}
+
+/// Takes the bindings out that were reached over a flow that is gone.
+async fn forgotten<S: Store>(store: Arc<S>, aors: Vec<Aor>, token: String, now: Duration) {
+    for aor in aors {
+        for _ in 0..MAX_CONFLICTS {
+            let Ok(located) = store.load(&aor).await else { break };
+            let change = BindingChange::without_flow(&located.bindings, &token, now);
+            if change.is_empty() {
+                break;
+            }
+            // What cannot be taken out now is not routed to, and ends by itself.
+            match store.commit(&aor, change.bindings.clone(), located.version).await {
+                Ok(Commit::Conflict) => {}
+                Ok(Commit::Done(_)) | Err(_) => break,
+            }
+        }
     }
 }
 
@@ -365,7 +418,7 @@ impl<S: Store, R: Routing> TransactionUser for Service<S, R> {
         match event {
             Event::Request { key, mut request, flow } => {
                 if self.is_ours(&mut request, &flow, tx) {
-                    return self.register(now, tx, key, request);
+                    return self.register(now, tx, key, request, &flow);
                 }
                 self.proxy.handle(now, Event::Request { key, request, flow }, tx);
                 self.look_at_proxy(now, tx);

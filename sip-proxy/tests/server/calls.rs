@@ -1,9 +1,11 @@
 //! Who is registered is reached.
 
+use sip_auth::Credentials;
 use sip_message::{Method, StatusCode, Transport};
-use sip_ua::{Call, CallEvent, EndReason, Incoming, UserAgent};
+use sip_transport::ListenAddr;
+use sip_ua::{Account, Call, CallEvent, EndReason, Incoming, UserAgent};
 
-use crate::{SDP, builder, invitation, phone, registered, user, within};
+use crate::{SDP, at, builder, invitation, phone, registered, user, within};
 
 /// A call that rings, is answered, and is hung up by who was called.
 async fn converse(alice: &UserAgent, bob: &UserAgent) {
@@ -76,6 +78,39 @@ async fn who_is_not_there_is_told_apart_from_who_does_not_exist() {
         let domain = "sip:example.com".parse().unwrap();
         let answer = alice.request(Method::Options, domain).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_connected_to_is_reached_over_its_own_connection() {
+    within(async {
+        let server = builder().start().await.unwrap();
+        let (alice, _of_alice) = registered(&server, "alice", Transport::Udp).await;
+        // Nobody can open a connection to bob: his is to the server.
+        let loopback = std::net::Ipv4Addr::LOCALHOST.into();
+        let account = Account::new(user("bob"))
+            .credentials(Credentials::new("bob", "bob's secret"))
+            .outbound("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 1)
+            .outbound_proxy(at(&server, Transport::Tcp));
+        let bob = UserAgent::builder()
+            .listen(ListenAddr::dial_only(Transport::Tcp, loopback))
+            .account(account)
+            .start()
+            .await
+            .unwrap();
+        let of_bob = bob.register().await.unwrap();
+        converse(&alice, &bob).await;
+        of_bob.leave();
+        bob.shutdown().await;
+        // The binding that was left there is gone with the connection.
+        loop {
+            let answer = alice.message(user("bob"), "hello").send().await.unwrap();
+            if answer.status() == StatusCode::TEMPORARILY_UNAVAILABLE {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     })
     .await;
 }
