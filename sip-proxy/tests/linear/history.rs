@@ -110,8 +110,10 @@ fn step(bound: &Bound, operation: &Operation) -> Option<Bound> {
     let is_late = |contact: &u8| {
         bound.get(contact).is_some_and(|(of, last, _)| of == call_id && cseq <= last)
     };
-    // RFC 3261 §10.3: "If the value is higher than that of the existing binding, it MUST update or remove" it, else
-    // "the update MUST be aborted and the request fails."
+    // RFC 3261 §10.3: "If the value is higher
+    // than that of the existing binding, it MUST update or remove the
+    // binding as above.  If not, the update MUST be aborted and the
+    // request fails."
     let fails = match asked {
         Asked::Bind { contact, .. } | Asked::Remove { contact } => is_late(contact),
         Asked::RemoveAll => bound.keys().any(is_late),
