@@ -79,8 +79,8 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     server.drain().await;
     let live = server.live().await;
     console.line(format_args!(
-        "ending: {} requests proxied, {} transactions, {} registrations under way",
-        live.contexts, live.transactions, live.registrations
+        "ending: {} transactions and {} registrations are under way",
+        live.transactions, live.registrations
     ));
     let left = tokio::select! {
         left = server.shutdown(Duration::from_secs(options.drain)) => Some(left),

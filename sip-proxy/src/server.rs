@@ -64,9 +64,9 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLive {
-    /// Requests that are being proxied.
+    /// Requests that were proxied, and whose transactions are not all gone: most only absorb what comes late.
     pub contexts: usize,
-    /// Transactions that are not over.
+    /// Transactions in which somebody still waits.
     pub transactions: usize,
     /// Registrations that wait for the store.
     pub registrations: usize,
@@ -76,7 +76,7 @@ impl ServerLive {
     /// Whether nobody waits for anything.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        *self == Self::default()
+        self.transactions == 0 && self.registrations == 0
     }
 }
 

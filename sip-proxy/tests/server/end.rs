@@ -33,9 +33,10 @@ async fn what_is_new_is_refused_and_what_is_under_way_goes_on() {
         assert!(matches!(called.next().await, Some(CallEvent::Confirmed { .. })));
         called.hang_up();
         assert!(matches!(calling.ended().await, EndReason::Remote));
-        // Transactions absorb what comes late; nobody waits for them here.
-        let left = server.shutdown(Duration::from_millis(200)).await;
-        assert_eq!(left.registrations, 0);
+        let begun = tokio::time::Instant::now();
+        assert!(server.shutdown(Duration::from_secs(15)).await.is_idle());
+        // Transactions that only absorb what comes late, 32 s long, are not waited for.
+        assert!(begun.elapsed() < Duration::from_secs(15));
     })
     .await;
 }
