@@ -55,6 +55,9 @@ pub struct Config {
     /// ([`Transactions::demand_loss`](crate::Transactions::demand_loss)). Default no: it makes each request
     /// some 20 bytes longer.
     pub overload_control: bool,
+    /// Whether responses over UDP go back to where the request came from though it did not ask for that (RFC 3581):
+    /// behind a NAT box nothing else arrives. Default no: a client may listen on another port than it sends from.
+    pub force_rport: bool,
     /// Which values of Resource-Priority (RFC 4412) are kept back last, each a namespace (`ets`) or a value of one
     /// (`wps.0`). Default none, since anybody can write one.
     pub preferred_resources: Vec<Box<str>>,
@@ -99,6 +102,7 @@ impl Default for Config {
             families: FamilyOrder::default(),
             connection_reuse: ConnectionReuse::default(),
             overload_control: false,
+            force_rport: false,
             preferred_resources: Vec::new(),
             message: Limits::default(),
             // The standard library keys its hash maps from the operating system; two hashes under
@@ -155,6 +159,13 @@ impl Config {
     #[must_use]
     pub fn overload_control(mut self, takes_part: bool) -> Self {
         self.overload_control = takes_part;
+        self
+    }
+
+    /// Sets whether responses over UDP go back to where the request came from though it did not ask for that.
+    #[must_use]
+    pub fn force_rport(mut self, forced: bool) -> Self {
+        self.force_rport = forced;
         self
     }
 

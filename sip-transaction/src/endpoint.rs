@@ -151,7 +151,7 @@ impl<U: TransactionUser> Endpoint<U> {
 
     fn receive_request(&mut self, now: Instant, flow: Flow, mut request: Request, raw: Bytes) {
         let verdict = request.validate();
-        sip_transport::stamp(&mut request, flow.remote);
+        self.transactions.stamp(&mut request, &flow);
         match verdict {
             Ok(()) => {
                 self.transactions.stats_mut().requests_received += 1;
@@ -191,7 +191,7 @@ impl<U: TransactionUser> Endpoint<U> {
         if *request.method() == Method::Ack {
             return;
         }
-        sip_transport::stamp(&mut request, flow.remote);
+        self.transactions.stamp(&mut request, &flow);
         self.refuse(&request, &flow, refusal);
     }
 

@@ -265,6 +265,14 @@ impl Transactions {
         self.events.push_back(Event::Rebound { lost });
     }
 
+    /// Marks a request with where it came from, by which its responses go back.
+    pub(crate) fn stamp(&self, request: &mut Request, flow: &Flow) {
+        if self.config.force_rport && !flow.transport.is_reliable() {
+            sip_transport::ask_for_rport(request);
+        }
+        sip_transport::stamp(request, flow.remote);
+    }
+
     /// Whether a response answers a request of ours.
     pub(crate) fn is_own_response(&self, response: &Response) -> bool {
         let is_own = |locals| sip_transport::is_own_response(locals, response);

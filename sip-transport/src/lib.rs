@@ -100,6 +100,9 @@ pub use tap::hep::{HepCollector, HepCollectorError, HepStats, HepTap};
 #[cfg(feature = "pcap")]
 pub use tap::pcap::PcapTap;
 pub use tap::{Tap, Tapped};
-pub use via::{is_own_response, is_own_via, request_via, request_via_with, response_target, stamp};
+pub use via::{
+    ask_for_rport, is_own_response, is_own_via, request_via, request_via_with, response_target,
+    stamp,
+};
 #[cfg(feature = "ws")]
 pub use ws::{WsConfig, WsRefusal, WsRequest};

@@ -74,6 +74,17 @@ pub fn stamp(request: &mut Request, source: SocketAddr) {
     }
 }
 
+/// Has [`stamp`] treat a request as if it had asked for `rport`: behind a NAT box, its sender gets no response that
+/// goes where Via says. It is no use to who listens on another port than it sends from, and says so.
+pub fn ask_for_rport(request: &mut Request) {
+    let via = request.headers().top_via().filter(|via| via.rport().is_none());
+    if let Some(via) = via.map(|via| via.with_rport()) {
+        let headers = request.headers_mut();
+        headers.pop_front(HeaderName::Via);
+        headers.push_front(&via);
+    }
+}
+
 /// The Via as it shall be, if it is not yet.
 fn stamped(via: &Via<'_>, source: SocketAddr) -> Option<Via<'static>> {
     let ip = source.ip().to_canonical();

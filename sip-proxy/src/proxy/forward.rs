@@ -13,7 +13,7 @@ use super::{Context, MAX_FORWARDS, Proxy, names};
 use crate::context::Input;
 use crate::edge::Edge;
 use crate::route::{own_uri, postprocess, preprocess, push_routes};
-use crate::{ProxyConfig, RouteTarget, Router};
+use crate::{ProxyConfig, Route, RouteTarget, Router};
 
 impl<R: Router> Proxy<R> {
     /// An ACK to a 2xx, which has no transaction: it goes where it says.
@@ -32,6 +32,9 @@ impl<R: Router> Proxy<R> {
         let Ok(over) = preprocess(&mut ack, flow, names, self.edge.as_deref()) else { return };
         // One for a name of ours leads to no user agent: an ACK goes to a Contact.
         let is_ours = ack.uri().is_ok_and(|uri| names.serves(&uri) || names.is_listener(&uri));
+        if is_ours && over.is_none() && ack.uri().is_ok_and(|uri| uri.gruu().is_some()) {
+            return self.forward_ack_to_gruu(now, tx, &ack, flow);
+        }
         if is_ours && over.is_none() && !ack.headers().contains(HeaderName::Route) {
             return self.forward_ack_statelessly(now, tx, &ack, flow);
         }
@@ -39,6 +42,30 @@ impl<R: Router> Proxy<R> {
         if let Some(hop) = postprocess(&mut ack) {
             // Nobody can be told of a failure: the 2xx comes again, and its ACK.
             let _ = tx.send_request(now, ack, over.unwrap_or(NextHop::Uri(hop)));
+        }
+    }
+}
+
+impl<R: Router> Proxy<R> {
+    /// An ACK to a Contact that is a GRUU of ours goes where its INVITE went: to the instance. A decision that takes
+    /// its time comes too late for it; the 2xx comes again.
+    fn forward_ack_to_gruu(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        ack: &Request,
+        flow: &Flow,
+    ) {
+        let Route::Proxy { targets, .. } = self.router.route(now, ack, flow, tx) else { return };
+        let targets = match &self.edge {
+            Some(edge) => edge.resolve(targets),
+            None => targets,
+        };
+        let edge = self.edge.as_deref();
+        if let Some(target) = targets.into_iter().flatten().next()
+            && let Some((copy, hop)) = copy_for(ack, target, flow, tx, edge, false, None)
+        {
+            let _ = tx.send_request(now, copy, hop);
         }
     }
 }

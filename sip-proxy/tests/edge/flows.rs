@@ -61,7 +61,7 @@ impl Example {
     fn bindings(&mut self) -> Vec<String> {
         let aor = Aor::of(&"sip:bob@example.com".parse::<Uri<'_>>().unwrap()).unwrap();
         self.scene.on(self.home, |server, _| {
-            let bindings = server.bindings.get(&aor).into_iter().flatten();
+            let bindings = server.bindings().get(&aor).into_iter().flatten();
             bindings.map(|binding| format!("{}", binding.flow().unwrap().1)).collect()
         })
     }
@@ -290,4 +290,92 @@ fn an_outgoing_call() {
     it.scene.respond(it.bob, (key, &request), 200, "");
     assert_eq!(it.scene.answer(it.alice).status().as_u16(), 200);
     it.scene.finish(&[it.ep1, it.ep2, it.home]);
+}
+
+/// RFC 5627 §6.1: a GRUU in the Contact of one who is behind an edge. Within the dialog the home finds whom it stands
+/// for, and the route set leads there, not the Path.
+#[test]
+fn a_gruu_within_a_dialog() {
+    let mut it = Example::new();
+    let registers =
+        register("16CB75F21C70", 1, 1).replace("path, outbound", "path, outbound, gruu");
+    it.scene.send(it.bob, &registers, tcp(15));
+    let answer = it.scene.answer(it.bob);
+    let contact = answer.headers().get::<sip_message::Contact<'_>>().unwrap().unwrap();
+    let gruu = contact.temp_gruu().unwrap().to_string();
+    it.scene.send(
+        it.alice,
+        &INVITE.replace("sip:bob@example.com SIP", &format!("{gruu} SIP")),
+        udp(20),
+    );
+    let (key, request, _) = it.scene.request(it.bob);
+    assert_eq!(request.uri().unwrap().to_string(), "sip:bob@192.0.2.2;transport=tcp");
+    it.scene.respond(it.bob, (key, &request), 200, &format!("Contact: <{gruu}>"));
+    let mut route = values(it.scene.answer(it.alice).headers(), HeaderName::RecordRoute);
+    route.reverse();
+    let within = |method: &str, cseq: u32| {
+        format!(
+            "{method} {gruu} SIP/2.0
+             To: Bob <sip:bob@example.com>;tag=callee
+             From: Alice <sip:alice@a.example>;tag=02935
+             Call-ID: klmvCxVWGp6MxJp2T2mb
+             CSeq: {cseq} {method}
+             Route: {}",
+            route.join(", ")
+        )
+    };
+    it.scene.send(it.alice, &within("ACK", 1), udp(20));
+    let ack = it.scene.ack(it.bob);
+    assert_eq!(ack.uri().unwrap().to_string(), "sip:bob@192.0.2.2;transport=tcp");
+    let before = it.scene.passed();
+    it.scene.send(it.alice, &within("BYE", 2), udp(20));
+    let (key, request, _) = it.scene.request(it.bob);
+    assert_eq!(it.scene.ladder(before)[..3], ["30 > 20: BYE", "20 > 15: BYE", "15 > 2: BYE"]);
+    assert_eq!(request.uri().unwrap().to_string(), "sip:bob@192.0.2.2;transport=tcp");
+    assert!(values(request.headers(), HeaderName::Route).is_empty());
+    it.scene.respond(it.bob, (key, &request), 200, "");
+    assert_eq!(it.scene.answer(it.alice).status().as_u16(), 200);
+    it.scene.finish(&[it.ep1, it.ep2, it.home]);
+}
+
+/// RFC 5627 §9, messages 3 to 12: without an edge, also the ACK comes to the home and finds the phone.
+#[test]
+fn a_gruu_without_a_route_set() {
+    let mut scene = Scene::new();
+    let home = scene.home(None);
+    let (callee, caller) = (scene.phone(1), scene.phone(30));
+    let register = format!(
+        "REGISTER sip:example.com SIP/2.0
+         From: Callee <sip:callee@example.com>;tag=a73kszlfl
+         Supported: gruu
+         To: Callee <sip:callee@example.com>
+         Call-ID: 1j9FpLxk3uxtm8tn@192.0.2.1
+         Contact: <sip:callee@192.0.2.1>;+sip.instance=\"<{INSTANCE}>\""
+    );
+    scene.send(callee, &register, udp(20));
+    let answer = scene.answer(callee);
+    let contact = answer.headers().get::<sip_message::Contact<'_>>().unwrap().unwrap();
+    let gruu = contact.pub_gruu().unwrap().to_string();
+    let invite = INVITE.replace("sip:bob@example.com SIP", "sip:callee@example.com SIP");
+    scene.send(caller, &invite, udp(20));
+    let (key, request, _) = scene.request(callee);
+    scene.respond(callee, (key, &request), 200, &format!("Contact: <{gruu}>"));
+    scene.answer(caller);
+    let within = |method: &str, cseq: u32| {
+        format!(
+            "{method} {gruu} SIP/2.0
+             To: Bob <sip:bob@example.com>;tag=callee
+             From: Alice <sip:alice@a.example>;tag=02935
+             Call-ID: klmvCxVWGp6MxJp2T2mb
+             CSeq: {cseq} {method}"
+        )
+    };
+    scene.send(caller, &within("ACK", 1), udp(20));
+    assert_eq!(scene.ack(callee).uri().unwrap().to_string(), "sip:callee@192.0.2.1");
+    scene.send(caller, &within("SUBSCRIBE", 2), udp(20));
+    let (key, request, _) = scene.request(callee);
+    assert_eq!(request.uri().unwrap().to_string(), "sip:callee@192.0.2.1");
+    scene.respond(callee, (key, &request), 200, "Expires: 60");
+    assert_eq!(scene.answer(caller).status().as_u16(), 200);
+    scene.finish(&[home]);
 }

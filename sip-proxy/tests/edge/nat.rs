@@ -93,7 +93,7 @@ fn a_browser_is_reached_by_its_connection_until_that_is_closed() {
         reached(NatKind::Symmetric, Transport::Ws, 8080, contact);
     scene.network.with(bob, |_, _, tx| tx.close(flow)).unwrap();
     scene.run(Duration::from_secs(1));
-    let left = scene.on(home, |server, _| server.bindings.values().flatten().count());
+    let left = scene.on(home, |server, _| server.bindings().values().flatten().count());
     assert_eq!(left, 0, "its binding is gone");
     scene.send(alice, &INVITE.replace("klmv", "again"), udp(20));
     assert_eq!(scene.answer(alice).status().as_u16(), 480);

@@ -9,7 +9,7 @@ use sip_message::{
 };
 use sip_proxy::edge::{Addressed, Edge, EdgeKey, EdgeKeys, FlowTokens, Gruus};
 use sip_proxy::{
-    Aor, Binding, BindingChange, Proxy, ProxyConfig, ProxyEvent, Register, Registrar, Route,
+    Aor, Binding, BindingChange, Proxy, ProxyConfig, ProxyEvent, Register, Registrar, Route, Router,
 };
 use sip_sim::{Either, Link, Listener, NatId, Network, NodeId};
 use sip_transaction::{Config, Event, NextHop, ServerKey, TransactionUser, Transactions};
@@ -18,18 +18,42 @@ use sip_transport::{Flow, Target};
 pub const INSTANCE: &str = "urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF";
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 
-/// An edge, or a home.
-pub struct Server {
-    pub proxy: Proxy<fn(&Request) -> Route>,
-    /// What makes it a home.
-    pub registrar: Option<Registrar>,
+/// Decides where a home's requests go; an edge has nobody.
+pub struct Desk {
+    gruus: Option<Gruus>,
     pub bindings: HashMap<Aor, Vec<Binding>>,
     start: Instant,
 }
 
-impl Server {
+impl Desk {
     fn now(&self, now: Instant) -> Duration {
         EPOCH + now.duration_since(self.start)
+    }
+}
+
+impl Router for Desk {
+    fn route(&mut self, now: Instant, request: &Request, _: &Flow, _: &Transactions) -> Route {
+        let addressed = Addressed::of(&request.uri().unwrap(), self.gruus.as_ref());
+        let Some(addressed) = addressed else { return Route::reply(StatusCode::NOT_FOUND) };
+        match self.bindings.get(addressed.aor()) {
+            Some(bindings) => {
+                addressed.route(bindings.iter().filter(|binding| binding.until() > self.now(now)))
+            }
+            None => Route::reply(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+/// An edge, or a home.
+pub struct Server {
+    pub proxy: Proxy<Desk>,
+    /// What makes it a home.
+    pub registrar: Option<Registrar>,
+}
+
+impl Server {
+    pub fn bindings(&mut self) -> &mut HashMap<Aor, Vec<Binding>> {
+        &mut self.proxy.router().bindings
     }
 
     fn register(
@@ -40,7 +64,7 @@ impl Server {
         request: &Request,
         flow: &Flow,
     ) {
-        let at = self.now(now);
+        let at = self.proxy.router().now(now);
         let answer = self.registered(at, tx, request, flow).to_tag("home").build().unwrap();
         tx.respond(now, key, answer).unwrap();
     }
@@ -61,28 +85,13 @@ impl Server {
         if let Some(path) = &path {
             register = register.over(path);
         }
-        let bindings = self.bindings.entry(register.aor().clone()).or_default();
+        let bindings = self.proxy.router().bindings.entry(register.aor().clone()).or_default();
         match registrar.apply(bindings, &register, at, 1) {
             Ok(change) => {
                 bindings.clone_from(&change.bindings);
                 change.answer(request, at)
             }
             Err(refused) => refused.answer(request),
-        }
-    }
-
-    fn route(&self, at: Duration, request: &Request) -> Route {
-        let uri = request.uri().unwrap();
-        let gruus = self.registrar.as_ref().and_then(|registrar| registrar.gruus.as_ref());
-        match Addressed::of(&uri, gruus) {
-            Some(addressed) => match self.bindings.get(addressed.aor()) {
-                Some(bindings) => {
-                    let live = bindings.iter().filter(|binding| binding.until() > at);
-                    addressed.route(live)
-                }
-                None => Route::reply(StatusCode::NOT_FOUND),
-            },
-            None => Route::reply(StatusCode::NOT_FOUND),
         }
     }
 }
@@ -100,20 +109,13 @@ impl TransactionUser for Server {
             event => self.proxy.handle(now, event, tx),
         }
         while let Some(event) = self.proxy.poll_event() {
-            let at = self.now(now);
-            match event {
-                ProxyEvent::Routing { key, request, .. } => {
-                    let route = self.route(at, &request);
-                    self.proxy.routed(now, tx, key, route);
-                }
-                ProxyEvent::FlowClosed { aors, token } => {
-                    for aor in aors {
-                        if let Some(bindings) = self.bindings.get_mut(&aor) {
-                            *bindings = BindingChange::without_flow(bindings, &token, at).bindings;
-                        }
+            let at = self.proxy.router().now(now);
+            if let ProxyEvent::FlowClosed { aors, token } = event {
+                for aor in aors {
+                    if let Some(bindings) = self.bindings().get_mut(&aor) {
+                        *bindings = BindingChange::without_flow(bindings, &token, at).bindings;
                     }
                 }
-                _ => {}
             }
         }
     }
@@ -169,17 +171,14 @@ impl Scene {
         edge: Option<Edge>,
         registrar: Option<Registrar>,
     ) -> NodeId {
-        let route: fn(&Request) -> Route = if registrar.is_some() {
-            |_| Route::Later
-        } else {
-            |_| Route::reply(StatusCode::NOT_FOUND)
-        };
-        let mut proxy = Proxy::new(config, route);
+        let gruus = registrar.as_ref().and_then(|registrar| registrar.gruus.clone());
+        let start = self.network.now();
+        let desk = Desk { gruus, bindings: HashMap::new(), start };
+        let mut proxy = Proxy::new(config, desk);
         if let Some(edge) = edge {
             proxy = proxy.with_edge(edge);
         }
-        let start = self.network.now();
-        let server = Server { proxy, registrar, bindings: HashMap::new(), start };
+        let server = Server { proxy, registrar };
         self.network.add(at, Config::default(), Either::B(server)).unwrap()
     }
 

@@ -515,7 +515,7 @@ impl Transactions {
         else {
             return None;
         };
-        sip_transport::stamp(&mut request, flow.remote);
+        self.stamp(&mut request, flow);
         let trying = construct::trying(&request)?;
         Some(self.with_demand(&trying).unwrap_or(trying).to_bytes())
     }

@@ -162,6 +162,11 @@ fn a_response_goes_where_the_via_says() {
         let remote = run.sent[0].destination.remote();
         assert_eq!((remote.ip(), remote.port()), (peer().ip(), port), "{sent_by}{rport}");
     }
+    // The source's for all, if so configured: behind a NAT box nothing else arrives.
+    let mut run = Run::with("udp", Config::default().force_rport(true));
+    run.takes(input(Transport::Udp, &via("10.0.0.1:9999")));
+    run.input(Duration::ZERO, &["from_tu".into(), "200".into()]);
+    assert_eq!(run.sent[0].destination, Destination::Flow(flow(Transport::Udp)));
     // Over a connection, back over it; if it is gone, to the sent-by.
     let mut run = Run::new("tcp");
     run.takes(input(Transport::Tcp, &incoming("OPTIONS", "z9hG4bK-1", "", Transport::Tcp)));
