@@ -110,7 +110,7 @@ impl Edge {
     }
 
     /// Sets whether user agents that know nothing of outbound are reached over their flow as well if nothing else
-    /// reaches them: those with a Contact that is not where they send from, as behind a NAT box, and those that came
+    /// reaches them: those with a Contact at another address than they send from, as behind a NAT box, and those that came
     /// by TLS or WebSocket without a certificate. Default true.
     #[must_use]
     pub fn nat(mut self, helps: bool) -> Self {
@@ -345,10 +345,6 @@ fn leads_elsewhere(contact: &Uri<'_>, flow: &Flow) -> bool {
         Some(Host::Name(name)) => return name.to_ascii_lowercase().ends_with(".invalid"),
         None => return false,
     };
-    if ip != flow.remote.ip().to_canonical() {
-        return true;
-    }
-    // A stream comes from a port where nobody listens.
-    let port = contact.port().unwrap_or_else(|| flow.transport.default_port());
-    !flow.transport.is_reliable() && port != flow.remote.port()
+    // Of its own address it knows its own port: another program there may be the one that is called.
+    ip != flow.remote.ip().to_canonical()
 }
