@@ -17,6 +17,10 @@ use super::stage::{Done, Stage, proxy_realm, uri};
 /// responses."
 const NO_181: &str = "no 181, which a proxy cannot send";
 
+/// Why a proxy says 199 where the RFC's diagram has nothing.
+const TELLS_199: &str =
+    "Alice's phone wants to know that an early dialog is over (RFC 6228), and the proxy tells it";
+
 /// How long a phone rings before its owner is looked for elsewhere.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -152,7 +156,8 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "forwarding-no-answer",
         section: "RFC 5359 §2.9",
         title: "nobody answers Bob's first phone, and his second rings",
-        differs: NO_181,
+        differs: "no 181, which a proxy cannot send; Alice's phone wants to know that an early dialog is over (RFC 6228), \
+                  and the proxy tells it",
         diagram: "Alice -> Proxy: INVITE
                   Proxy -> B1: INVITE
                   Proxy -> Alice: 100
@@ -161,6 +166,7 @@ pub(super) const FLOWS: &[Flow] = &[
                   B1 -> Proxy: 200
                   B1 -> Proxy: 487
                   Proxy -> B1: ACK
+                  + Proxy -> Alice: 199
                   Proxy -> B2: INVITE
                   B2 -> Proxy -> Alice: 180
                   B2 -> Proxy -> Alice: 200
@@ -182,7 +188,7 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "find-me",
         section: "RFC 5359 §2.12",
         title: "Bob is looked for at four places, one after the other",
-        differs: "",
+        differs: TELLS_199,
         diagram: "Alice -> Proxy: INVITE
                   Proxy -> B1: INVITE
                   Proxy -> Alice: 100
@@ -191,6 +197,7 @@ pub(super) const FLOWS: &[Flow] = &[
                   B1 -> Proxy: 200
                   B1 -> Proxy: 487
                   Proxy -> B1: ACK
+                  + Proxy -> Alice: 199
                   Proxy -> B2: INVITE
                   B2 -> Proxy: 480
                   Proxy -> B2: ACK
