@@ -20,6 +20,9 @@ use crate::{Aor, BindingChange, Proxy, ProxyEvent, Register, Registrar, Reply, R
 /// How many registrations may wait for the store; what is beyond is answered 503.
 const MAX_REGISTERING: usize = 10_000;
 
+/// How many requests the routing may be about to answer itself; what is beyond is answered 503.
+const MAX_PROCESSING: usize = 10_000;
+
 /// How often bindings are taken out again because others of the same address-of-record changed meanwhile.
 const MAX_CONFLICTS: usize = 16;
 
@@ -292,6 +295,10 @@ impl<S: Store, R: Routing> Service<S, R> {
         flow: Flow,
     ) {
         let gateway = self.proxy.router();
+        if self.processing.len() >= MAX_PROCESSING {
+            let builder = gateway.later().to(&request).to_tag(&tx.local_tag(key));
+            return answer(now, tx, key, builder.build().ok());
+        }
         let asked =
             Asked { request: Arc::clone(&request), flow, user: None, now: gateway.unix(now) };
         let routing = Arc::clone(&gateway.routing);
