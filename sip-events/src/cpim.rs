@@ -113,8 +113,12 @@ impl Cpim {
             if let (true, Some((_, value))) =
                 (line.starts_with([' ', '\t']), content_headers.last_mut())
             {
-                value.push(' ');
-                value.push_str(line.trim());
+                let more = line.trim();
+                // A value neither begins nor ends with the space of a fold.
+                if !value.is_empty() && !more.is_empty() {
+                    value.push(' ');
+                }
+                value.push_str(more);
                 continue;
             }
             let (name, value) = line.split_once(':').ok_or(BodyError::Invalid("content header"))?;
@@ -364,6 +368,11 @@ mod tests {
         let message = Cpim::parse(plain).unwrap();
         assert_eq!((message.first("From"), message.content_type()), (Some("a"), Some("a/b; c=d")));
         assert_eq!(message.content, b"\x00\xff");
+        // Folds with nothing before or after them are read as they are written again.
+        let folded = b"From: a\r\n\r\nContent-Type:\r\n a/b\r\n\t\r\nContent-ID: <c>\r\n\r\n";
+        let message = Cpim::parse(folded).unwrap();
+        assert_eq!(message.content_type(), Some("a/b"));
+        assert_eq!(Cpim::parse(&message.render().unwrap()), Ok(message));
         for bad in [
             Cpim::new("a/b", "").header("From:", "a"),
             Cpim::new("a/b", "").header("", "a"),
