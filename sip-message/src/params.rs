@@ -85,9 +85,9 @@ impl<'a> Iterator for Params<'a> {
 ///
 /// Folds inside quoted strings become one space, as they are read.
 pub(crate) fn unquote(raw: &[u8]) -> Cow<'_, str> {
-    let [b'"', inner @ .., b'"'] = raw else { return String::from_utf8_lossy(raw) };
+    let [b'"', inner @ .., b'"'] = raw else { return scan::text(raw) };
     if memchr::memchr3(b'\\', b'\r', b'\n', inner).is_none() {
-        return String::from_utf8_lossy(inner);
+        return scan::text(inner);
     }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
@@ -120,16 +120,21 @@ pub(crate) fn write_quoted(out: &mut Vec<u8>, text: &str) -> Result<(), Fault> {
     if memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_some() {
         return Err(Fault { kind: HeaderErrorKind::Character, at: out.len() });
     }
+    // RFC 3261 §25.1: "In quoted strings, quotation marks (") and
+    // backslashes (\) need to be escaped."
+    let is_special =
+        |byte: u8| matches!(byte, b'"' | b'\\') || (byte.is_ascii_control() && byte != b'\t');
     out.push(b'"');
-    for &byte in text.as_bytes() {
-        // RFC 3261 §25.1: "In quoted strings, quotation marks (") and
-        // backslashes (\) need to be escaped."
-        let escape = matches!(byte, b'"' | b'\\') || (byte.is_ascii_control() && byte != b'\t');
-        if escape {
-            out.push(b'\\');
-        }
-        out.push(byte);
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| is_special(*byte)) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        out.push(b'\\');
+        let (first, after) = special.split_at(1);
+        out.extend_from_slice(first);
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
     Ok(())
 }

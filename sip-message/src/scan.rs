@@ -3,6 +3,9 @@
 //! Everything here works on bytes that a stranger wrote: nothing indexes, nothing allocates, and
 //! every loop goes forward only.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
+
 use crate::header::HeaderErrorKind;
 
 /// The longest text that a typed value holds, in bytes: spans are 16 bits wide.
@@ -177,6 +180,15 @@ fn first_control(bytes: u128) -> usize {
 #[inline]
 pub(crate) fn ascii(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The text; bytes that are no UTF-8 are replaced.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // The check of a whole text is many times as fast as the search for what to replace.
+    match core::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// A place in a text that was checked to be no longer than [`MAX_TEXT`].

@@ -224,7 +224,8 @@ impl Registrar {
         // GRUU for the AOR in the To header field of the REGISTER request, the
         // registrar MUST reject the request with a 403, for the same reason."
         let is_own = |asked: &Asked<'_>| {
-            let of = asked.contact.uri().and_then(|uri| Addressed::of(&uri, self.gruus.as_ref()));
+            let gruu = asked.contact.uri().filter(|uri| uri.gruu().is_some());
+            let of = gruu.and_then(|uri| Addressed::of(&uri, self.gruus.as_ref()));
             of.is_some_and(|of| of.instance().is_some() && of.aor() == register.aor())
         };
         if register.list().any(is_own) {

@@ -122,7 +122,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
 // interpretation"
 pub(super) fn unfold(text: &[u8]) -> Cow<'_, str> {
     if memchr::memchr2(b'\r', b'\n', text).is_none() {
-        return String::from_utf8_lossy(text);
+        return scan::text(text);
     }
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
     let mut rest = text;

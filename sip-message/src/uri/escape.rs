@@ -32,7 +32,7 @@ pub(crate) fn bytes(text: &[u8]) -> impl Iterator<Item = (u8, bool)> + '_ {
 /// `text` without its escapes; bytes that are no UTF-8 are replaced.
 pub(crate) fn decode(text: &[u8]) -> Cow<'_, str> {
     if memchr::memchr(b'%', text).is_none() {
-        return String::from_utf8_lossy(text);
+        return scan::text(text);
     }
     let decoded: Vec<u8> = bytes(text).map(|(byte, _)| byte).collect();
     Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())

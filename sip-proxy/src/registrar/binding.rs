@@ -1,6 +1,6 @@
 //! What a registrar keeps.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::time::Duration;
 
 use sip_message::{Contact, Header, Path, QValue, Uri};
@@ -27,17 +27,33 @@ impl Aor {
     #[must_use]
     pub fn of(uri: &Uri<'_>) -> Option<Self> {
         let host = uri.host_str().filter(|_| uri.is_sip())?;
-        let mut text = String::with_capacity(uri.as_str().len());
-        if let Some(user) = uri.user_decoded() {
+        let user = uri.user_decoded();
+        // No byte too many, so that the box takes it as it is.
+        let room = user.as_ref().map_or(0, |user| user.len().saturating_add(1));
+        let mut text = String::with_capacity(room.saturating_add(host.len()));
+        if let Some(user) = user {
             text.push_str(&user);
             text.push('@');
         }
+        text.push_str(host);
         // RFC 3261 §19.1.4: names of hosts have no case.
-        text.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
+        if let Some(host) = text.get_mut(room..) {
+            host.make_ascii_lowercase();
+        }
         if let Some(port) = uri.port() {
-            text.push_str(&format!(":{port}"));
+            let _ = write!(text, ":{port}"); // Writing to a String does not fail.
         }
         Some(Self(text.into()))
+    }
+
+    /// Whether this is the address-of-record that the URI names.
+    pub(super) fn is_of(&self, uri: &Uri<'_>) -> bool {
+        // Mostly the hosts differ.
+        let own = self.0.rsplit('@').next().unwrap_or_default();
+        let begins = |host: &str| {
+            own.get(..host.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(host))
+        };
+        uri.host_str().is_some_and(begins) && Self::of(uri).is_some_and(|named| named == *self)
     }
 
     /// One that was written as it is kept.

@@ -177,7 +177,7 @@ impl<'a> Register<'a> {
             // 403, since this would cause a routing loop."
             //
             // It would, whether or not the contact asks for a GRUU.
-            if Aor::of(&uri).as_ref() == Some(&self.aor) {
+            if self.aor.is_of(&uri) {
                 return Err(RegisterRefused::Loop);
             }
             // RFC 5627 §5.1: "If the contact is not a SIP URI, the REGISTER request MUST be

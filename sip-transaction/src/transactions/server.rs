@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip_message::{Message, Method, Request, Response, StatusCode};
+use sip_message::{Message, Method, Request, Response, StatusCode, Via};
 use sip_transport::{Destination, Flow, Target, TransportError, response_target};
 
 use super::client::eases_the_load;
@@ -352,8 +352,8 @@ impl Transactions {
         way_back: (Destination, Option<Target>),
     ) -> ServerKey {
         let (destination, fallback) = way_back;
-        let takes_part = self.config.overload_control;
-        let via = request.headers().top_via().filter(|via| takes_part && via.has_oc());
+        let via = if self.config.overload_control { request.headers().top_via() } else { None };
+        let via = via.filter(Via::has_oc);
         let may_be_asked = via.as_ref().is_some_and(overload::is_offered);
         if via.is_some() {
             overload::take_off(&mut request);
