@@ -1,4 +1,4 @@
-//! `reg`: who is registered, and where (RFC 3680).
+//! `reg`: who is registered, and where (RFC 3680), and by which GRUUs (RFC 5628).
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use crate::xml::{Element, Writer};
 use crate::{BodyError, EventPackage};
 
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:reginfo";
+const GRUUS: &str = "urn:ietf:params:xml:ns:gruuinfo";
 
 /// How many addresses-of-record, and how many contacts of each, a [`Registrations`] keeps.
 const MAX_ROWS: usize = 4_096;
 
-/// A reginfo document (RFC 3680 §5.1). What other namespaces add is not read.
+/// A reginfo document (RFC 3680 §5.1). What other namespaces add is not read, but for public GRUUs (RFC 5628).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegInfo {
     /// Its place among the documents of the subscription.
@@ -58,6 +59,15 @@ pub struct BoundContact {
     pub retry_after: Option<u32>,
     /// How much it is preferred, as Contact writes it.
     pub q: Option<String>,
+    /// The Call-ID of the REGISTER that made or refreshed it last.
+    pub call_id: Option<String>,
+    /// The CSeq number of that REGISTER.
+    pub cseq: Option<u32>,
+    /// The parameters of the Contact that RFC 3261 does not know, each with its value as it was written; an empty one
+    /// if it has none.
+    pub params: Vec<(String, String)>,
+    /// The public GRUU of its instance (RFC 5628 §5).
+    pub pub_gruu: Option<String>,
 }
 
 impl EventPackage for RegInfo {
@@ -72,7 +82,7 @@ impl EventPackage for RegInfo {
     const FORKS: bool = false;
 
     fn parse(body: &[u8]) -> Result<Self, BodyError> {
-        let root = Element::document(body, NAMESPACE, "reginfo")?;
+        let root = Element::document_of(body, &[NAMESPACE, GRUUS], "reginfo")?;
         let registrations = root.all("registration").map(WatchedRegistration::read);
         Ok(Self {
             version: root.number("version")?.ok_or(BodyError::Missing("version"))?,
@@ -85,8 +95,14 @@ impl EventPackage for RegInfo {
         let mut writer = Writer::new();
         let version = self.version.to_string();
         let state = if self.full { "full" } else { "partial" };
-        let attributes =
-            [("xmlns", Some(NAMESPACE)), ("version", Some(&version)), ("state", Some(state))];
+        let mut contacts = self.registrations.iter().flat_map(|row| &row.contacts);
+        let has_gruus = contacts.any(|contact| contact.pub_gruu.is_some());
+        let attributes = [
+            ("xmlns", Some(NAMESPACE)),
+            ("xmlns:gr", has_gruus.then_some(GRUUS)),
+            ("version", Some(&version)),
+            ("state", Some(state)),
+        ];
         writer.begin("reginfo", &attributes);
         for registration in &self.registrations {
             registration.write(&mut writer);
@@ -132,6 +148,16 @@ impl BoundContact {
             expires: element.number("expires")?,
             retry_after: element.number("retry-after")?,
             q: element.attribute("q").map(str::to_owned),
+            call_id: element.attribute("callid").map(str::to_owned),
+            cseq: element.number("cseq")?,
+            params: element
+                .all("unknown-param")
+                .map(|param| Ok((param.required("name")?.to_owned(), param.text().to_owned())))
+                .collect::<Result<_, _>>()?,
+            pub_gruu: element
+                .child("pub-gruu")
+                .map(|gruu| gruu.required("uri").map(str::to_owned))
+                .transpose()?,
         })
     }
 
@@ -139,6 +165,7 @@ impl BoundContact {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
         let duration = number(self.duration_registered);
         let (expires, retry_after) = (number(self.expires), number(self.retry_after));
+        let cseq = number(self.cseq);
         writer.begin(
             "contact",
             &[
@@ -149,10 +176,20 @@ impl BoundContact {
                 ("expires", expires.as_deref()),
                 ("retry-after", retry_after.as_deref()),
                 ("q", self.q.as_deref()),
+                ("callid", self.call_id.as_deref()),
+                ("cseq", cseq.as_deref()),
             ],
         );
         writer.leaf("uri", &[], &self.uri);
         writer.leaf_if("display-name", self.display_name.as_deref());
+        for (name, value) in &self.params {
+            writer.leaf("unknown-param", &[("name", Some(name))], value);
+        }
+        // RFC 5628 §5: "When present, the <pub-gruu> element MUST be positioned as a
+        // child of the <contact> element."
+        if let Some(uri) = &self.pub_gruu {
+            writer.leaf("gr:pub-gruu", &[("uri", Some(uri))], "");
+        }
         writer.end();
     }
 }
@@ -247,6 +284,38 @@ mod tests {
         assert_eq!((first.uri.as_str(), first.active), ("sip:user@pc887.example.com", true));
         assert_eq!((first.duration_registered, first.q.as_deref()), (Some(7322), Some("0.8")));
         assert_eq!((second.event.as_str(), second.active), ("expired", false));
+        assert_eq!(RegInfo::parse(info.render().as_bytes()), Ok(info));
+    }
+
+    // RFC 5628 §7, without its line folds
+    #[test]
+    fn with_gruus() {
+        let sample = r#"<?xml version="1.0"?>
+         <reginfo xmlns="urn:ietf:params:xml:ns:reginfo"
+             xmlns:gr="urn:ietf:params:xml:ns:gruuinfo"
+             version="0" state="full">
+           <registration aor="sip:user@example.com" id="as9"
+                state="active">
+             <contact id="76" state="active" event="registered"
+                duration-registered="36001" expires="3599"
+                callid="1j9FpLxk3uxtm8tn@192.0.2.1" cseq="54321"
+                q="0.8">
+                  <uri>sip:user@192.0.2.1</uri>
+                  <unknown-param name="+sip.instance">
+     "&lt;urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6&gt;"
+     </unknown-param>
+                  <gr:pub-gruu uri="sip:user@example.com;gr=hha9s8d-999a"/>
+                  <gr:temp-gruu uri="sip:8ffkas08af7fasklzi9@example.com;gr" first-cseq="54301"/>
+             </contact>
+           </registration>
+         </reginfo>"#;
+        let info = RegInfo::parse(sample.as_bytes()).unwrap();
+        let [contact] = info.registrations[0].contacts.as_slice() else { panic!() };
+        assert_eq!(contact.pub_gruu.as_deref(), Some("sip:user@example.com;gr=hha9s8d-999a"));
+        assert_eq!(contact.call_id.as_deref(), Some("1j9FpLxk3uxtm8tn@192.0.2.1"));
+        assert_eq!((contact.cseq, contact.expires), (Some(54321), Some(3599)));
+        let instance = "\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\"";
+        assert_eq!(contact.params, [("+sip.instance".to_owned(), instance.to_owned())]);
         assert_eq!(RegInfo::parse(info.render().as_bytes()), Ok(info));
     }
 

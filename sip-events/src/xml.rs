@@ -36,6 +36,15 @@ impl Element {
         namespace: &str,
         root: &'static str,
     ) -> Result<Self, BodyError> {
+        Self::document_of(body, &[namespace], root)
+    }
+
+    /// The same with elements of several namespaces, no two of which have one of the same name.
+    pub(crate) fn document_of(
+        body: &[u8],
+        namespaces: &[&str],
+        root: &'static str,
+    ) -> Result<Self, BodyError> {
         if body.len() > MAX_BYTES {
             return Err(BodyError::TooMany("bytes"));
         }
@@ -46,7 +55,8 @@ impl Element {
         let mut document = None;
         loop {
             let (resolved, event) = reader.read_resolved_event().map_err(xml)?;
-            let ours = matches!(resolved, ResolveResult::Bound(bound) if bound.0 == namespace);
+            let ours =
+                matches!(resolved, ResolveResult::Bound(bound) if namespaces.contains(&bound.0));
             match event {
                 Event::Start(start) | Event::Empty(start) if document.is_some() => {
                     return Err(BodyError::Xml(format!("{} after the root", name_of(&start))));

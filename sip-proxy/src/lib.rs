@@ -7,7 +7,7 @@
 //! | [`Registrar`] | what a REGISTER makes of the bindings of an address-of-record: rules without a store |
 //! | [`Preferences`] | which of a callee's user agents the caller wants (RFC 3841) |
 //! | [`location`] | where bindings are kept: in memory, or in Redis with the feature `redis` (`redis-tls` for TLS) |
-//! | `Server` | all of these with sockets and digest, in a task; with the feature `tokio` |
+//! | `Server` | all of these with sockets, digest and the event package `reg` (RFC 3680), in a task; with the feature `tokio` |
 //! | [`edge`] | flow tokens, outbound, Path, GRUUs, and phones behind NAT boxes |
 //! | [`ResponseContext`] | the pure machine of one forked request, for those who build another kind |
 //!
@@ -62,5 +62,6 @@ pub use registrar::{
 pub use router::{ProxyOptions, Reply, Route, RouteTarget, Router};
 #[cfg(feature = "tokio")]
 pub use server::{
-    Asked, Home, Routing, Server, ServerBuilder, ServerLive, StartError, UserTable, Users,
+    Asked, Home, RegEventsConfig, Routing, Server, ServerBuilder, ServerLive, StartError,
+    UserTable, Users,
 };

@@ -184,6 +184,16 @@ pub(crate) fn own_uri(local: &Local, is_secure: bool, user: Option<&str>) -> Opt
     // RFC 3261 §16.6: "The URI placed in the Record-Route header field value MUST be a
     // SIP or SIPS URI.  This URI MUST contain an lr parameter (see
     // Section 19.1.1)."
+    written(local, is_secure, user, ";lr")
+}
+
+/// The Contact of a listener of ours.
+#[cfg(feature = "tokio")]
+pub(crate) fn listener_uri(local: &Local, is_secure: bool) -> Option<Uri<'static>> {
+    written(local, is_secure, None, "")
+}
+
+fn written(local: &Local, is_secure: bool, user: Option<&str>, end: &str) -> Option<Uri<'static>> {
     let scheme = if is_secure { "sips" } else { "sip" };
     let transport = match local.transport {
         Transport::Tcp => ";transport=tcp",
@@ -193,7 +203,7 @@ pub(crate) fn own_uri(local: &Local, is_secure: bool, user: Option<&str>) -> Opt
         _ => "",
     };
     let (user, at) = user.map_or(("", ""), |user| (user, "@"));
-    format!("{scheme}:{user}{at}{}{transport};lr", local.sent_by).parse().ok()
+    format!("{scheme}:{user}{at}{}{transport}{end}", local.sent_by).parse().ok()
 }
 
 /// Puts these URIs before all Route values (RFC 3261 §16.6 item 6; the Path of a binding, RFC 3327 §5.3).

@@ -3,6 +3,7 @@
 //! ```text
 //!             +-- not ours, not proven, draining ----------------------------> 403, 407, 503
 //! request --> | REGISTER for a domain of ours --> registrar --> store -------> 200, 401, 423 …
+//!             | SUBSCRIBE to `reg` of a domain of ours --> watchers --> store --> 200, 403, 423 …, and NOTIFYs
 //!             +-- anything else ---------------> Routing::route --> Route ---> proxy core
 //! ```
 //!
@@ -12,8 +13,10 @@
 mod builder;
 mod desk;
 mod door;
+mod reginfo;
 mod routing;
 mod service;
+mod watchers;
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use builder::{ServerBuilder, StartError};
 pub use door::{UserTable, Users};
 pub use routing::{Asked, Home, Routing};
+pub use watchers::RegEventsConfig;
 
 use desk::Command;
 
@@ -70,6 +74,8 @@ pub struct ServerLive {
     pub transactions: usize,
     /// Registrations that wait for the store.
     pub registrations: usize,
+    /// Subscriptions to registrations (RFC 3680).
+    pub subscriptions: usize,
 }
 
 impl ServerLive {

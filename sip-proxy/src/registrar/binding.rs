@@ -79,6 +79,12 @@ impl Aor {
         }
     }
 
+    /// The user that it names, if it names one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.0.rsplit_once('@').map(|(user, _)| user)
+    }
+
     /// As it is kept.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::door::{Door, UserTable, Users};
 use super::routing::{Home, Routing};
 use super::service::{Gateway, Service};
+use super::watchers::{RegEventsConfig, Watchers};
 use crate::edge::{Edge, EdgeKey, EdgeKeys, FlowTokens, Gruus};
 use crate::location::{Memory, MemoryLimits, Store};
 use crate::{Proxy, ProxyConfig, Registrar};
@@ -60,6 +61,7 @@ pub struct ServerBuilder {
     gate: Option<Box<dyn Gate>>,
     resolver: Resolver,
     node: Option<(String, EdgeKeys)>,
+    reg_events: Option<RegEventsConfig>,
 }
 
 impl ServerBuilder {
@@ -77,6 +79,7 @@ impl ServerBuilder {
             gate: None,
             resolver: Resolver::default(),
             node: None,
+            reg_events: Some(RegEventsConfig::default()),
         }
     }
 
@@ -155,6 +158,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether and how it tells who is registered to those who subscribe to `reg` (RFC 3680). By default users are
+    /// told of their own registrations. With `None` such subscriptions are routed as any other request.
+    pub fn reg_events(mut self, config: impl Into<Option<RegEventsConfig>>) -> Self {
+        self.reg_events = config.into();
+        self
+    }
+
     /// Starts it with bindings in memory, routing requests to those who are registered ([`Home`]).
     ///
     /// # Errors
@@ -214,6 +224,8 @@ impl ServerBuilder {
             draining: false,
             retry_after: self.config.retry_after,
             user: None,
+            tells_registrations: self.reg_events.is_some(),
+            watching: None,
             deciding: None,
         };
         let (node, keys) = match self.node {
@@ -223,8 +235,16 @@ impl ServerBuilder {
         // Tells the tokens of this start from those of others.
         let epoch = u32::try_from(unix.as_secs()).unwrap_or(u32::MAX);
         let tokens = FlowTokens::new(&node, epoch, keys).map_err(|_| StartError::Node)?;
+        let watchers = self.reg_events.map(|config| {
+            let has_gruus = self.registrar.gruus.is_some();
+            Watchers::new(config, has_gruus, self.config.retry_after, self.transactions.seed)
+        });
         let proxy = Proxy::new(self.config, gateway).with_edge(Edge::new(tokens));
         let service = Service::new(proxy, self.registrar, Arc::clone(&store));
+        let service = match watchers {
+            Some(watchers) => service.telling(watchers),
+            None => service,
+        };
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, service)?;
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (alive, ended) = watch::channel(());

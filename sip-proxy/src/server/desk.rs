@@ -7,16 +7,20 @@ use sip_message::Response;
 use sip_transaction::{Application, Endpoint, Load, ServerKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::reginfo::Known;
 use super::service::{Service, Work};
 use super::{Routing, ServerLive};
-use crate::Route;
-use crate::location::Store;
+use crate::location::{Store, StoreError, Watched};
+use crate::{Aor, Route};
 
 /// What the shard is told.
 pub(super) enum Command {
     Routed(ServerKey, Route),
     Registered(ServerKey, Option<Response>),
     Processed(ServerKey, Option<Response>),
+    /// What is bound to an address-of-record that somebody watches.
+    Loaded(Aor, Result<Known, StoreError>),
+    Changed(Watched),
     Drain,
     Live(oneshot::Sender<ServerLive>),
 }
@@ -57,7 +61,12 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
             Command::Routed(key, route) => service.routed(now, tx, key, route),
             Command::Registered(key, response) => service.registered(now, tx, key, response),
             Command::Processed(key, response) => service.processed(now, tx, key, response),
-            Command::Drain => service.drain(),
+            Command::Loaded(aor, known) => service.loaded(now, tx, &aor, known),
+            Command::Changed(told) => service.changed(now, tx, &told),
+            Command::Drain => {
+                service.drain();
+                service.end_subscriptions(now, tx);
+            }
             Command::Live(sender) => {
                 let _ = sender.send(service.live(tx));
             }
@@ -77,6 +86,23 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
             }
             Work::Answer(key, work) => {
                 self.spawn(async move { Command::Processed(key, work.await) });
+            }
+            Work::Load(work) => {
+                self.spawn(async move {
+                    let (aor, known) = work.await;
+                    Command::Loaded(aor, known)
+                });
+            }
+            Work::Watch(mut feed) => {
+                let commands = self.commands.clone();
+                tokio::spawn(async move {
+                    while let Some(told) = feed.next().await {
+                        let Some(commands) = commands.upgrade() else { break };
+                        if commands.send(Command::Changed(told)).await.is_err() {
+                            break;
+                        }
+                    }
+                });
             }
         }
     }

@@ -11,9 +11,11 @@ use sip_transaction::{Event, KeyMap, Load, ServerKey, TransactionUser, Transacti
 use sip_transport::Flow;
 
 use super::door::{Door, is_from};
+use super::reginfo::Known;
 use super::routing::{Asked, Routing};
+use super::watchers::{Feed, Moment, Subscribe, Watchers, is_about_registrations};
 use super::{Pending, ServerLive, at_once};
-use crate::location::{self, Commit, RegisterError, Store};
+use crate::location::{self, Commit, RegisterError, Store, StoreError, Watched};
 use crate::route::{Names, preprocess};
 use crate::{Aor, BindingChange, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router};
 
@@ -37,6 +39,8 @@ pub(super) struct Service<S, R> {
     registering: usize,
     /// Requests that the routing is about to answer itself.
     processing: KeyMap<ServerKey, Arc<Request>>,
+    /// Who is told of registrations, if somebody is.
+    watchers: Option<Box<Watchers>>,
     work: VecDeque<Work>,
 }
 
@@ -46,6 +50,8 @@ pub(super) enum Work {
     Register(ServerKey, Pending<Option<Response>>),
     Answer(ServerKey, Pending<Option<Response>>),
     Forget(Pending<()>),
+    Load(Pending<(Aor, Result<Known, StoreError>)>),
+    Watch(Feed),
 }
 
 /// What stands between the proxy core and the application's routing.
@@ -59,6 +65,10 @@ pub(super) struct Gateway<R> {
     pub(super) retry_after: u32,
     /// Who sent the request that is about to be routed.
     pub(super) user: Option<Arc<str>>,
+    /// Whether subscriptions to registrations are served here.
+    pub(super) tells_registrations: bool,
+    /// Who sent the SUBSCRIBE to a registration that was just taken for ours.
+    pub(super) watching: Option<Option<Arc<str>>>,
     /// The decision that was begun last, and is not made yet.
     pub(super) deciding: Option<Pending<Route>>,
 }
@@ -124,6 +134,10 @@ impl<R: Routing> Router for Gateway<R> {
     }
 
     fn route(&mut self, now: Instant, request: &Request, flow: &Flow, _: &Transactions) -> Route {
+        if self.tells_registrations && is_about_registrations(request) {
+            self.watching = Some(self.user.take());
+            return Route::Process;
+        }
         let asked = Asked {
             request: Arc::new(request.clone()),
             flow: *flow,
@@ -147,8 +161,14 @@ impl<S: Store, R: Routing> Service<S, R> {
             store,
             registering: 0,
             processing: KeyMap::default(),
+            watchers: None,
             work: VecDeque::new(),
         }
+    }
+
+    /// Tells of registrations.
+    pub(super) fn telling(self, watchers: Watchers) -> Self {
+        Self { watchers: Some(Box::new(watchers)), ..self }
     }
 
     pub(super) fn drain(&mut self) {
@@ -160,6 +180,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             contexts: self.proxy.live().contexts,
             transactions: tx.unfinished(),
             registrations: self.registering,
+            subscriptions: self.watchers.as_ref().map_or(0, |watchers| watchers.len()),
         }
     }
 
@@ -338,9 +359,15 @@ impl<S: Store, R: Routing> Service<S, R> {
                     }
                 }
                 ProxyEvent::Process { key, request, flow } => {
-                    self.process(now, tx, key, request, flow);
+                    match self.proxy.router().watching.take() {
+                        Some(user) => self.subscribe(now, tx, (key, request, flow), user),
+                        None => self.process(now, tx, key, request, flow),
+                    }
                 }
                 ProxyEvent::FlowClosed { aors, token } => {
+                    if let Some(watchers) = &mut self.watchers {
+                        watchers.flow_closed(&aors, &token);
+                    }
                     let now = self.proxy.router().unix(now);
                     let work = forgotten(Arc::clone(&self.store), aors, token, now);
                     if let Err(work) = at_once(work) {
@@ -355,6 +382,81 @@ impl<S: Store, R: Routing> Service<S, R> {
                     }
                 }
             }
+        }
+    }
+}
+
+impl<S: Store, R: Routing> Service<S, R> {
+    /// A SUBSCRIBE to a registration.
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        (key, request, flow): (ServerKey, Arc<Request>, Flow),
+        user: Option<Arc<str>>,
+    ) {
+        let edge = self.proxy.edge();
+        let is_over_flow = edge.is_some_and(|edge| edge.assists(&request, &flow, tx));
+        let gateway = self.proxy.router();
+        let (unix, is_open) = (gateway.unix(now), gateway.door.is_none());
+        if let Some(watchers) = &mut self.watchers {
+            let subscribe = Subscribe { key, request, flow, user, is_open, is_over_flow };
+            watchers.subscribe(&mut Moment { now, unix, tx }, subscribe);
+        }
+        self.load(now, tx);
+    }
+
+    /// Finds out what is bound to those that are watched, where it is asked for.
+    fn load(&mut self, now: Instant, tx: &mut Transactions) {
+        let unix = self.proxy.router().unix(now);
+        let Some(watchers) = &mut self.watchers else { return };
+        // From before it is loaded, so that no change is missed.
+        self.work.extend(watchers.feed(|| self.store.watch()).map(Work::Watch));
+        while let Some(aor) = watchers.poll_load() {
+            let store = Arc::clone(&self.store);
+            let work = at_once(async move {
+                let known = store.load(&aor).await.map(|located| {
+                    let is_stranded = |node| !store.is_alive(node);
+                    let bindings = located.bindings.iter();
+                    let stranded = bindings.map(|it| it.node().is_some_and(is_stranded)).collect();
+                    Known { bindings: Arc::clone(&located.bindings), stranded }
+                });
+                (aor, known)
+            });
+            match work {
+                Ok((aor, known)) => watchers.loaded(&mut Moment { now, unix, tx }, &aor, known),
+                Err(work) => self.work.push_back(Work::Load(work)),
+            }
+        }
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        aor: &Aor,
+        known: Result<Known, StoreError>,
+    ) {
+        let unix = self.proxy.router().unix(now);
+        if let Some(watchers) = &mut self.watchers {
+            watchers.loaded(&mut Moment { now, unix, tx }, aor, known);
+        }
+        self.load(now, tx);
+    }
+
+    /// The store tells of a change.
+    pub(super) fn changed(&mut self, now: Instant, tx: &mut Transactions, told: &Watched) {
+        if let Some(watchers) = &mut self.watchers {
+            watchers.changed(told);
+        }
+        self.load(now, tx);
+    }
+
+    /// Sends all who watch away.
+    pub(super) fn end_subscriptions(&mut self, now: Instant, tx: &mut Transactions) {
+        let unix = self.proxy.router().unix(now);
+        if let Some(watchers) = &mut self.watchers {
+            watchers.end(&mut Moment { now, unix, tx });
         }
     }
 }
@@ -411,7 +513,23 @@ async fn forgotten<S: Store>(store: Arc<S>, aors: Vec<Aor>, token: String, now: 
     }
 }
 
-fn answer(now: Instant, tx: &mut Transactions, key: ServerKey, response: Option<Response>) {
+pub(super) fn say(
+    now: Instant,
+    tx: &mut Transactions,
+    key: ServerKey,
+    request: &Request,
+    reply: &Reply,
+) {
+    let builder = reply.to(request).to_tag(&tx.local_tag(key));
+    answer(now, tx, key, builder.build().ok());
+}
+
+pub(super) fn answer(
+    now: Instant,
+    tx: &mut Transactions,
+    key: ServerKey,
+    response: Option<Response>,
+) {
     // What cannot be built is not sent: the client's timer ends it. A transaction that is gone needs no answer.
     if let Some(response) = response {
         let _ = tx.respond(now, key, response);
@@ -431,6 +549,13 @@ impl<S: Store, R: Routing> TransactionUser for Service<S, R> {
                 self.look_at_proxy(now, tx);
             }
             event => {
+                if let Some(watchers) = &mut self.watchers
+                    && watchers.wants(&event)
+                {
+                    let unix = self.proxy.router().unix(now);
+                    watchers.handle(&mut Moment { now, unix, tx }, &event);
+                    return self.load(now, tx);
+                }
                 self.proxy.handle(now, event, tx);
                 self.look_at_proxy(now, tx);
             }

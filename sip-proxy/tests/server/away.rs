@@ -8,9 +8,10 @@ use sip_message::{StatusCode, Transport};
 use sip_proxy::location::{
     Commit, Located, Memory, MemoryLimits, Store, StoreError, Version, Watch,
 };
-use sip_proxy::{Aor, Binding};
-use sip_ua::{EndReason, RegisterError, RegistrationFailure};
+use sip_proxy::{Aor, Binding, RegEventsConfig};
+use sip_ua::{EndReason, RegisterError, RegistrationFailure, SubscriptionEnd};
 
+use crate::registrations::Watcher;
 use crate::{SDP, builder, invitation, phone, registered, user, within};
 
 /// A store whose every answer comes later, and that can be cut off.
@@ -67,6 +68,25 @@ async fn requests_wait_for_a_store_that_is_far() {
         let called = invitation(&bob).await.accept(SDP).await.unwrap();
         called.hang_up();
         assert!(matches!(calling.ended().await, EndReason::Remote));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn registrations_are_told_from_a_store_that_is_far() {
+    within(async {
+        let store = Far::new();
+        let server =
+            builder().reg_events(RegEventsConfig::default().least_interval(Duration::ZERO));
+        let server = server.start_with_store(Arc::clone(&store)).await.unwrap();
+        let (alice, _of_alice) = registered(&server, "alice", Transport::Udp).await;
+        let mut watcher = Watcher::of(&alice, "alice").await;
+        assert_eq!(watcher.events().await, ["registered"]);
+        let (_again, _of_again) = registered(&server, "alice", Transport::Tcp).await;
+        assert_eq!(watcher.events().await, ["registered"]);
+        store.is_away.store(true, Ordering::Relaxed);
+        let reason = Watcher::of(&alice, "alice").await.ended().await;
+        assert_eq!(reason, SubscriptionEnd::Refused(StatusCode::SERVICE_UNAVAILABLE));
     })
     .await;
 }

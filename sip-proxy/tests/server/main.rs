@@ -6,6 +6,7 @@
 mod away;
 mod calls;
 mod end;
+mod registrations;
 mod rights;
 mod wrapped;
 
