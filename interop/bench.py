@@ -3,7 +3,7 @@
 import re
 
 from peers import (
-    LOOPBACK, Baresip, Failed, Kamailio, Ours, Phone, Pki, Sipp, Uas,
+    LOOPBACK, Baresip, Failed, Kamailio, Ours, Phone, Pki, Process, Server, Sipp, Uas,
 )
 
 BOTH = ("udp", "tcp")
@@ -45,7 +45,11 @@ class Bench:
             process.stop()
 
     def check_ours(self):
-        """Our programs end when told to, in peace."""
+        """Our programs end when told to, in peace; a server after all others, when it has nothing left to do."""
+        servers = [process for process in self.running if isinstance(process, Server)]
+        for process in reversed(self.running if servers else []):
+            if isinstance(process, Process) and process not in servers:
+                process.stop()
         for process in self.running:
             if isinstance(process, (Ours, Phone)):
                 code = process.stop()
@@ -53,6 +57,8 @@ class Bench:
                     raise Failed(f"our {process.name} ended with {code}: {process.last_line()}")
                 if re.search(r"panicked at", process.text()):
                     raise Failed(f"our {process.name} panicked")
+                if isinstance(process, Server):
+                    process.check()
 
     def sipp(self, scenario, remote=None, **options):
         """Runs a scenario: the name of one of sipp/, or a `Script`."""
@@ -99,8 +105,11 @@ class Bench:
         process.may_fail = may_fail
         return process
 
-    def baresip(self, answer="manual", extra="", interval=0, contacts=(), modules=()):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts, modules))
+    def server(self, *arguments):
+        return self.started(Server(self.folder, self.transport, self.host, *self.shown("server"), *arguments))
+
+    def baresip(self, answer="manual", extra="", interval=0, contacts=(), modules=(), aor=None):
+        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts, modules, aor))
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""

@@ -9,9 +9,10 @@ import linphone
 import names
 import presence
 import sessions
+import through_server
 from bench import BOTH, WEBSOCKET, Cell
 from peers import (
-    HERE, Collector, Failed, HepOverTcp, Ours, Phones, Process, Sipsak, Watching, WebSocketServer, captured, free_port, wait_bound,
+    HERE, Collector, Failed, HepOverTcp, Ours, Phones, Process, Renamed, Sipsak, Watching, WebSocketServer, captured, free_port, wait_bound,
 )
 
 # The same over IPv6.
@@ -34,7 +35,7 @@ def cells(reference):
         *sipp_calls_us(), *we_call_sipp(), *sessions.cells(), *bridges.cells(), *baresip_cells(), *linphone.cells(), *kamailio_cells(),
         *presence.cells(), *openssl_cells(), *sipsak_cells(), *our_own_cells(),
     ]
-    return [*ours, *browser_cells()]
+    return [*ours, *browser_cells(), *through_server.cells()]
 
 
 # ---------------------------------------------------------------- SIPp
@@ -868,21 +869,10 @@ def the_page_shows_what_happens(bench):
     page.expect(r"^opened", 30)
     bench.register("sip:bob@127.0.0.1", f"sip:{uas.address}", "--once").ok()
     page.expect(r"^registered")
-    caller = bench.sipp(Renamed("uac", '"SIPp"', f'"{name}"'), uas.address)
+    caller = bench.sipp(Renamed("uac", {'"SIPp"': f'"{name}"'}), uas.address)
     caller.ok()
     page.ok(30)
     page.expect(r"^ok")
-
-
-class Renamed:
-    """A scenario of sipp/ with one text in the place of another."""
-
-    def __init__(self, scenario, old, new):
-        self.name, self.old, self.new = f"{scenario}-renamed", old, new
-        self.scenario = scenario
-
-    def text(self):
-        return (HERE / "sipp" / f"{self.scenario}.xml").read_text().replace(self.old, self.new)
 
 
 def browser_cells():

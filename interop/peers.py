@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -202,12 +203,25 @@ class Told(Process):
         return super().stop(seconds)
 
 
+class Renamed:
+    """A scenario of sipp/ with other texts in the place of some."""
+
+    def __init__(self, scenario, texts):
+        self.name, self.scenario, self.texts = f"{scenario}-renamed", scenario, texts
+
+    def text(self):
+        text = (HERE / "sipp" / f"{self.scenario}.xml").read_text()
+        for old, new in self.texts.items():
+            text = text.replace(old, new)
+        return text
+
+
 class Sipp(Process):
     """One scenario of sipp/, or a `Script`, run once (or `calls` times). The answering side when no remote is named."""
 
     def __init__(self, folder, scenario, transport, host, remote=None, calls=1, service="service", repeats=False, fill=None,
-                 keys=None, arguments=(), patience=20):
-        self.port = free_port(2)
+                 keys=None, arguments=(), patience=20, port=None):
+        self.port = port or free_port(2)
         if isinstance(scenario, str):
             text = (HERE / "sipp" / f"{scenario}.xml").read_text()
         else:
@@ -249,8 +263,8 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=(), modules=()):
-        """With these modules besides those of its `config`; with `presence` it watches its contacts."""
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=(), modules=(), aor=None):
+        """With these modules besides those of its `config`; with `presence` it watches its contacts. Without an `aor` it is nobody's."""
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
@@ -265,11 +279,13 @@ class Baresip(Process):
         suffix = "" if transport == "udp" else f";transport={transport}"
         # TLS is listened on one port further.
         port = self.sip + (transport == "tls")
-        (home / "accounts").write_text(f"<sip:bare@{host}:{self.sip}{suffix}>;regint={interval};answermode={answer}{extra}\n")
+        account = aor or f"sip:bare@{host}:{self.sip}"
+        (home / "accounts").write_text(f"<{account}{suffix}>;regint={interval};answermode={answer}{extra}\n")
         watched = ";presence=p2p" if "presence" in modules else ""
         (home / "contacts").write_text("".join(f'"Contact" <{uri}>{watched}\n' for uri in contacts))
         self.uri = f"sip:bare@{host}:{port}{suffix}"
-        super().__init__("baresip", ["baresip", "-f", home, "-s"], folder)
+        name = f"baresip-{re.split('[:@]', aor)[1]}" if aor else "baresip"
+        super().__init__(name, ["baresip", "-f", home, "-s"], folder)
         self.events, self.replies, self.socket = [], [], None
         deadline = time.monotonic() + 10
         while self.socket is None:
@@ -364,6 +380,22 @@ class Kamailio(Process):
     def routed(self, method, seconds=5):
         """The request went through the route set that Record-Route made."""
         self.expect(rf"routed in dialog: {method}", seconds)
+
+
+class Beside(Process):
+    """Kamailio as a proxy beside our server, by `kamailio/beside.cfg`: `server` and `phone` are the URIs that it sends to."""
+
+    def __init__(self, folder, host, server, phone):
+        self.address = f"{host}:{(port := free_port())}"
+        self.port = port
+        runtime = folder / "kamailio"
+        runtime.mkdir()
+        command = ["kamailio", "-f", HERE / "kamailio" / "beside.cfg", "-DD", "-E", "-m", 32, "-M", 8]
+        command += ["-l", f"udp:{self.address}", "-l", f"tcp:{self.address}"]
+        command += ["-Y", runtime, "-P", runtime / "pid", "-w", runtime, "-A", f'SERVER="{server}"', "-A", f'PHONE="{phone}"']
+        super().__init__("kamailio", command, folder)
+        wait_bound(self, port, "udp", host)
+        wait_bound(self, port, "tcp", host)
 
 
 class Collector(Process):
@@ -484,6 +516,55 @@ class WebSocketServer(Ours):
         self.expect(r"^ready$")
 
 
+class Server(Ours):
+    """Our `server` of example.com, which listens on UDP and TCP of one port, and for a cell of TLS or WebSocket on another as well.
+
+    Each of its users has the password "secret", and is asked for MD5: SIPp, baresip, and the browsers' stacks know no other.
+    """
+
+    DOMAIN = "example.com"
+
+    def __init__(self, folder, transport, host, *arguments, users=("alice", "bob", "carol")):
+        self.address = f"{host}:{free_port()}"
+        listen = ["--listen", f"udp:{self.address}", "--listen", f"tcp:{self.address}"]
+        self.uri = f"sip:{self.address}" + ("" if transport == "udp" else ";transport=tcp")
+        if transport not in ("udp", "tcp"):
+            secure = f"{host}:{free_port()}"
+            listen += ["--listen", f"{transport}:{secure}"]
+            self.uri, self.url = f"sip:{secure};transport={transport}", f"{transport}://{secure}/sip"
+        who = [word for user in users for word in ("--user", f"{user}:secret")]
+        rest = ["--domain", self.DOMAIN, *who, "--algorithm", "MD5", "--metrics", "0", "--pcap", folder / "server.pcapng"]
+        super().__init__(folder, "server", [*listen, *rest, *arguments])
+        self.expect(r"^ready$")
+        self.metrics = self.expect(r"^metrics at (http://\S+)")[1]
+        self.counted = ""
+
+    def stop(self, seconds=10):
+        """A transaction that somebody still waits for holds it up for longer than that."""
+        # What happened is told once a second.
+        began = time.monotonic()
+        while self.process.poll() is None and time.monotonic() < began + 10:
+            time.sleep(1.1)
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.metrics, timeout=5) as page:
+                self.counted = page.read().decode()
+            if "sip_transactions_started_total" in self.counted:
+                break
+        return super().stop(seconds)
+
+    def check(self):
+        """It ended with nothing left, and took nothing that came for wrong."""
+        if not re.search(r"^ended: nothing was left$", self.text(), re.M):
+            raise Failed(f"our server left something: {self.last_line()}")
+        if not re.search(r"^sip_transactions_started_total", self.counted, re.M):
+            raise Failed("our server counted nothing")
+        for name, number in re.findall(r"^(sip_(?:messages_refused|transactions_timed_out)_total\S*) (\d+)$", self.counted, re.M):
+            if int(number) and not any(text in name for text in self.may_count):
+                raise Failed(f"our server counted {name} {number}")
+
+    # What else than nothing a cell may make it count: parts of the names.
+    may_count = ()
+
+
 class Registrar(Ours):
     """Our `registrar`, which knows alice and her password."""
 
@@ -501,6 +582,13 @@ class Phones(Process):
         if where == "chromium":
             command += [folder / "profile"]
         super().__init__(where, [*command, what, json.dumps(options)], folder, **environment)
+
+
+class Pair(Process):
+    """Two phones in two pages of headless Chromium, by browser/pair.mjs."""
+
+    def __init__(self, folder, options):
+        super().__init__("pair", ["node", HERE / "browser" / "pair.mjs", folder / "profile", json.dumps(options)], folder)
 
 
 class Watching(Process):

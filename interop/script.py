@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 HERE = "[local_ip]:[local_port];transport=[transport]"
 REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 420: "Bad Extension", 422: "Session Interval Too Small",
-           481: "Call/Transaction Does Not Exist", 486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 500: "Server Internal Error", 603: "Decline"}
+           481: "Call/Transaction Does Not Exist", 486: "Busy Here", 487: "Request Terminated", 480: "Temporarily Unavailable", 491: "Request Pending", 500: "Server Internal Error", 603: "Decline"}
 
 
 class Script:
@@ -22,20 +22,28 @@ class Script:
     def __init__(self, name):
         self.name, self.steps, self.variables, self.requests = name, [], [], 0
 
-    def calls(self, name="a", beside=None):
-        """A leg that SIPp's INVITE makes. Another than the first has a Call-ID of its own; one beside a call of ours goes where that came from."""
+    def calls(self, name="a", beside=None, through=None):
+        """A leg that SIPp's INVITE makes. Another than the first has a Call-ID of its own; one beside a call of ours goes where that came from.
+
+        One `through` a proxy has whose it is and whom it is for, as they stand in From and To; within the call its requests
+        go by the route that the proxies recorded.
+        """
+        if through:
+            caller, called = through
+            return Leg(self, name, f"<{caller}>;tag=[pid]-[call_number]-{name}", f"<{called}>", called,
+                       "[call_id]" if name == "a" else f"{name}///[call_id]", routed=True)
         target = beside.target if beside else "sip:[service]@[remote_ip]:[remote_port];transport=[transport]"
         return Leg(self, name, f"<sip:sipp@127.0.0.1>;tag=[pid]-[call_number]-{name}", "<sip:[service]@127.0.0.1>",
                    target, "[call_id]" if name == "a" else f"{name}///[call_id]")
 
-    def is_called(self, headers=None, name="a"):
-        """A leg that an INVITE to SIPp makes, and that INVITE."""
-        leg = Leg(self, name, None, None, None, "[call_id]")
+    def is_called(self, headers=None, name="a", routed=False):
+        """A leg that an INVITE to SIPp makes, and that INVITE; one that is `routed` must have come through a proxy that stays in the path."""
+        leg = Leg(self, name, None, None, None, "[call_id]", routed=routed)
         invite = leg.is_asked("INVITE", {"Contact": "sip:", "Max-Forwards": "[0-9]", **(headers or {})},
                               keep={"from": ("From", ".*"), "to": ("To", ".*"), "tag": ("From", "tag=[^;>]*"),
                                     "target": ("Contact", "sip:[^>]*")}, initial=True)
         leg.local, leg.remote = f"[${name}_to];tag=[pid]-[call_number]-{name}", f"[${name}_from]"
-        leg.target = f"[${name}_target]"
+        leg.target, leg.learned = f"[${name}_target]", True
         return leg, invite
 
     def pauses(self, milliseconds):
@@ -56,16 +64,18 @@ class Script:
 class Request:
     """One that was sent or received."""
 
-    def __init__(self, method, number=None, target=None, branch=None, copied=None, initial=False):
+    def __init__(self, method, number=None, target=None, branch=None, copied=None, initial=False, to=None):
         """`copied` are the variables that hold what a response copies."""
         self.method, self.number, self.target, self.branch, self.copied, self.initial = method, number, target, branch, copied, initial
+        self.to = to
 
 
 class Leg:
     """A dialog, or what is to become one, as SIPp sees it."""
 
-    def __init__(self, script, name, local, remote, target, call_id):
+    def __init__(self, script, name, local, remote, target, call_id, routed=False):
         self.script, self.name, self.local, self.remote, self.target, self.call_id = script, name, local, remote, target, call_id
+        self.routed = routed
         self.cseq, self.version, self.learned = 0, 0, False
 
     def replaces(self, flag=""):
@@ -84,21 +94,34 @@ class Leg:
             request = again
         else:
             self.cseq += 1
-            request = Request(method, self.cseq, self.target, self._branch())
-        self._send(f"{method} {request.target} SIP/2.0", self._via(request), "Max-Forwards: 70", f"From: {self.local}", f"To: {self.remote}",
-                   f"Call-ID: {self.call_id}", f"CSeq: {request.number} {method}", f"Contact: <sip:sipp@{HERE}>", *lines, sdp=sdp, body=body)
+            request = Request(method, self.cseq, self.target, self._branch(), to=self.remote)
+        self._send(f"{method} {request.target} SIP/2.0", self._via(request), *self._route(), "Max-Forwards: 70", f"From: {self.local}",
+                   f"To: {self.remote}", f"Call-ID: {self.call_id}", f"CSeq: {request.number} {method}", f"Contact: <sip:sipp@{HERE}>", *lines,
+                   sdp=sdp, body=body)
         return request
+
+    def proves(self, invite, status, sdp=None):
+        """Sends the INVITE again with what `-au` and `-ap` make of the challenge that comes for it."""
+        self.gets(status, invite, challenge=True)
+        self.acks_refusal(invite)
+        return self.asks("INVITE", "[authentication]", sdp=sdp)
+
+    def cancels(self, invite):
+        """A CANCEL of one that has a provisional response (RFC 3261 §9.1)."""
+        self._send(f"CANCEL {invite.target} SIP/2.0", self._via(invite), "Max-Forwards: 70", f"From: {self.local}", f"To: {invite.to}",
+                   f"Call-ID: {self.call_id}", f"CSeq: {invite.number} CANCEL")
+        return Request("CANCEL", invite.number)
 
     def acks(self, invite, sdp=None):
         """The 2xx."""
-        self._ack(Request("ACK", invite.number, self.target, self._branch()), self.remote, sdp)
+        self._ack(Request("ACK", invite.number, self.target, self._branch()), self.remote, sdp, self._route())
 
     def acks_refusal(self, invite):
         """Another final response: hop by hop, with the branch of the INVITE, and the To of the response."""
         self._ack(invite, None)
 
-    def _ack(self, request, to, sdp=None):
-        self._send(f"ACK {request.target} SIP/2.0", self._via(request), "Max-Forwards: 70", f"From: {self.local}", f"To: {to}" if to else "[last_To:]",
+    def _ack(self, request, to, sdp=None, route=()):
+        self._send(f"ACK {request.target} SIP/2.0", self._via(request), *route, "Max-Forwards: 70", f"From: {self.local}", f"To: {to}" if to else "[last_To:]",
                    f"Call-ID: {self.call_id}", f"CSeq: {request.number} ACK", sdp=sdp)
 
     def answers(self, request, status, *lines, sdp=None, body=None):
@@ -106,12 +129,17 @@ class Leg:
         copied = {header: f"[${variable}]" for header, variable in request.copied.items()}
         if request.initial:
             copied["To"] = self.local
-        lines = [*(f"{header}: {value}" for header, value in copied.items()), f"Call-ID: {self.call_id}", f"Contact: <sip:sipp@{HERE}>", *lines]
+        whole = [copied.pop(header) for header in MANIFOLD if header in copied]
+        lines = [*whole, *(f"{header}: {value}" for header, value in copied.items()), f"Call-ID: {self.call_id}", f"Contact: <sip:sipp@{HERE}>", *lines]
         self._send(f"SIP/2.0 {status} {REASONS[status]}", *lines, sdp=sdp, body=body)
 
     def _branch(self):
         self.script.requests += 1
         return f"z9hG4bK-[pid]-[call_number]-{self.script.requests}"
+
+    def _route(self):
+        """SIPp makes it of the Record-Route of the message that made the dialog."""
+        return ["[routes]"] if self.routed else []
 
     def _via(self, request):
         return f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={request.branch};rport"
@@ -128,30 +156,36 @@ class Leg:
 
     # ------------------------------------------------------------ SIPp receives
 
-    def gets(self, status, request, headers=None, keep=None, lacks=(), within=None):
-        """A response to `request` with this status."""
+    def gets(self, status, request, headers=None, keep=None, lacks=(), within=None, challenge=False, optional=False):
+        """A response to `request` with this status. One that is `optional` need not come before the next, and is not learned from."""
         checks = {"CSeq": f" {request.number} {request.method}", "To": ";tag=", **(headers or {})}
-        keep = dict(keep or {})
-        if not self.learned and request.method == "INVITE" and 101 <= status < 300:
+        keep, attributes = dict(keep or {}), ' auth="true"' * challenge + ' optional="true"' * optional
+        if not optional and not self.learned and request.method == "INVITE" and 101 <= status < 300:
+            attributes += ' rrs="true"' * self.routed
             keep |= {"tag": ("To", "tag=[^;>]*"), "target": ("Contact", "sip:[^>]*")}
             self.learned = True
             self.remote, self.target = f"{self.remote};[${self.name}_tag]", f"[${self.name}_target]"
         # A 100 goes from hop to hop.
         if request.method == "INVITE" and status > 100:
             self.script.steps.append('<recv response="100" optional="true"/>')
-        self._recv(f'response="{status}"', checks, keep, lacks, within)
+        self._recv(f'response="{status}"{attributes}', checks, keep, lacks, within)
 
     def is_asked(self, method, headers=None, keep=None, lacks=(), within=None, initial=False):
         """A request of us; one that is `initial` has no tag in To."""
         self.script.requests += 1
         copied = {header: f"{header.lower()}{self.script.requests}" for header in ("Via", "From", "To", "CSeq")}
-        every = {variable: (header, ".*") for header, variable in copied.items()}
-        self._recv(f'request="{method}"', headers or {}, keep or {}, lacks, within, every)
+        recorded = self.routed and initial
+        if recorded:
+            copied["Record-Route"] = f"routes{self.script.requests}"
+        every = {variable: lines_of(header) if header in MANIFOLD else (header, ".*") for header, variable in copied.items()}
+        attributes = ' rrs="true"' * recorded
+        self._recv(f'request="{method}"{attributes}', headers or {}, keep or {}, lacks, within, every)
         return Request(method, copied=copied, initial=initial)
 
     def _recv(self, what, checks, keep, lacks, within, every=None):
         actions = [self._ereg(header, pattern, self.script.variable("checked")) for header, pattern in checks.items()]
-        actions += [self._ereg(header, ".", self.script.variable("unwanted"), inverse=True) for header in lacks]
+        # By its name SIPp would find Route in Record-Route.
+        actions += [self._ereg("msg", f"[[:cntrl:]]{header}:", self.script.variable("unwanted"), inverse=True) for header in lacks]
         keep = {f"{self.name}_{name}": found for name, found in keep.items()} | (every or {})
         actions += [self._ereg(header, pattern, self.script.variable(name)) for name, (header, pattern) in keep.items()]
         timeout = f' timeout="{within}"' if within else ""
@@ -159,9 +193,19 @@ class Leg:
 
     @staticmethod
     def _ereg(header, pattern, variable, inverse=False):
-        where = 'search_in="body"' if header == "body" else f'search_in="hdr" header="{header}:"'
+        where = f'search_in="{header}"' if header in ("body", "msg") else f'search_in="hdr" header="{header}:"'
         check = "check_it_inverse" if inverse else "check_it"
         return f'<ereg regexp={quoteattr(pattern)} {where} {check}="true" assign_to="{variable}"/>'
+
+
+# What a request may have several lines of, all of which a response has.
+MANIFOLD = ("Via", "Record-Route")
+
+
+def lines_of(header):
+    """Where all lines of a header field are, and what they match; by its name SIPp finds the first alone."""
+    line = f"{header}: [^[:cntrl:]]*"
+    return "msg", f"{line}([[:cntrl:]]+{line})*"
 
 
 def description(direction, version):

@@ -1,4 +1,4 @@
-// What two phones of one stack do with our registrar. It runs in Node.js and in a page alike.
+// What phones do with our server. It runs in Node.js and in a page alike.
 import { phone as jssip } from './jssip.mjs';
 import { phone as sipjs } from './sipjs.mjs';
 
@@ -54,4 +54,22 @@ export async function refused({ stack, url, domain }) {
   const outcome = await phone.register().then(() => 'registered', () => 'refused');
   await phone.stop();
   expect('registration with a wrong password', outcome, 'refused');
+}
+
+/** One phone of a page, registered, for what `pair.mjs` has it do. */
+export async function one({ stack, url, domain, user, password }) {
+  const phone = stacks[stack]({ url, user, password, domain });
+  phone.expect();
+  await phone.start();
+  await phone.register();
+  const audio = () => phone.connection().getTransceivers().find((one) => one.receiver.track.kind === 'audio');
+  return Object.assign(phone, {
+    /** What the last offer and answer agreed on for audio, as this side sees it. */
+    direction: () => audio().currentDirection,
+    /** How many packets of audio have come. */
+    async received() {
+      const stats = [...(await audio().receiver.getStats()).values()];
+      return stats.find((stat) => stat.type === 'inbound-rtp')?.packetsReceived ?? 0;
+    },
+  });
 }
