@@ -108,8 +108,8 @@ class Bench:
     def server(self, *arguments):
         return self.started(Server(self.folder, self.transport, self.host, *self.shown("server"), *arguments))
 
-    def baresip(self, answer="manual", extra="", interval=0, contacts=(), modules=(), aor=None):
-        return self.started(Baresip(self.folder, self.transport, self.host, answer, extra, interval, self.pki, contacts, modules, aor))
+    def baresip(self, answer="manual", extra="", interval=0, contacts=(), modules=(), aor=None, transport=None, settings=()):
+        return self.started(Baresip(self.folder, transport or self.transport, self.host, answer, extra, interval, self.pki, contacts, modules, aor, settings))
 
     def kamailio(self, *defines):
         """With what `kamailio.cfg` says of these names; Kamailio digests by MD5 unless told SHA256."""

@@ -263,8 +263,9 @@ class Sipp(Process):
 
 
 class Baresip(Process):
-    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=(), modules=(), aor=None):
-        """With these modules besides those of its `config`; with `presence` it watches its contacts. Without an `aor` it is nobody's."""
+    def __init__(self, folder, transport, host, answer="manual", extra="", interval=0, pki=None, contacts=(), modules=(), aor=None,
+                 settings=()):
+        """With these modules and settings besides those of its `config`; with `presence` it watches its contacts. Without an `aor` it is nobody's."""
         self.sip, self.control, rtp = free_port(2), free_port(), free_port(8)
         home = folder / f"baresip-{self.sip}"
         home.mkdir()
@@ -274,7 +275,7 @@ class Baresip(Process):
         if transport == "tls":
             pki.loopback("baresip")
             text += f"sip_certificate {pki.folder / 'baresip-both.pem'}\nsip_cafile {pki.ca}\n"
-        text += "".join(f"module_app {module}.so\n" for module in modules)
+        text += "".join(f"module_app {module}.so\n" for module in modules) + "".join(f"{setting}\n" for setting in settings)
         (home / "config").write_text(text)
         suffix = "" if transport == "udp" else f";transport={transport}"
         # TLS is listened on one port further.

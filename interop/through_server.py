@@ -9,7 +9,7 @@ import socket
 import names
 import presence
 from bench import BOTH, Cell
-from peers import Beside, Failed, Pair, Renamed, Sipp, Watching, free_port
+from peers import Beside, Failed, Pair, Phones, Renamed, Sipp, Watching, free_port
 from script import Script
 
 ALICE, BOB, CAROL = (f"sip:{user}@example.com" for user in ("alice", "bob", "carol"))
@@ -300,11 +300,11 @@ def kamailio_cells():
 # ---------------------------------------------------------------- baresip to baresip
 
 
-def baresip(bench, server, aor, **options):
+def baresip(bench, server, aor, media="", transport=None, **options):
     """One that is registered, with digest."""
-    user = aor.split(":")[1].split("@")[0]
-    extra = f';auth_user={user};auth_pass=secret;outbound="{server.uri}"'
-    phone = bench.baresip(aor=aor, extra=extra, interval=60, **options)
+    user, uri = aor.split(":")[1].split("@")[0], f"sip:{server.address}" if transport == "udp" else server.uri
+    extra = f';auth_user={user};auth_pass=secret;outbound="{uri}"{media}'
+    phone = bench.baresip(aor=aor, extra=extra, interval=60, transport=transport, **options)
     # The event of it may be over before anybody listens.
     phone.expect(rf"^{user}@example\.com: .* 200 OK .*\[1 binding\]", 20)
     return phone
@@ -406,29 +406,53 @@ def browser_cells():
     for caller, called, hangs_up in (("jssip", "sipjs", "caller"), ("sipjs", "jssip", "called")):
         body = functools.partial(browsers_call, caller, called, hangs_up)
         yield Cell(STACKS[caller], f"calls {STACKS[called]} through server", "wss", "audio both ways, hold, resume, BYE", body)
+    # Without SRTP baresip and a browser have nothing to say to each other.
+    table = [
+        ("calls baresip", "jssip", browser_calls_baresip, "audio both ways, DTLS-SRTP", WEBRTC, "up"),
+        ("is called by baresip", "sipjs", baresip_calls_browser, "audio both ways, DTLS-SRTP", WEBRTC, "up"),
+        ("calls baresip", "sipjs", browser_calls_baresip, "RTP alone: 488", {}, "488 .*"),
+        ("is called by baresip", "jssip", baresip_calls_browser, "RTP alone: 488", {}, ".*"),
+    ]
+    for direction, stack, body, scenario, media, outcome in table:
+        yield Cell(STACKS[stack], f"{direction} through server", "wss", scenario, functools.partial(body, stack, media, outcome))
     yield Cell("Chromium", "through server", "udp", "registration, call and ladder appear on its page", the_page_shows_it)
 
 
-def browser_calls_baresip(bench):
-    """baresip without SRTP has nothing to say to an offer of WebRTC: each hears of the end."""
-    server = bench.server()
-    bob = baresip(bench, server, BOB, transport="udp")
-    page = one_phone(bench, server, "calls", to=BOB)
-    page.expect(r"^ok 488 ")
+WEBRTC = dict(settings=["module srtp.so", "module dtls_srtp.so", "module ice.so", "rtcp_mux yes"], media=";mediaenc=dtls_srtp;medianat=ice")
 
 
-def baresip_calls_browser(bench):
-    """An offer of plain RTP is nothing that a browser can take: 488."""
+def one_phone(bench, server, what, stack, **options):
+    """alice, with one of the browsers' stacks, in a page."""
+    options = {"stack": stack, "url": server.url, "domain": server.DOMAIN, "user": "alice", "password": "secret", **options}
+    return bench.started(Phones(bench.folder, "chromium", what, options))
+
+
+def browser_calls_baresip(stack, media, outcome, bench):
     server = bench.server()
-    bob = baresip(bench, server, BOB, transport="udp")
-    page = one_phone(bench, server, "is_called")
-    page.expect(r"registered", 30)
+    bob = baresip(bench, server, BOB, **media, transport="udp", answer="auto")
+    page = one_phone(bench, server, "places", stack, to=BOB)
+    page.ok(90)
+    page.expect(rf"^ok {outcome}: ")
+    if outcome == "up":
+        bob.expect("incoming rtp for 'audio' established")
+        bob.event("CALL_ESTABLISHED")
+        bob.event("CALL_CLOSED")
+
+
+def baresip_calls_browser(stack, media, outcome, bench):
+    server = bench.server()
+    bob = baresip(bench, server, BOB, **media, transport="udp")
+    page = one_phone(bench, server, "takes", stack)
+    page.expect(r"registered", 60)
     bob.command("dial", ALICE)
-    why = bob.event("CALL_CLOSED")
-    if "488" not in why:
+    if outcome == "up":
+        page.expect(r"audio$", 60)
+        bob.expect("incoming rtp for 'audio' established")
+        bob.command("hangup")
+    elif "488" not in (why := bob.event("CALL_CLOSED", 30)):
         raise Failed(f"baresip closed with {why!r}, not 488")
-    page.ok(60)
-    page.expect(r"^ok failed")
+    page.ok(90)
+    page.expect(rf"^ok {outcome}: ")
 
 
 def the_page_shows_it(bench):

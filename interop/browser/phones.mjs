@@ -10,8 +10,8 @@ function expect(what, found, wanted) {
   }
 }
 
-async function until(what, condition) {
-  for (const end = Date.now() + 5000; !condition(); ) {
+async function until(what, condition, seconds = 5) {
+  for (const end = Date.now() + 1000 * seconds; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`it did not come to pass: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -72,4 +72,32 @@ export async function one({ stack, url, domain, user, password }) {
       return stats.find((stat) => stat.type === 'inbound-rtp')?.packetsReceived ?? 0;
     },
   });
+}
+
+/** Registers, and calls: tells how that ended. If it is answered, it waits for audio and hangs up. */
+export async function places({ to, ...options }) {
+  const phone = await one(options);
+  const outcome = await phone.dial(to).then(() => hears(phone), (error) => error.message);
+  if (outcome === 'up') await phone.hangUp();
+  const end = await phone.ended();
+  await phone.unregister();
+  await phone.stop();
+  return `${outcome}: ${end}`;
+}
+
+async function hears(phone) {
+  await until('audio comes', async () => (await phone.received()) >= 20, 20);
+  console.log('audio');
+  return 'up';
+}
+
+/** Registers, answers who calls, and tells how that ended: the other side hangs up when it is told of audio. */
+export async function takes(options) {
+  const phone = await one(options);
+  console.log('registered');
+  const outcome = await phone.up().then(() => hears(phone), (error) => error.message);
+  const end = await phone.ended();
+  await phone.unregister();
+  await phone.stop();
+  return `${outcome}: ${end}`;
 }
