@@ -18,6 +18,8 @@ pub struct ProxyConfig {
     pub domains: Vec<Box<str>>,
     /// Whether the proxy stays in the path of dialogs (RFC 3261 §16.6 item 4). Default true.
     pub record_route: bool,
+    /// How a Record-Route of a call to a SIP URI leads back to a listener of TLS. Default by `transport=tls`.
+    pub tls_route: TlsRoute,
     /// Whether the proxy goes on itself to where a 3xx response sends the request, if that is for one of its domains
     /// (RFC 3261 §16.7 item 4). Default false: the response goes to the caller.
     pub recurse: bool,
@@ -48,6 +50,7 @@ impl Default for ProxyConfig {
         Self {
             domains: Vec::new(),
             record_route: true,
+            tls_route: TlsRoute::default(),
             recurse: false,
             max_redirects: 10,
             timer_c: Duration::from_secs(200),
@@ -59,6 +62,23 @@ impl Default for ProxyConfig {
             overload: OverloadConfig::default(),
         }
     }
+}
+
+/// How a Record-Route leads back to a listener of TLS when the call is to a SIP URI.
+///
+/// RFC 5658 §6.2 allows the second and the third way only, and each is right in one kind of network only: hence the
+/// first is the default, which all user agents and proxies understand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsRoute {
+    /// `sip:host:5061;transport=tls`, which RFC 3261 deprecated and everybody reads.
+    #[default]
+    Parameter,
+    /// `sips:host:5061`. A callee that gets it first has to give a SIPS Contact (RFC 3261 §12.1.1), to which a caller
+    /// without TLS can send nothing: where everybody speaks TLS.
+    Sips,
+    /// `sip:host`: where the name of the listener leads to TLS by its NAPTR or SRV records (RFC 3263 §4.1).
+    Name,
 }
 
 /// RFC 3261 §16.6: "The timer MUST be larger than 3
@@ -77,6 +97,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn record_route(mut self, stays: bool) -> Self {
         self.record_route = stays;
+        self
+    }
+
+    /// Sets how a Record-Route of a call to a SIP URI leads back to a listener of TLS.
+    #[must_use]
+    pub fn tls_route(mut self, by: TlsRoute) -> Self {
+        self.tls_route = by;
         self
     }
 

@@ -50,7 +50,7 @@ mod router;
 #[cfg(feature = "tokio")]
 mod server;
 
-pub use config::ProxyConfig;
+pub use config::{ProxyConfig, TlsRoute};
 pub use context::{Action, BranchId, Input, ResponseContext};
 pub use measures::{Attempt, Measure, Measures};
 pub use overload::OverloadConfig;

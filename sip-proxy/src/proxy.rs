@@ -18,13 +18,14 @@ use sip_transaction::{
 };
 use sip_transport::Flow;
 
+use crate::config::SHORTEST_TIMER_C;
 use crate::context::{BranchId, Input, ResponseContext};
 use crate::edge::Edge;
 use crate::overload::Overload;
 use crate::route::{Names, preprocess};
 use crate::{Aor, ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
 
-use self::forward::{mark_of, not_sent};
+use self::forward::{Marks, not_sent};
 use self::recursion::Recursion;
 
 mod branches;
@@ -38,6 +39,9 @@ mod stateless;
 /// RFC 3261 §16.6: "If the copy does not contain a Max-Forwards header field, the
 /// proxy MUST add one with a field value, which SHOULD be 70."
 const MAX_FORWARDS: u8 = 70;
+
+/// How many targets of one request are compared with those after them.
+const MAX_COMPARED: usize = 64;
 
 /// The proxy core of one shard: a [`TransactionUser`] that forwards requests and gathers their responses.
 ///
@@ -133,7 +137,8 @@ pub struct ProxyLive {
 
 impl<R: Router> Proxy<R> {
     /// A proxy at rest.
-    pub fn new(config: ProxyConfig, router: R) -> Self {
+    pub fn new(mut config: ProxyConfig, router: R) -> Self {
+        config.timer_c = config.timer_c.max(SHORTEST_TIMER_C);
         Self {
             overload: Overload::new(config.overload.clone()),
             config,
@@ -222,8 +227,8 @@ impl<R: Router> Proxy<R> {
         flow: Flow,
     ) {
         tx.take_stray_cancels();
-        let mark = mark_of(tx, &request);
-        if let Err(unfit) = self.check(tx, &request, mark) {
+        let marks = Marks::of(tx, &request);
+        if let Err(unfit) = self.check(tx, &request, marks) {
             return self.refuse(now, tx, key, &request, unfit);
         }
         if let Err(reply) = self.overload.admit(now, tx, key, &request) {
@@ -254,7 +259,9 @@ impl<R: Router> Proxy<R> {
                 if options.stateless && tx.has_stateless_branch(&request) =>
             {
                 let target = targets.iter().flatten().next().cloned();
-                return self.forward_statelessly(now, tx, key, request, target, &flow, *options);
+                let mark = marks.steady;
+                return self
+                    .forward_statelessly(now, tx, key, request, target, &flow, *options, mark);
             }
             Route::Proxy { .. } | Route::Later => {}
             Route::Process | Route::Redirect(_) | Route::Reply(_) | Route::Drop => {
@@ -265,7 +272,7 @@ impl<R: Router> Proxy<R> {
         let context = Context {
             request: Some(Arc::new(request)),
             flow,
-            mark,
+            mark: marks.full,
             responses: ResponseContext::new(is_invite, [], breadth),
             clients: Vec::new(),
             open: 0,
@@ -381,9 +388,12 @@ impl<R: Router> Proxy<R> {
             Some(edge) => edge.resolve(targets),
             None => targets,
         };
+        let targets = without_repeats(targets);
         let mut actions = Vec::new();
         if let Some(context) = self.contexts.get_mut(&key) {
             context.options = options;
+            let timer_c = options.timer_c.map(|timer_c| timer_c.max(SHORTEST_TIMER_C));
+            context.options.timer_c = timer_c;
             if let Some(request) = &context.request {
                 let names = names(&self.config, tx);
                 context.recursion = Recursion::new(&self.config, names, options, request, &targets);
@@ -427,6 +437,27 @@ impl<R: Router> Proxy<R> {
 
 fn names<'a>(config: &'a ProxyConfig, tx: &'a Transactions) -> Names<'a> {
     Names { locals: tx.locals(), domains: &config.domains }
+}
+
+/// The targets, each once: of two that are the same the first.
+// RFC 3261 §16.5: "If a target URI is already
+// present in the set (based on the definition of equality for the URI
+// type), it MUST NOT be added again."
+// Two that are reached by other ways are two, though they have one name: as phones behind two NAT boxes have.
+fn without_repeats(mut groups: Vec<Vec<RouteTarget>>) -> Vec<Vec<RouteTarget>> {
+    if groups.iter().map(Vec::len).sum::<usize>() < 2 {
+        return groups;
+    }
+    let known: Vec<&RouteTarget> = groups.iter().flatten().take(MAX_COMPARED).collect();
+    let is_new = |(at, target): (usize, &RouteTarget)| {
+        !known.iter().take(at).any(|known| known.is_same(target))
+    };
+    let mut is_kept: Vec<bool> = groups.iter().flatten().enumerate().map(is_new).collect();
+    is_kept.reverse();
+    for group in &mut groups {
+        group.retain(|_| is_kept.pop().unwrap_or(true));
+    }
+    groups
 }
 
 /// Answers as the router wants; by a bare 500 if that cannot be written.

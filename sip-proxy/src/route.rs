@@ -4,6 +4,7 @@ use sip_message::{HeaderName, Host, Request, Route, Transport, Uri};
 use sip_transaction::NextHop;
 use sip_transport::{Flow, Local, Locals};
 
+use crate::TlsRoute;
 use crate::edge::{Edge, Leads, NoFlow};
 
 /// Who a proxy is: its listeners, and the names by which others reach it or which it serves.
@@ -26,6 +27,10 @@ impl Names<'_> {
     /// Whether the domain of a URI is one that this proxy is responsible for.
     pub(crate) fn serves(&self, uri: &Uri<'_>) -> bool {
         let Some(host) = uri.host_str() else { return false };
+        self.is_domain(host)
+    }
+
+    fn is_domain(&self, host: &str) -> bool {
         self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
     }
 }
@@ -128,7 +133,11 @@ fn without_own_maddr(request: &Request, flow: &Flow, names: Names<'_>) -> Option
     let local = names.locals.get(flow.listener)?;
     let transport = uri.transport().unwrap_or(Transport::Udp);
     let port = uri.port().unwrap_or_else(|| transport.default_port());
-    let is_ours = names.locals.iter().any(|local| is_host_of(local, &maddr));
+    // RFC 3261 §16.4: "If the Request-URI contains a maddr parameter, the proxy MUST check
+    // to see if its value is in the set of addresses or domains the proxy
+    // is configured to be responsible for."
+    let is_ours = names.locals.iter().any(|local| is_host_of(local, &maddr))
+        || matches!(&maddr, Host::Name(name) if names.is_domain(name));
     if !is_ours || port != port_of(local) || transport != flow.transport {
         return None;
     }
@@ -204,6 +213,29 @@ fn written(local: &Local, is_secure: bool, user: Option<&str>, end: &str) -> Opt
     };
     let (user, at) = user.map_or(("", ""), |user| (user, "@"));
     format!("{scheme}:{user}{at}{}{transport}{end}", local.sent_by).parse().ok()
+}
+
+/// The same for a Record-Route.
+// RFC 5658 §6.2: "When TLS is used on the
+// transport on either side of the proxy, the URI placed in the Record-
+// Route header field MUST encode a next-hop that will be reached using
+// TLS."
+pub(crate) fn recorded_uri(
+    local: &Local,
+    is_secure: bool,
+    user: Option<&str>,
+    by: TlsRoute,
+) -> Option<Uri<'static>> {
+    match (local.transport, by) {
+        (Transport::Tls, TlsRoute::Sips) => own_uri(local, true, user),
+        (Transport::Tls, TlsRoute::Name) if !is_secure => {
+            let uri = own_uri(local, false, user)?;
+            uri.without_param("transport").ok()?.with_port(None).ok()
+        }
+        (_, TlsRoute::Parameter | TlsRoute::Sips | TlsRoute::Name) => {
+            own_uri(local, is_secure, user)
+        }
+    }
 }
 
 /// Puts these URIs before all Route values (RFC 3261 §16.6 item 6; the Path of a binding, RFC 3327 §5.3).

@@ -263,6 +263,11 @@ impl RouteTarget {
         self
     }
 
+    /// Whether it leads the same way to the same URI.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.route == other.route && self.hop == other.hop && self.uri.is_equivalent(&other.uri)
+    }
+
     /// Loose routers that the request visits first: the Path of a binding (RFC 3327 §5.3), say.
     #[must_use]
     pub fn via(mut self, route: impl IntoIterator<Item = Uri<'static>>) -> Self {

@@ -202,8 +202,8 @@ pub(crate) fn loop_mark(seed: [u64; 2], parts: &[&[u8]]) -> LoopMark {
     LoopMark(keyed_hash(seed, &all) as u32)
 }
 
-/// What the branch of a message is made of that is forwarded without a transaction.
-pub(crate) fn stateless_nonce(seed: [u64; 2], parts: &[&[u8]]) -> u64 {
+/// By what a response to a message is known that was forwarded without a transaction.
+pub(crate) fn stateless_hash(seed: [u64; 2], parts: &[&[u8]]) -> u64 {
     let mut all: SmallVec<[&[u8]; 8]> = SmallVec::new();
     all.push(b"stateless");
     all.extend_from_slice(parts);

@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use sip_message::{HeaderName, MaxBreadth, ProxyRequire, Request, Response, StatusCode, Uri};
-use sip_transaction::{LoopMark, ServerKey, Transactions};
+use sip_transaction::{ServerKey, Transactions};
 
+use super::forward::Marks;
 use super::{Proxy, respond};
 use crate::{Router, overload};
 
 /// Why a request is not forwarded (RFC 3261 §16.3).
 pub(super) enum Unfit {
-    Malformed,
+    Malformed(&'static str),
     Scheme,
     TooManyHops,
     Loop,
@@ -25,13 +26,13 @@ impl<R: Router> Proxy<R> {
         &self,
         tx: &Transactions,
         request: &Request,
-        mark: LoopMark,
+        marks: Marks,
     ) -> Result<(), Unfit> {
         // RFC 3261 §16.3: "Any components involved in the remainder of these
         // Request Validation steps or the Request Forwarding section MUST be
         // well-formed."
         if request.get_all::<sip_message::Route<'_>>().any(|route| route.is_err()) {
-            return Err(Unfit::Malformed);
+            return Err(Unfit::Malformed("Malformed Route"));
         }
         // RFC 3261 §16.3: "If the Request-URI has a URI whose scheme is not understood by the
         // proxy, the proxy SHOULD reject the request with a 416 (Unsupported
@@ -47,7 +48,7 @@ impl<R: Router> Proxy<R> {
         // RFC 5393 §4.2.2: "If these values are equal,
         // the request has looped and the proxy MUST reject the request with a
         // 482 (Loop Detected) response."
-        if tx.has_looped(request, mark) {
+        if marks.are_known(tx, request) {
             return Err(Unfit::Loop);
         }
         // RFC 3261 §16.3: "If the request contains a Proxy-Require header field (Section
@@ -55,7 +56,10 @@ impl<R: Router> Proxy<R> {
         // understand, the element MUST return a 420 (Bad Extension)
         // response."
         let mut unknown = String::new();
-        for required in request.get_all::<ProxyRequire<'_>>().flatten() {
+        for required in request.get_all::<ProxyRequire<'_>>() {
+            let Ok(required) = required else {
+                return Err(Unfit::Malformed("Malformed Proxy-Require"));
+            };
             for tag in required.iter() {
                 if !self.config.proxy_require.iter().any(|known| known.eq_ignore_ascii_case(tag)) {
                     unknown.push_str(if unknown.is_empty() { "" } else { ", " });
@@ -93,7 +97,7 @@ impl<R: Router> Proxy<R> {
     ) {
         let reply = |status| Response::to_request(request, status).to_tag(&tx.local_tag(key));
         let builder = match unfit {
-            Unfit::Malformed => reply(StatusCode::BAD_REQUEST).reason("Malformed Route"),
+            Unfit::Malformed(reason) => reply(StatusCode::BAD_REQUEST).reason(reason),
             Unfit::Scheme => reply(StatusCode::UNSUPPORTED_URI_SCHEME),
             // RFC 3261 §16.3: "Otherwise, the element MUST
             // return a 483 (Too many hops) response."

@@ -12,8 +12,8 @@ use sip_transport::{Flow, Local, Locals, TransportError};
 use super::{Context, MAX_FORWARDS, Proxy, names};
 use crate::context::Input;
 use crate::edge::Edge;
-use crate::route::{own_uri, postprocess, preprocess, push_routes};
-use crate::{ProxyConfig, Route, RouteTarget, Router};
+use crate::route::{postprocess, preprocess, push_routes, recorded_uri};
+use crate::{ProxyConfig, Route, RouteTarget, Router, TlsRoute};
 
 impl<R: Router> Proxy<R> {
     /// An ACK to a 2xx, which has no transaction: it goes where it says.
@@ -25,7 +25,9 @@ impl<R: Router> Proxy<R> {
         flow: &Flow,
     ) {
         let well_formed = ack.get_all::<sip_message::Route<'_>>().all(|route| route.is_ok());
-        if !well_formed || ack.headers().max_forwards() == Some(0) {
+        let marks = Marks::of(tx, &ack);
+        // Nobody is told that it goes in a circle: it ends here.
+        if !well_formed || ack.headers().max_forwards() == Some(0) || marks.are_known(tx, &ack) {
             return;
         }
         let names = names(&self.config, tx);
@@ -33,15 +35,15 @@ impl<R: Router> Proxy<R> {
         // One for a name of ours leads to no user agent: an ACK goes to a Contact.
         let is_ours = ack.uri().is_ok_and(|uri| names.serves(&uri) || names.is_listener(&uri));
         if is_ours && over.is_none() && ack.uri().is_ok_and(|uri| uri.gruu().is_some()) {
-            return self.forward_ack_to_gruu(now, tx, &ack, flow);
+            return self.forward_ack_to_gruu(now, tx, &ack, flow, marks.full);
         }
         if is_ours && over.is_none() && !ack.headers().contains(HeaderName::Route) {
-            return self.forward_ack_statelessly(now, tx, &ack, flow);
+            return self.forward_ack_statelessly(now, tx, &ack, flow, marks.steady);
         }
         count_hop(&mut ack);
         if let Some(hop) = postprocess(&mut ack) {
             // Nobody can be told of a failure: the 2xx comes again, and its ACK.
-            let _ = tx.send_request(now, ack, over.unwrap_or(NextHop::Uri(hop)));
+            let _ = tx.forward_ack(now, ack, over.unwrap_or(NextHop::Uri(hop)), marks.full);
         }
     }
 }
@@ -55,6 +57,7 @@ impl<R: Router> Proxy<R> {
         tx: &mut Transactions,
         ack: &Request,
         flow: &Flow,
+        mark: LoopMark,
     ) {
         let Route::Proxy { targets, .. } = self.router.route(now, ack, flow, tx) else { return };
         let targets = match &self.edge {
@@ -63,9 +66,9 @@ impl<R: Router> Proxy<R> {
         };
         let edge = self.edge.as_deref();
         if let Some(target) = targets.into_iter().flatten().next()
-            && let Some((copy, hop)) = copy_for(ack, target, flow, tx, edge, false, None)
+            && let Some((copy, hop)) = copy_for(ack, target, flow, tx, edge, Stay::default(), None)
         {
-            let _ = tx.send_request(now, copy, hop);
+            let _ = tx.forward_ack(now, copy, hop, mark);
         }
     }
 }
@@ -83,7 +86,8 @@ impl Context {
     ) -> Result<ClientKey, Input> {
         let request = self.request.as_deref().ok_or(Input::Unreachable)?;
         let records = self.options.record_route.unwrap_or(config.record_route);
-        let (copy, hop) = copy_for(request, target, &self.flow, tx, edge, records, Some(breadth))
+        let stay = Stay { records, tls_route: config.tls_route };
+        let (copy, hop) = copy_for(request, target, &self.flow, tx, edge, stay, Some(breadth))
             .ok_or(Input::Unreachable)?;
         // RFC 3261 §16.6: "A stateful proxy MUST create a new client transaction for this
         // request as described in Section 17.1 and instructs the
@@ -98,6 +102,13 @@ impl Context {
     }
 }
 
+/// Whether and how the proxy stays in the path of dialogs.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stay {
+    pub(super) records: bool,
+    pub(super) tls_route: TlsRoute,
+}
+
 /// The copy of a request that goes to a target, and where that is (RFC 3261 §16.6); `None` if it cannot go there. Of
 /// what is forwarded without a transaction the breadth stays as it is.
 pub(super) fn copy_for(
@@ -106,7 +117,7 @@ pub(super) fn copy_for(
     flow: &Flow,
     tx: &Transactions,
     edge: Option<&Edge>,
-    records: bool,
+    stay: Stay,
     breadth: Option<u32>,
 ) -> Option<(Request, NextHop)> {
     // RFC 3261 §16.6: "The proxy starts with a copy of the received request."
@@ -114,7 +125,8 @@ pub(super) fn copy_for(
     // RFC 3261 §16.6: "The Request-URI in the copy's start line MUST be replaced with
     // the URI for this target.  If the URI contains any parameters
     // not allowed in a Request-URI, they MUST be removed."
-    if copy.uri_bytes() != target.uri.as_bytes() {
+    let is_odd = target.uri.headers().next().is_some() || target.uri.param("method").is_some();
+    if is_odd || copy.uri_bytes() != target.uri.as_bytes() {
         copy.set_uri(&target.uri.to_request_uri());
     }
     count_hop(&mut copy);
@@ -143,8 +155,8 @@ pub(super) fn copy_for(
     if makes_dialog(copy.method()) {
         // RFC 5627 §6.2: "the registration contain Path URI,"
         // RFC 5627 §6.2: "then the authoritative proxy MUST record-route."
-        let records = records || target.is_registered && !path.is_empty();
-        record_route(&mut copy, tx, flow, &hop, edge, records);
+        let records = stay.records || target.is_registered && !path.is_empty();
+        record_route(&mut copy, tx, flow, &hop, edge, Stay { records, ..stay });
     }
     // RFC 3261 §16.6: "If the request will be sent to the next hop using a stream-
     // based transport and the copy contains no Content-Length header
@@ -203,7 +215,7 @@ pub(super) fn record_route(
     flow: &Flow,
     hop: &NextHop,
     edge: Option<&Edge>,
-    records: bool,
+    stay: Stay,
 ) {
     // RFC 3261 §16.6: "If the
     // Request-URI contains a SIPS URI, or the topmost Route header
@@ -224,10 +236,27 @@ pub(super) fn record_route(
         NextHop::Over(flow) => token(flow),
         _ => None,
     };
-    if !records && of_caller.is_none() && of_callee.is_none() {
+    let came_by = locals.get(flow.listener);
+    let came_secure = came_by.is_some_and(|local| local.transport.is_secure());
+    // RFC 3261 §16.6: "Furthermore, if
+    // the request was not received over TLS, the proxy MUST insert a
+    // Record-Route header field."
+    // RFC 3261 §16.6: "In a similar fashion, a proxy that
+    // receives a request over TLS, but generates a request without a
+    // SIPS URI in the Request-URI or topmost Route header field value
+    // (after the post processing of bullet 6), MUST insert a Record-
+    // Route header field that is not a SIPS URI."
+    let must_record = secure != came_secure;
+    if !stay.records && !must_record && of_caller.is_none() && of_callee.is_none() {
         return;
     }
-    let came_by = locals.get(flow.listener);
+    // A SIPS URI leads to a listener that is secure.
+    let came_by = match came_by {
+        Some(_) if secure && !came_secure => {
+            locals.iter().find(|local| local.listens && local.transport == Transport::Tls)
+        }
+        other => other,
+    };
     let leaves_by = local_for(locals, hop);
     // RFC 5658 §5: two values where what is before the proxy and what is behind it do not understand one another.
     let differs = |other: &Local| {
@@ -241,7 +270,7 @@ pub(super) fn record_route(
     for (local, token) in
         came_by.map(|it| (it, of_caller)).into_iter().chain(leaves_by.map(|it| (it, of_callee)))
     {
-        if let Some(uri) = own_uri(local, secure, token.as_deref()) {
+        if let Some(uri) = recorded_uri(local, secure, token.as_deref(), stay.tls_route) {
             copy.headers_mut().push_front(&RecordRoute::new(&uri));
         }
     }
@@ -275,20 +304,38 @@ fn local_for<'a>(locals: &'a Locals, hop: &NextHop) -> Option<&'a Local> {
     }
 }
 
-/// All that decides where a request goes, for the detection of loops.
-pub(super) fn mark_of(tx: &Transactions, request: &Request) -> LoopMark {
-    let headers = request.headers();
-    let number = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
-    let mut parts: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
-    // RFC 5393 §4.2.1: "Hence, the
-    // second part MUST depend at least on the received Request-URI and any
-    // Route header field values used when processing the received request."
-    parts.push(request.uri_bytes());
-    parts.push(headers.call_id().unwrap_or_default().as_bytes());
-    parts.push(headers.from_tag().unwrap_or_default().as_bytes());
-    parts.push(headers.to_tag().unwrap_or_default().as_bytes());
-    parts.push(&number);
-    parts.extend(headers.raw_all(HeaderName::Route));
-    parts.extend(headers.raw_all(HeaderName::ProxyAuthorization));
-    tx.loop_mark(&parts)
+/// By what a request is known again that comes back in a circle (RFC 5393 §4.2.1).
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    /// Of all that decides where it goes.
+    pub(super) full: LoopMark,
+    /// The same without what its ACK and its CANCEL may not have: of what is forwarded without a transaction.
+    pub(super) steady: LoopMark,
+}
+
+impl Marks {
+    pub(super) fn of(tx: &Transactions, request: &Request) -> Self {
+        let headers = request.headers();
+        let number = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+        let mut parts: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
+        // RFC 5393 §4.2.1: "Hence, the
+        // second part MUST depend at least on the received Request-URI and any
+        // Route header field values used when processing the received request."
+        // RFC 5393 §4.2.1: "This second part MUST NOT vary with
+        // the request method."
+        parts.push(request.uri_bytes());
+        parts.push(headers.call_id().unwrap_or_default().as_bytes());
+        parts.push(headers.from_tag().unwrap_or_default().as_bytes());
+        parts.push(&number);
+        parts.extend(headers.raw_all(HeaderName::Route));
+        let steady = tx.loop_mark(&parts);
+        parts.push(headers.to_tag().unwrap_or_default().as_bytes());
+        parts.extend(headers.raw_all(HeaderName::ProxyAuthorization));
+        Self { full: tx.loop_mark(&parts), steady }
+    }
+
+    /// Whether the request was forwarded from here before, with or without a transaction.
+    pub(super) fn are_known(self, tx: &Transactions, request: &Request) -> bool {
+        tx.has_looped(request, &[self.full, self.steady])
+    }
 }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use sip_message::{HeaderName, Request, StatusCode};
-use sip_transaction::{ServerKey, Transactions};
+use sip_transaction::{LoopMark, ServerKey, Transactions};
 use sip_transport::Flow;
 
+use super::forward::{Marks, Stay};
 use super::{Proxy, forward, names, say};
 use crate::route::preprocess;
 use crate::{ProxyOptions, Reply, Route, RouteTarget, Router};
@@ -22,6 +23,7 @@ impl<R: Router> Proxy<R> {
         target: Option<RouteTarget>,
         flow: &Flow,
         options: ProxyOptions,
+        mark: LoopMark,
     ) {
         self.is_stateless = true;
         // RFC 3261 §16.5: the empty target set.
@@ -29,9 +31,9 @@ impl<R: Router> Proxy<R> {
             return say(now, tx, key, &request, &Reply::new(StatusCode::TEMPORARILY_UNAVAILABLE));
         };
         let records = options.record_route.unwrap_or(self.config.record_route);
-        let sent =
-            forward::copy_for(&request, target, flow, tx, self.edge.as_deref(), records, None)
-                .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop).ok());
+        let stay = Stay { records, tls_route: self.config.tls_route };
+        let sent = forward::copy_for(&request, target, flow, tx, self.edge.as_deref(), stay, None)
+            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop, mark).ok());
         if sent.is_none() {
             return say(now, tx, key, &request, &Reply::new(StatusCode::SERVER_INTERNAL_ERROR));
         }
@@ -64,16 +66,24 @@ impl<R: Router> Proxy<R> {
         tx: &mut Transactions,
         ack: &Request,
         flow: &Flow,
+        mark: LoopMark,
     ) {
         if !self.is_stateless {
             return;
         }
         if let Some(target) = self.stateless_target(now, tx, ack, flow)
-            && let Some((copy, hop)) =
-                forward::copy_for(ack, target, flow, tx, self.edge.as_deref(), false, None)
+            && let Some((copy, hop)) = forward::copy_for(
+                ack,
+                target,
+                flow,
+                tx,
+                self.edge.as_deref(),
+                Stay::default(),
+                None,
+            )
         {
             // Nobody can be told of a failure: the refusal comes again, and its ACK.
-            let _ = tx.forward_statelessly(now, copy, hop);
+            let _ = tx.forward_statelessly(now, copy, hop, mark);
         }
     }
 
@@ -90,7 +100,11 @@ impl<R: Router> Proxy<R> {
         flow: &Flow,
     ) {
         let well_formed = cancel.get_all::<sip_message::Route<'_>>().all(|route| route.is_ok());
-        if !well_formed || cancel.headers().max_forwards() == Some(0) {
+        let marks = Marks::of(tx, &cancel);
+        if !well_formed
+            || cancel.headers().max_forwards() == Some(0)
+            || marks.are_known(tx, &cancel)
+        {
             return tx.refuse_cancel(&cancel, flow);
         }
         let names = names(&self.config, tx);
@@ -114,9 +128,17 @@ impl<R: Router> Proxy<R> {
         };
         let sent = target
             .and_then(|target| {
-                forward::copy_for(&cancel, target, flow, tx, self.edge.as_deref(), false, None)
+                forward::copy_for(
+                    &cancel,
+                    target,
+                    flow,
+                    tx,
+                    self.edge.as_deref(),
+                    Stay::default(),
+                    None,
+                )
             })
-            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop).ok());
+            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop, marks.steady).ok());
         if sent.is_none() {
             tx.refuse_cancel(&cancel, flow);
         }

@@ -164,6 +164,21 @@ fn chance_shortens_a_time_within_its_bounds() {
 }
 
 /// RFC 3261 §10.3 steps 6 and 7: by Call-ID and CSeq.
+/// RFC 3261 §10.3: it changes neither what is bound nor what is answered.
+#[test]
+fn a_record_route_means_nothing_to_a_registrar() {
+    let contact = "Contact: <sip:bob@192.0.2.7>";
+    let (mut with, mut without) =
+        (Home::new(Registrar::default()), Home::new(Registrar::default()));
+    let routed = format!("Record-Route: <sip:192.0.2.60;lr>\n{contact}");
+    let (events, answer) = with.register(1, &routed).unwrap();
+    let (expected, plain) = without.register(1, contact).unwrap();
+    assert_eq!((events, &with.bindings), (expected, &without.bindings));
+    assert!(!answer.headers().contains(HeaderName::RecordRoute));
+    assert_eq!(answer.to_bytes(), plain.to_bytes());
+    assert_eq!(with.refused(1, &routed).headers().raw_all(HeaderName::RecordRoute).count(), 0);
+}
+
 #[test]
 fn what_comes_late_is_refused() {
     let mut home = Home::new(Registrar::default());

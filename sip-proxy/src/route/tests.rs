@@ -77,6 +77,7 @@ fn a_maddr_of_ours_is_taken_off() {
     for (uri, left) in [
         ("sip:b@example.com;maddr=192.0.2.1", "sip:b@example.com"),
         ("sip:b@example.com;maddr=192.0.2.1;transport=udp", "sip:b@example.com"),
+        ("sip:b@192.0.2.9;maddr=EXAMPLE.com", "sip:b@192.0.2.9"),
         // On another transport it leads to another door of ours, and has to go there.
         (
             "sip:b@example.com;maddr=192.0.2.1;transport=tcp",

@@ -343,3 +343,24 @@ fn a_branch_that_rings_for_ever_is_cancelled() {
     assert_eq!(stage.answer(12, 200), ["200 > 10"]);
     stage.finish();
 }
+
+/// RFC 3261 §16.6 item 11, wherever it is set.
+#[test]
+fn timer_c_is_never_shorter_than_three_minutes() {
+    let second = Duration::from_secs(1);
+    let mut short = config();
+    short.timer_c = second;
+    let mut options = sip_proxy::ProxyOptions::default();
+    options.timer_c = Some(second);
+    let by_options = Stage::new(move |_| Route::to(phone(11)).with_options(options));
+    for mut stage in [Stage::with(short, |_| Route::to(phone(11))), by_options] {
+        stage.invite("");
+        stage.answer(11, 180);
+        assert!(stage.wait(180 * second).is_empty());
+        assert_eq!(stage.wait(second), ["CANCEL > 11"]);
+        stage.answer_to(11, &Method::Cancel, 200, "");
+        stage.answer(11, 487);
+        stage.recv(10, request(&Method::Ack, BOB, ""));
+        stage.finish();
+    }
+}

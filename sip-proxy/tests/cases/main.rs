@@ -12,6 +12,8 @@
 )]
 
 mod cancels;
+mod copies;
+mod doors;
 mod ends;
 mod forks;
 mod hops;

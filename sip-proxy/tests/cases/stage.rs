@@ -85,7 +85,12 @@ impl Stage {
     fn drain(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(output) = self.endpoint.poll_output() {
-            let Output::Transmit(transmit) = output else { panic!("{output:?}") };
+            let transmit = match output {
+                Output::Transmit(transmit) => transmit,
+                // Nothing that a peer sees.
+                Output::Blame(_) => continue,
+                other => panic!("{other:?}"),
+            };
             let remote = match transmit.destination {
                 Destination::Flow(flow) => flow.remote,
                 Destination::Target(target) => target.remote,

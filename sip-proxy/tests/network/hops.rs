@@ -90,6 +90,12 @@ fn a_malformed_route_is_refused() {
 }
 
 #[test]
+fn a_malformed_proxy_require_is_refused() {
+    let request = plain(&Method::Message, BOB, "Proxy-Require: a b\r\n");
+    assert_eq!(status(&answered(ProxyConfig::default(), request, nowhere())), [400]);
+}
+
+#[test]
 fn more_requests_than_there_is_room_for() {
     let config = ProxyConfig::default().max_contexts(0);
     let answers = answered(config, plain(&Method::Message, BOB, ""), nowhere());
@@ -153,4 +159,55 @@ fn what_leaves_by_another_transport_records_both() {
         raw(&message, HeaderName::RecordRoute),
         ["<sip:192.0.2.1:5060;transport=tcp;lr>", "<sip:192.0.2.1:5060;lr>"]
     );
+}
+
+/// RFC 3261 §16.6 item 7: the targets that a name leads to are tried one after the other, each by a transaction of its
+/// own with a branch of its own, and it remains one branch of the call.
+#[test]
+fn a_host_of_two_servers_is_called_at_the_second_when_the_first_is_gone() {
+    let mut network: Network<Either<sip_sim::Listener, Proxy<Decide>>> =
+        Network::new(3, Link::default());
+    network.record();
+    let decide: Decide = Box::new(|_| Route::to("sip:bob@gateways.example:5060".parse().unwrap()));
+    let proxy = Proxy::new(ProxyConfig::default().domain("example.com"), decide);
+    network.add(&udp(1), Config::default(), Either::B(proxy)).unwrap();
+    let listener = || Either::A(sip_sim::Listener::default());
+    let client = network.add(&udp(10), Config::default(), listener()).unwrap();
+    // Of the two only the second is there.
+    let there = network.add(&udp(12), Config::default(), listener()).unwrap();
+    network.host("gateways.example", &[[192, 0, 2, 11].into(), [192, 0, 2, 12].into()]);
+    let hop = NextHop::Uri(format!("sip:{PROXY}").parse().unwrap());
+    let invite = plain(&Method::Invite, BOB, "");
+    network.with(client, |now, _, tx| tx.request(now, invite, hop)).unwrap().unwrap();
+    let until = network.now() + Duration::from_secs(40);
+    let mut invited = 0;
+    while let Some((node, event)) = network.next_event(until) {
+        if let Either::A(Event::Request { key, request, .. }) = event
+            && node == there
+        {
+            invited += 1;
+            let ok = sip_message::Response::to_request(&request, StatusCode::OK).to_tag("bob");
+            let answer = ok.build().unwrap();
+            network.with(there, |now, _, tx| tx.respond(now, key, answer)).unwrap().unwrap();
+        }
+    }
+    let to = |last: u8| {
+        let to = network
+            .passages()
+            .iter()
+            .filter(move |it| it.to.ip() == std::net::IpAddr::from([192, 0, 2, last]));
+        let messages = to.map(|it| Message::parse(it.payload.clone(), &Limits::default()).unwrap());
+        messages.collect::<Vec<_>>()
+    };
+    let branch = |message: &Message| match message {
+        Message::Request(request) => request.headers().branch().unwrap().to_owned(),
+        Message::Response(_) => panic!("a request"),
+    };
+    let (first, second) = (to(11), to(12));
+    assert_eq!((first.len() > 1, second.len(), invited), (true, 1, 1));
+    assert!(first.iter().all(|message| branch(message) == branch(&first[0])));
+    assert_ne!(branch(&first[0]), branch(&second[0]));
+    let finals =
+        to(10).into_iter().filter(|message| status(core::slice::from_ref(message)) == [200]);
+    assert_eq!(finals.count(), 1);
 }

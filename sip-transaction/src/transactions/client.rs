@@ -119,9 +119,9 @@ impl Transactions {
         construct::loop_mark(self.config.seed, parts)
     }
 
-    /// Whether this endpoint forwarded the request with that mark before: whether one of its Vias is ours and
-    /// has it. By chance alone that is so of one in 2^32.
-    pub fn has_looped(&self, request: &Request, mark: LoopMark) -> bool {
+    /// Whether this endpoint forwarded the request with one of these marks before: whether one of its Vias is ours
+    /// and has it. By chance alone that is so of one in 2^32.
+    pub fn has_looped(&self, request: &Request, marks: &[LoopMark]) -> bool {
         // RFC 5393 §4.2.2: "Each
         // Via header field value in the request whose sent-by value matches a
         // value placed into previous requests by this proxy MUST be inspected
@@ -130,7 +130,7 @@ impl Transactions {
             |via| {
                 via.branch()
                     .and_then(Branch::decode)
-                    .is_some_and(|it| LoopMark::of(it.nonce) == mark)
+                    .is_some_and(|it| marks.contains(&LoopMark::of(it.nonce)))
             },
         )
     }
@@ -197,7 +197,7 @@ impl Transactions {
         hop: NextHop,
     ) -> Result<(), RequestError> {
         let nonce = self.random.next_u64();
-        self.pass(now, request, hop, nonce)
+        self.pass(now, request, hop, nonce, false)
     }
 
     /// Cancels an INVITE (RFC 3261 §9.1): the CANCEL goes out when a provisional response has come,

@@ -57,8 +57,9 @@ pub(super) struct Lookup {
 pub(super) enum Purpose {
     /// The first request of a client transaction.
     Request(ClientKey, Request),
-    /// A message that has no transaction, an ACK say, and the nonce of its branch.
-    Pass(Request, u64),
+    /// A message that has no transaction, an ACK say, and the nonce of its branch; a steady one takes no notice of
+    /// which server failed lately.
+    Pass { request: Request, nonce: u64, is_steady: bool },
     /// A response whose way back is gone.
     Response(ServerKey, Bytes),
     /// The same of a response that has no transaction.
@@ -197,7 +198,12 @@ impl Transactions {
             if targets.is_empty() {
                 return Err(TransportError::NoListener);
             }
-            self.bad.put_last(now, &mut targets);
+            // RFC 3261 §16.11: "In
+            // particular, a retransmitted request MUST be forwarded to the
+            // same destination each time it is processed."
+            if !matches!(lookup.purpose, Purpose::Pass { is_steady: true, .. }) {
+                self.bad.put_last(now, &mut targets);
+            }
             // All go by one transport.
             let names = targets.first().is_some_and(|target| names_the_domain(target.transport));
             let domain: Option<Arc<str>> = names.then(|| located.domain.into());
@@ -209,13 +215,13 @@ impl Transactions {
                 self.begin_at(now, key, request, targets, domain);
             }
             (Purpose::Request(key, _), Err(error)) => self.fail_client(key, error),
-            (Purpose::Pass(request, nonce), Ok((targets, domain))) => {
+            (Purpose::Pass { request, nonce, .. }, Ok((targets, domain))) => {
                 if let Some(target) = targets.last() {
                     // Its listener was found just now; an ACK that is lost is asked for again.
                     self.send_statelessly(request, *target, domain, nonce).ok();
                 }
             }
-            (Purpose::Pass(..), Err(error)) => {
+            (Purpose::Pass { .. }, Err(error)) => {
                 tracing::debug!(%error, "a message without a transaction leads nowhere");
             }
             (Purpose::Response(key, payload), Ok((targets, domain))) => {

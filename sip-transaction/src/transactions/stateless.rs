@@ -2,12 +2,14 @@
 //! alone, and the responses to them.
 //!
 //! ```text
-//!   request ----> branch = the number of no slot, and a keyed hash of the Via, Call-ID, From tag and CSeq number below
+//!   request ----> branch = the number of no slot, the mark of what decides where the request goes, and a keyed hash
+//!                 of that mark and of the Via, Call-ID, From tag and CSeq number below
 //!   response <--- its top Via has that branch, and what is below makes the same hash: the Via comes off
 //! ```
 //!
-//! By the hash a response that was reflected or altered is none of ours: nothing is kept, and yet nobody gets the
-//! endpoint to send what it never forwarded a request for.
+//! By the hash a response that was reflected or altered is none of ours, but for one in 2^32: nothing is kept, and yet
+//! nobody gets the endpoint to send what it never forwarded a request for. By the mark a request is known again that
+//! comes back in a circle (RFC 5393), as one that has a transaction is.
 
 use core::net::SocketAddr;
 use std::time::Instant;
@@ -18,7 +20,7 @@ use sip_transport::{Destination, Target, Transmit, is_own_via};
 use super::Transactions;
 use super::locate::{Hop, Purpose};
 use super::stray::StrayNumber;
-use crate::branch::{Branch, without_cookie};
+use crate::branch::{Branch, LoopMark, without_cookie};
 use crate::{NextHop, Output, RequestError, ServerKey, construct};
 
 impl Transactions {
@@ -31,12 +33,13 @@ impl Transactions {
 
     /// Whether a request can be forwarded without a transaction: whether its branch is one of RFC 3261.
     pub fn has_stateless_branch(&self, request: &Request) -> bool {
-        stateless_nonce(self.config.seed, request.headers(), 0).is_some()
+        stateless_nonce(self.config.seed, request.headers(), 0, LoopMark(0)).is_some()
     }
 
     /// Forwards a request without a transaction. Its branch is made of what is equal in every repeat of it, in its
-    /// CANCEL and in the ACK to a refusal; responses go by their next Via and nobody is told of them. The hop must
-    /// be the same for all of these. ACK and CANCEL are welcome.
+    /// CANCEL and in the ACK to a refusal; responses go by their next Via and nobody is told of them. The hop and the
+    /// mark must be the same for all of these: the mark of nothing that only one of them has. ACK and CANCEL are
+    /// welcome. Which of several servers was bad lately plays no part.
     ///
     /// # Errors
     ///
@@ -47,12 +50,30 @@ impl Transactions {
         now: Instant,
         request: Request,
         hop: NextHop,
+        mark: LoopMark,
     ) -> Result<(), RequestError> {
         // RFC 3261 §16.11: "If it begins with the magic cookie, the first
         // component of the branch ID of the outgoing request is computed
         // as a hash of the received branch ID."
-        let nonce = stateless_nonce(self.config.seed, request.headers(), 0);
-        self.pass(now, request, hop, nonce.ok_or(RequestError::Method)?)
+        let nonce = stateless_nonce(self.config.seed, request.headers(), 0, mark);
+        self.pass(now, request, hop, nonce.ok_or(RequestError::Method)?, true)
+    }
+
+    /// Passes on the ACK to a 2xx under a new branch that has the mark: [`has_looped`](Self::has_looped) knows it
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; nothing was sent then.
+    pub fn forward_ack(
+        &mut self,
+        now: Instant,
+        ack: Request,
+        hop: NextHop,
+        mark: LoopMark,
+    ) -> Result<(), RequestError> {
+        let nonce = mark.nonce(self.random.next_u64());
+        self.pass(now, ack, hop, nonce, false)
     }
 
     /// Has a CANCEL that matches nothing told as [`Event::Cancel`](crate::Event::Cancel), where it is answered 481
@@ -77,6 +98,7 @@ impl Transactions {
         request: Request,
         hop: NextHop,
         nonce: u64,
+        is_steady: bool,
     ) -> Result<(), RequestError> {
         match self.hop(hop, &request)? {
             Hop::Known(target, domain) => {
@@ -86,7 +108,7 @@ impl Transactions {
                 if self.lookups.len() >= self.config.transactions {
                     return Err(RequestError::Full);
                 }
-                self.look_up(now, Purpose::Pass(request, nonce), locator);
+                self.look_up(now, Purpose::Pass { request, nonce, is_steady }, locator);
                 Ok(())
             }
         }
@@ -103,7 +125,8 @@ impl Transactions {
         // field value."
         if branch.slot != NO_SLOT
             || !headers.top_via().is_some_and(|via| is_own_via(&self.locals, &via))
-            || stateless_nonce(self.config.seed, headers, 1) != Some(branch.nonce)
+            || stateless_nonce(self.config.seed, headers, 1, LoopMark::of(branch.nonce))
+                != Some(branch.nonce)
         {
             return false;
         }
@@ -128,14 +151,15 @@ impl Transactions {
 /// A slot that is never used: no response finds a transaction by a branch with it.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
-/// The nonce of the branch under which a message is forwarded whose own Via is the nth.
-fn stateless_nonce(seed: [u64; 2], headers: &Headers, nth: usize) -> Option<u64> {
+/// The nonce of the branch under which a message with that mark is forwarded whose own Via is the nth.
+fn stateless_nonce(seed: [u64; 2], headers: &Headers, nth: usize, mark: LoopMark) -> Option<u64> {
     let via = headers.get_all::<Via<'_>>().nth(nth)?.ok()?;
     let branch = via.branch().filter(|branch| without_cookie(branch).is_some())?;
     let number = headers.cseq()?.number.to_be_bytes();
-    Some(construct::stateless_nonce(
+    let hash = construct::stateless_hash(
         seed,
         &[
+            &mark.0.to_be_bytes(),
             branch.as_bytes(),
             via.host_str().as_bytes(),
             &via.port().unwrap_or_default().to_be_bytes(),
@@ -143,7 +167,8 @@ fn stateless_nonce(seed: [u64; 2], headers: &Headers, nth: usize) -> Option<u64>
             headers.from_tag().unwrap_or_default().as_bytes(),
             &number,
         ],
-    ))
+    );
+    Some(mark.nonce(hash))
 }
 
 /// Where the Via of a request leads that came here, and where if that connection is gone. Its host, or what was
