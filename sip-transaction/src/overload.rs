@@ -12,7 +12,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use sip_message::{HeaderName, OcSeq, Request, ResourcePriority, Response, Via};
@@ -29,6 +29,15 @@ const LONGEST_VALIDITY: Duration = Duration::from_secs(60);
 
 /// How many next hops may be throttled at a time; the demands of more are passed over.
 const MAX_HOPS: usize = 4_096;
+
+/// So many requests in a row to which a next hop says nothing, and it is sent no more.
+const MAX_FAILURES: u32 = 3;
+
+/// After how long a next hop that says nothing is tried by one request; after each such, twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest of those pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// How loaded whoever runs an endpoint was since it was measured last.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -187,6 +196,17 @@ pub(crate) struct Throttle {
     // RFC 7339 §5.4: "The scope of overload control applies to unique combinations of IP
     // and port values."
     hops: HashMap<SocketAddr, Demand>,
+    /// The next hops that were heard to take part in overload control.
+    peers: HashSet<SocketAddr>,
+    /// Those of them that failed since they were last heard.
+    silent: HashMap<SocketAddr, Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    failures: u32,
+    pause: Duration,
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -200,7 +220,15 @@ struct Demand {
 impl Throttle {
     /// Takes in the topmost Via of a response from this next hop.
     pub(crate) fn note(&mut self, now: Instant, hop: SocketAddr, via: &Via<'_>) {
-        let (Some(Some(loss)), Some(validity)) = (via.oc(), via.oc_validity()) else { return };
+        if !self.silent.is_empty() {
+            // RFC 7339 §5.9: "Once a SIP client
+            // has successfully received a normal response for a request sent to the
+            // downstream server, the SIP client can resume sending SIP requests."
+            self.silent.remove(&hop);
+        }
+        let Some(Some(loss)) = via.oc() else { return };
+        self.note_peer(hop);
+        let Some(validity) = via.oc_validity() else { return };
         if !via.oc_algo().all(|name| name.eq_ignore_ascii_case(LOSS)) || loss > 100 {
             return;
         }
@@ -232,6 +260,50 @@ impl Throttle {
         self.hops.insert(hop, Demand { loss, seq, until, filter });
     }
 
+    fn note_peer(&mut self, hop: SocketAddr) {
+        if self.peers.len() >= MAX_HOPS && !self.peers.contains(&hop) {
+            // Those who still answer will be noted again.
+            self.peers.retain(|peer| self.silent.contains_key(peer));
+            if self.peers.len() >= MAX_HOPS {
+                self.peers.clear();
+                self.silent.clear();
+            }
+        }
+        self.peers.insert(hop);
+    }
+
+    /// A request to this next hop timed out with nothing heard, or could not be delivered.
+    pub(crate) fn failed(&mut self, now: Instant, hop: SocketAddr) {
+        if !self.peers.contains(&hop) {
+            return;
+        }
+        let pause = FIRST_PAUSE;
+        let silence = self.silent.entry(hop).or_insert(Silence { failures: 0, pause, until: now });
+        silence.failures = silence.failures.saturating_add(1);
+        if silence.failures == MAX_FAILURES {
+            silence.until = now.checked_add(pause).unwrap_or(now);
+        }
+    }
+
+    /// Whether a next hop that says nothing is left alone. Now and then it is tried by one request.
+    // RFC 7339 §5.9: "In the event of repeated timeouts or fatal transport errors, the SIP
+    // client MUST stop sending requests to this server."
+    fn is_left_alone(&mut self, now: Instant, hop: SocketAddr) -> bool {
+        let Some(silence) = self.silent.get_mut(&hop) else { return false };
+        if silence.failures < MAX_FAILURES {
+            return false;
+        }
+        if now < silence.until {
+            return true;
+        }
+        // RFC 7339 §5.9: "Clients should be conservative in their
+        // probing (e.g., using an exponential back-off) so that their liveness
+        // probes do not exacerbate an overload situation."
+        silence.pause = silence.pause.saturating_mul(2).min(LONGEST_PAUSE);
+        silence.until = now.checked_add(silence.pause).unwrap_or(now);
+        false
+    }
+
     fn is_full(&mut self, now: Instant) -> bool {
         if self.hops.len() >= MAX_HOPS {
             self.hops.retain(|_, demand| now < demand.until);
@@ -239,9 +311,9 @@ impl Throttle {
         self.hops.len() >= MAX_HOPS
     }
 
-    /// Whether any next hop asks for anything.
+    /// Whether no next hop asks for anything or says nothing.
     pub(crate) fn is_idle(&self) -> bool {
-        self.hops.is_empty()
+        self.hops.is_empty() && self.silent.is_empty()
     }
 
     /// Whether a request may go to this next hop.
@@ -255,6 +327,9 @@ impl Throttle {
         category: Category,
         dice: u32,
     ) -> bool {
+        if self.is_left_alone(now, hop) {
+            return false;
+        }
         let Some(demand) = self.hops.get_mut(&hop) else { return true };
         // RFC 7339 §5.4: "Stored overload control parameters
         // MUST be reset to default values once the validity period has expired"

@@ -175,6 +175,46 @@ fn what_is_no_demand_is_passed_over() {
     }
 }
 
+/// RFC 7339 §5.9: three failures in a row end it, one request at a time finds out whether that is over, and more and
+/// more rarely; one answer does.
+#[test]
+fn who_says_nothing_any_more_is_left_alone_and_tried_now_and_then() {
+    let (start, mut throttle) = (Instant::now(), Throttle::default());
+    let answer = via(";oc=0;oc-algo=\"loss\";oc-validity=0;oc-seq=1.1");
+    throttle.note(start, hop(1), &answer);
+    for _ in 0..2 {
+        throttle.failed(start, hop(1));
+        assert!(passes(&mut throttle, start));
+    }
+    // An answer between two failures: they are not in a row.
+    throttle.note(start, hop(1), &via(""));
+    for _ in 0..3 {
+        assert!(passes(&mut throttle, start));
+        throttle.failed(start, hop(1));
+    }
+    let mut tried = Vec::new();
+    for second in 0..200 {
+        let now = start + Duration::from_secs(second);
+        if passes(&mut throttle, now) {
+            tried.push(second);
+            assert!(!passes(&mut throttle, now), "one at a time");
+            throttle.failed(now, hop(1));
+        }
+    }
+    assert_eq!(tried, [1, 3, 7, 15, 31, 63, 127, 191]);
+    throttle.note(start, hop(1), &answer);
+    let end = start + Duration::from_secs(200);
+    assert!((0..9).all(|_| passes(&mut throttle, end)));
+
+    // Who takes no part may be a telephone that is switched off for the night.
+    let mut throttle = Throttle::default();
+    throttle.note(start, hop(1), &via(""));
+    for _ in 0..9 {
+        throttle.failed(start, hop(1));
+        assert!(passes(&mut throttle, start));
+    }
+}
+
 #[test]
 fn the_table_of_hops_is_bounded_and_makes_room_for_the_living() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());

@@ -361,6 +361,9 @@ impl Transactions {
         if !client.is_unfinished() {
             return false;
         }
+        if self.config.overload_control && is_silence(failure) {
+            self.throttle.failed(now, client.target.remote);
+        }
         // Nothing is remembered of a target without an alternative: numeric ones are used all the same.
         let Some(way) = client.way.as_deref() else { return false };
         self.bad.note(now, &client.target, failure);
@@ -400,6 +403,19 @@ impl Transactions {
         self.start(now, key);
         true
     }
+}
+
+/// Whether the far end is not there, or not able to answer.
+fn is_silence(failure: Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Timeout { was_heard: false }
+            | Failure::Transport(
+                TransportError::Refused
+                    | TransportError::ConnectTimeout
+                    | TransportError::Unreachable
+            )
+    )
 }
 
 impl Client {

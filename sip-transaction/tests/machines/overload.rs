@@ -130,3 +130,44 @@ fn a_next_hop_that_asks_for_fewer_requests_gets_fewer() {
     let later = start + Duration::from_secs(1);
     request(&mut endpoint, later, "OPTIONS").unwrap();
 }
+
+/// RFC 7339 §5.9: a server that took part and is gone.
+#[test]
+fn a_next_hop_that_is_gone_gets_no_more_until_it_answers() {
+    let start = Instant::now();
+    let mut endpoint = endpoint(taking_part(), start);
+    let hop = || NextHop::Uri("sip:192.0.2.9".parse().unwrap());
+    let request = |endpoint: &mut Endpoint<Recorder>, now| {
+        let sent = endpoint.with(now, |_, tx| tx.request(now, outgoing("OPTIONS"), hop()));
+        let mut first = None;
+        while let Some(output) = endpoint.poll_output() {
+            let Output::Transmit(transmit) = output else { panic!("no request") };
+            first.get_or_insert(transmit.payload);
+        }
+        sent.map(|_| first.unwrap())
+    };
+    let answer = |request: &Bytes| {
+        let text = crate::script::answer(request, 200, "them");
+        let text = text.replace(";oc;", ";oc=0;oc-seq=1.1;oc-validity=0;");
+        Input::Datagram { flow: flow(), payload: Bytes::from(text.into_bytes()) }
+    };
+    let first = request(&mut endpoint, start).unwrap();
+    endpoint.handle_input(start, answer(&first));
+    for _ in 0..3 {
+        request(&mut endpoint, start).unwrap();
+    }
+    let mut now = start;
+    while let Some(at) = endpoint.poll_timeout().filter(|at| *at <= start + Duration::from_secs(33))
+    {
+        now = at;
+        endpoint.handle_timeout(now);
+        while endpoint.poll_output().is_some() {}
+    }
+    let throttled = RequestError::Transport(TransportError::Throttled);
+    assert_eq!(request(&mut endpoint, now).unwrap_err(), throttled);
+    let later = now + Duration::from_secs(2);
+    let probe = request(&mut endpoint, later).unwrap();
+    assert_eq!(request(&mut endpoint, later).unwrap_err(), throttled);
+    endpoint.handle_input(later, answer(&probe));
+    request(&mut endpoint, later).unwrap();
+}
