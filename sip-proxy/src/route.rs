@@ -20,7 +20,9 @@ impl Names<'_> {
         let Some(host) = uri.host() else { return false };
         self.locals.iter().any(|local| {
             let port = uri.port().unwrap_or_else(|| default_port(uri, local));
-            is_host_of(local, &host) && port == port_of(local)
+            // By the name that it gives itself, or, from its own side of a NAT box, by its address.
+            is_named(local, &host) && port == port_of(local)
+                || has_ip(local, &host) && port == local.addr.port()
         }) || (uri.lr() && uri.user().is_none() && self.serves(uri))
     }
 
@@ -39,13 +41,17 @@ fn default_port(uri: &Uri<'_>, local: &Local) -> u16 {
     if uri.is_secure() { Transport::Tls.default_port() } else { local.transport.default_port() }
 }
 
-fn is_host_of(local: &Local, host: &Host<'_>) -> bool {
+fn is_named(local: &Local, host: &Host<'_>) -> bool {
     let named = split(&local.sent_by).0;
     match host {
         Host::Name(name) => named.eq_ignore_ascii_case(name),
-        Host::V4(ip) => local.addr.ip() == *ip || named == ip.to_string(),
-        Host::V6(ip) => local.addr.ip() == *ip || named == format!("[{ip}]"),
+        Host::V4(ip) => named == ip.to_string(),
+        Host::V6(ip) => named == format!("[{ip}]"),
     }
+}
+
+fn has_ip(local: &Local, host: &Host<'_>) -> bool {
+    host.ip().is_some_and(|ip| local.has_ip(ip))
 }
 
 fn port_of(local: &Local) -> u16 {
@@ -136,7 +142,7 @@ fn without_own_maddr(request: &Request, flow: &Flow, names: Names<'_>) -> Option
     // RFC 3261 §16.4: "If the Request-URI contains a maddr parameter, the proxy MUST check
     // to see if its value is in the set of addresses or domains the proxy
     // is configured to be responsible for."
-    let is_ours = names.locals.iter().any(|local| is_host_of(local, &maddr))
+    let is_ours = names.locals.iter().any(|local| is_named(local, &maddr) || has_ip(local, &maddr))
         || matches!(&maddr, Host::Name(name) if names.is_domain(name));
     if !is_ours || port != port_of(local) || transport != flow.transport {
         return None;

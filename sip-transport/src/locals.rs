@@ -1,6 +1,6 @@
 //! The addresses an endpoint listens on, and how it names itself.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use sip_message::Transport;
 
@@ -21,6 +21,8 @@ pub struct Local {
     pub listens: bool,
     /// Whether `sent_by` was given, and is not an address that we took for ours: no other is better then.
     pub is_advertised: bool,
+    /// The address of the interface by which others reach it, where all of them are listened on.
+    pub interface: Option<IpAddr>,
 }
 
 impl Local {
@@ -35,7 +37,18 @@ impl Local {
             sent_by: named.to_string().into_boxed_str(),
             listens: true,
             is_advertised: false,
+            interface: None,
         }
+    }
+
+    /// Whether this is an address of the listener: the one that is bound, or where all are, loopback and that of its
+    /// [`interface`](Self::interface). Of other interfaces nothing is known.
+    pub fn has_ip(&self, ip: IpAddr) -> bool {
+        let bound = self.addr.ip();
+        bound == ip
+            || bound.is_unspecified()
+                && bound.is_ipv4() == ip.is_ipv4()
+                && (ip.is_loopback() || self.interface == Some(ip))
     }
 
     /// An address as it is reached from this listener: a link-local one that does not say on which link is
@@ -60,6 +73,12 @@ impl Local {
     pub fn with_sent_by(mut self, sent_by: &str) -> Self {
         self.sent_by = sent_by.into();
         self.is_advertised = true;
+        self
+    }
+
+    /// The same, listening on all interfaces and reached by that with this address.
+    pub fn by_interface(mut self, ip: IpAddr) -> Self {
+        self.interface = Some(ip);
         self
     }
 
@@ -165,6 +184,19 @@ mod tests {
         assert_eq!(select(Transport::Udp, "[2001:db8::1]:1"), Some(2), "better than none");
         assert_eq!(select(Transport::Tcp, "198.51.100.1:1"), Some(3));
         assert_eq!(select(Transport::Tcp, "[::1]:1"), None);
+    }
+
+    #[test]
+    fn a_listener_on_all_interfaces_has_loopback_and_the_address_of_the_one_in_use() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let locals = locals();
+        let one = locals.get(ListenerId::new(1)).unwrap();
+        assert!(one.has_ip(ip("192.0.2.1")));
+        assert!(!one.has_ip(ip("127.0.0.1")));
+        let all = locals.get(ListenerId::new(3)).unwrap().clone();
+        assert!(all.has_ip(ip("127.0.0.1")) && !all.has_ip(ip("::1")));
+        assert!(!all.has_ip(ip("192.168.1.5")));
+        assert!(all.by_interface(ip("192.168.1.5")).has_ip(ip("192.168.1.5")));
     }
 
     #[test]

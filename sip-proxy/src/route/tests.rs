@@ -47,6 +47,26 @@ fn prepared(uri: &str, routes: &str) -> (String, String) {
 }
 
 #[test]
+fn behind_a_nat_box_it_is_known_by_the_addresses_of_both_sides() {
+    let local = Local::new(ListenerId::new(0), Transport::Udp, ([0, 0, 0, 0], 5060).into())
+        .by_interface([192, 168, 1, 5].into())
+        .with_sent_by("sip.example.com:5070");
+    let locals = Locals::new([local]);
+    let names = Names { locals: &locals, domains: &[] };
+    for (uri, is_ours) in [
+        ("sip:sip.example.com:5070", true),
+        ("sip:192.168.1.5:5060", true),
+        ("sip:192.168.1.5", true),
+        ("sip:127.0.0.1:5060", true),
+        ("sip:sip.example.com", false),
+        ("sip:192.168.1.5:5070", false),
+        ("sip:192.168.1.6:5060", false),
+    ] {
+        assert_eq!(names.is_listener(&uri.parse().unwrap()), is_ours, "{uri}");
+    }
+}
+
+#[test]
 fn a_route_of_ours_is_taken_off() {
     for (routes, left) in [
         ("<sip:192.0.2.1;lr>", ""),

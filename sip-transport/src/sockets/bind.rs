@@ -184,7 +184,7 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
         Listener::Tcp { listener, .. } => listener.local_addr(),
         Listener::DialOnly(addr) => Ok::<_, io::Error>(*addr),
     }?;
-    let local = Local::new(ListenerId::new(0), addr.transport(), bound);
+    let local = by_interface(Local::new(ListenerId::new(0), addr.transport(), bound));
     let local = match addr.advertised() {
         Some(advertised) => local.with_sent_by(advertised),
         None if addr.is_dial_only() && addr.transport().is_websocket() => {
@@ -207,6 +207,14 @@ fn local(addr: &ListenAddr, listener: &Listener) -> io::Result<Local> {
     Ok(if addr.is_dial_only() { local.dial_only() } else { local })
 }
 
+/// The listener, which knows by which interface it is reached now.
+fn by_interface(local: Local) -> Local {
+    match local.addr.ip() {
+        ip if ip.is_unspecified() => local.by_interface(reachable_ip(ip)),
+        _ => local,
+    }
+}
+
 /// The listeners with the names that they have now, and those whose address is gone.
 pub(super) fn rebound(locals: &Locals) -> (Locals, Vec<ListenerId>) {
     let is_lost = |local: &&Local| {
@@ -217,7 +225,7 @@ pub(super) fn rebound(locals: &Locals) -> (Locals, Vec<ListenerId>) {
             && bind().is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
     };
     let lost = locals.iter().filter(is_lost).map(|local| local.id).collect();
-    let renamed = locals.iter().cloned().map(|local| {
+    let renamed = locals.iter().cloned().map(by_interface).map(|local| {
         if local.is_advertised {
             return local;
         }
