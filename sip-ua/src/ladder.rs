@@ -11,6 +11,7 @@ use sip_message::{HeaderName, Limits, Message, SessionId, Transport};
 
 use crate::Recorded;
 
+mod svg;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ mod tests;
 ///  0.000412  UDP       |<----- 180 Ringing (INVITE) ---|
 /// ```
 ///
-/// Print it with `{}`. A message that was recorded where it was sent and where it was received is one
+/// Print it with `{}`, or draw it ([`to_svg`](Self::to_svg)). A message that was recorded where it was sent and where it was received is one
 /// arrow. An arrow that ends in `x` was sent to a party whose tap never saw it come: lost, or still on
 /// its way. `(again)` marks a retransmission. Text from the wire is printed without its control
 /// characters.
@@ -53,6 +54,7 @@ struct Arrow {
     to: usize,
     label: String,
     lost: bool,
+    message: Bytes,
 }
 
 impl Ladder {
@@ -80,6 +82,7 @@ impl Ladder {
                     to: parties.index(flight.to),
                     label,
                     lost: flight.lost,
+                    message: message.bytes.clone(),
                 }
             })
             .collect();

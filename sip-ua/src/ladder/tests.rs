@@ -104,6 +104,29 @@ fn a_lost_message_ends_in_a_cross_and_its_repetition_says_so() {
 }
 
 #[test]
+fn a_drawing_has_an_arrow_a_message_and_the_messages_are_its_titles() {
+    let mut wire = Wire::new();
+    wire.carry(0, 0, &message("INVITE sip:b@b SIP/2.0", "1 INVITE", "v=0\r\n"));
+    wire.carry(20, 1, &message("SIP/2.0 486 Busy \u{1}<&> Here", "1 INVITE", ""));
+    wire.lose(30, 0, &message("ACK sip:b@b SIP/2.0", "1 ACK", ""));
+    let ladder = wire.recorder.ladder();
+    let svg = ladder.to_svg();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    assert_eq!((svg.matches("<g ").count(), svg.matches("</g>").count()), (3, ladder.len()));
+    for party in [">alice</text>", ">bob</text>"] {
+        assert_eq!(svg.matches(party).count(), 1, "{svg}");
+    }
+    // The text of messages is text: no element, and nothing that XML cannot hold.
+    assert!(svg.contains("<title>INVITE sip:b@b SIP/2.0\nVia: "), "{svg}");
+    assert!(svg.contains("From: &lt;sip:a@b&gt;;tag=1\n"), "{svg}");
+    assert!(svg.contains(">486 Busy &lt;&amp;&gt; Here (INVITE)</text>"), "{svg}");
+    let of = |start: &str| svg.lines().find(|line| line.contains(start)).unwrap();
+    assert!(of("<title>INVITE").starts_with("<g stroke=\"#036\""), "{svg}");
+    assert!(of("<title>SIP/2.0 486").starts_with("<g stroke=\"#060\""), "{svg}");
+    assert!(of("<title>ACK").starts_with("<g stroke=\"#c00\""), "lost: {svg}");
+}
+
+#[test]
 fn who_has_no_tap_is_shown_by_address() {
     let mut wire = Wire::new();
     wire.tap(0, 0, true, &message("OPTIONS sip:b@b SIP/2.0", "1 OPTIONS", ""));
