@@ -507,7 +507,7 @@ class Phone(Told):
 
 
 class WebSocketServer(Ours):
-    """Our `registrar` or `uas`, listening for WebSocket, with TLS below if it is `wss`."""
+    """Our `server` or `uas`, listening for WebSocket, with TLS below if it is `wss`."""
 
     def __init__(self, folder, transport, host, example, arguments):
         self.port = free_port()
@@ -564,15 +564,6 @@ class Server(Ours):
 
     # What else than nothing a cell may make it count: parts of the names.
     may_count = ()
-
-
-class Registrar(Ours):
-    """Our `registrar`, which knows alice and her password."""
-
-    def __init__(self, folder, transport, host):
-        self.uri = f"sip:{(address := f'{host}:{free_port()}')}" + ("" if transport == "udp" else f";transport={transport}")
-        super().__init__(folder, "registrar", ["--listen", f"{transport}:{address}", "--user", "alice:secret", "--user", "phone:secret"])
-        self.expect(r"^ready$")
 
 
 class Phones(Process):

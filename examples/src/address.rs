@@ -24,6 +24,23 @@ pub fn free_listeners(to: &Uri<'_>) -> Vec<ListenAddr> {
     ["udp", "tcp"].iter().filter_map(|scheme| format!("{scheme}:{any}").parse().ok()).collect()
 }
 
+/// The listener that others know by `host`, and by the port that it listens on.
+///
+/// # Errors
+///
+/// If the system is to choose the port, or `host` is no name of a host and no address.
+pub fn advertised(listener: ListenAddr, host: &str) -> Result<ListenAddr, String> {
+    if listener.addr().port() == 0 {
+        return Err(format!("{listener} cannot be advertised: write which port it has"));
+    }
+    let host = match host.parse() {
+        Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
+        _ => host.to_owned(),
+    };
+    let named = format!("{host}:{}", listener.addr().port());
+    listener.with_advertised(&named).map_err(|error| error.to_string())
+}
+
 /// The address that peers reach the first listener by: where media is to go.
 #[must_use]
 pub fn local_ip(locals: &Locals) -> IpAddr {

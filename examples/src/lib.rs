@@ -10,6 +10,7 @@ mod console;
 pub mod flows;
 mod gate;
 pub mod http;
+mod journal;
 pub mod local;
 #[cfg(feature = "metrics")]
 pub mod metrics;
@@ -21,10 +22,11 @@ mod tapping;
 mod users;
 pub mod web;
 
-pub use address::{free_listeners, local_ip, parse_uri, shown};
+pub use address::{advertised, free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
 pub use console::Console;
 pub use gate::Gate;
+pub use journal::journal;
 pub use registrations::grant;
 pub use resolving::Resolving;
 pub use securing::Securing;
