@@ -83,9 +83,10 @@ pub enum ProxyEvent {
         flow: Flow,
     },
     /// A connection is closed over which REGISTERs came: what is bound over it is not routed to any more, and
-    /// [`BindingChange::without_flow`](crate::BindingChange::without_flow) takes it out of the bindings.
+    /// [`BindingChange::without_flow`](crate::BindingChange::without_flow) takes it out of the bindings. Or another edge
+    /// has said that a flow of its failed (430).
     FlowClosed {
-        /// The addresses-of-record that were registered over it.
+        /// The addresses-of-record that were registered over it, or that the request was for.
         aors: Vec<Aor>,
         /// Its token, which the paths of those bindings begin with.
         token: String,

@@ -10,7 +10,7 @@ use sip_transport::Flow;
 use super::{Branch, Proxy, ProxyEvent};
 use crate::context::{BranchId, Input};
 use crate::edge::{NoFlow, PathRequired};
-use crate::{Reply, Route, RouteTarget, Router};
+use crate::{Aor, Reply, Route, RouteTarget, Router};
 
 /// The way that the request of a branch took.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Way {
     is_flow: bool,
     /// To a binding: this proxy knows the other flows of its instance.
     is_registered: bool,
+    /// The token of the binding's flow, which another edge keeps.
+    token: Option<Box<str>>,
     /// Those, for when this one fails.
     others: Vec<RouteTarget>,
     breadth: u32,
@@ -29,7 +31,10 @@ pub(super) struct Way {
 
 impl Way {
     fn of(target: &mut RouteTarget, breadth: u32) -> Self {
+        // RFC 5626 §5.1: only who keeps a flow says `ob`.
+        let first = target.route.first().filter(|first| target.is_registered && first.ob());
         Self {
+            token: first.and_then(|first| first.user()).map(Into::into),
             is_flow: matches!(target.hop, Some(NextHop::Over(_))),
             is_registered: target.is_registered,
             others: core::mem::take(&mut target.others),
@@ -152,6 +157,22 @@ impl<R: Router> Proxy<R> {
             return None;
         }
         let (server, id) = (branch.server, branch.id);
+        // RFC 5626 §7: "If a proxy or registrar receives information from the network that
+        // indicates that no future messages will be delivered on a specific
+        // flow, then the proxy MUST invalidate all the bindings in the target
+        // set that use that flow (regardless of AOR)."
+        if let Input::Response(response) = &input
+            && response.status() == StatusCode::FLOW_FAILED
+            && let Some(token) = branch.way.token.take()
+        {
+            let request = self.contexts.get(&server).and_then(|it| it.request.as_ref());
+            let uri = request.and_then(|request| request.uri().ok());
+            if let Some(aor) = uri.and_then(|uri| Aor::of(&uri)) {
+                let (aors, token) = (vec![aor], token.into());
+                self.events.push_back(ProxyEvent::FlowClosed { aors, token });
+            }
+        }
+        let Some(branch) = self.branches.get_mut(&key) else { return Some(input) };
         let is_wanted = !branch.way.is_cancelled
             && self.contexts.get(&server).is_some_and(|it| !it.responses.is_answered());
         if branch.way.others.is_empty() || !is_wanted || !is_of_the_flow(&input) {

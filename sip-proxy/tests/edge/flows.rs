@@ -170,6 +170,8 @@ fn an_incoming_call_after_a_crash() {
             "16 > 2: INVITE"
         ]
     );
+    // RFC 5626 §7: what is bound over the flow that failed is not tried again.
+    assert_eq!(it.bindings(), ["2"]);
     assert_eq!(request.uri().unwrap().to_string(), "sip:bob@192.0.2.2;transport=tcp");
     assert!(values(request.headers(), HeaderName::Route).is_empty());
     // 25: EP2 has its token in the value for Bob's side.
