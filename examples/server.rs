@@ -58,6 +58,9 @@ struct Options {
     tapping: Tapping,
     #[command(flatten)]
     securing: Securing,
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    sharing: examples::Sharing,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +89,9 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             None => listener,
         });
     }
+    #[cfg(feature = "redis")]
+    let server = options.sharing.start(builder).await?;
+    #[cfg(not(feature = "redis"))]
     let server = builder.start().await?;
     for local in server.locals().iter() {
         console.line(format_args!("listening on {} {}", local.transport, local.addr));

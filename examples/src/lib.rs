@@ -18,6 +18,8 @@ mod registrations;
 mod resolving;
 pub mod sdp;
 mod securing;
+#[cfg(feature = "redis")]
+mod sharing;
 mod tapping;
 mod users;
 pub mod web;
@@ -30,6 +32,8 @@ pub use journal::journal;
 pub use registrations::grant;
 pub use resolving::Resolving;
 pub use securing::Securing;
+#[cfg(feature = "redis")]
+pub use sharing::Sharing;
 pub use tapping::Tapping;
 pub use users::{algorithm, user};
 

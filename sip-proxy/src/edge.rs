@@ -22,6 +22,7 @@ mod gruu;
 mod seal;
 mod targets;
 mod token;
+mod vouch;
 
 use std::collections::HashMap;
 

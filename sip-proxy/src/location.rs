@@ -122,6 +122,20 @@ pub trait Store: Send + Sync + 'static {
         true
     }
 
+    /// The name under which this node keeps a lease, which bindings over its connections are marked with
+    /// ([`Register::held_by`]). A store that lives within one process has none.
+    fn node(&self) -> Option<&str> {
+        None
+    }
+
+    /// Gives the lease back before the node ends, so that nobody routes to its connections any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: the lease runs out by itself.
+    fn leave(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        core::future::ready(Ok(()))
+    }
+
     /// Forgets bindings that are over, a bounded number of them, and says whether some are left: then it is to be
     /// called again, and otherwise about once a second. Stores that need no help do nothing.
     fn expire(&self, now: Duration) -> bool {

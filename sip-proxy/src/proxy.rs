@@ -237,7 +237,9 @@ impl<R: Router> Proxy<R> {
         }
         // RFC 3261 §16.3: "If an element requires credentials before forwarding a request,
         // the request MUST be inspected as described in Section 22.3."
-        if let Err(reply) = self.router.admit(now, &request, &flow, tx) {
+        // Another node of the cluster did so: who sent it is not at hand to prove it twice.
+        let is_vouched = self.edge.as_ref().is_some_and(|edge| edge.is_vouched(&request));
+        if !is_vouched && let Err(reply) = self.router.admit(now, &request, &flow, tx) {
             return say(now, tx, key, &request, &reply);
         }
         let breadth = match request.get::<MaxBreadth>() {

@@ -16,7 +16,8 @@ use crate::edge::targets;
 /// Decides who may use the proxy, and where the requests of its own domains go (RFC 3261 §16.3 item 6, §16.5).
 pub trait Router {
     /// Whether this request is served: every request but ACK and CANCEL is asked about, whoever it is for, before
-    /// anything is done with it. Everyone's is, unless this says otherwise. It must not block.
+    /// anything is done with it. Everyone's is, unless this says otherwise. It must not block. What another node that
+    /// shares the keys of [`edge`](crate::edge) has let in, and sends on to a flow of this one, is not asked about.
     ///
     /// # Errors
     /// What the request is answered instead: a challenge (407), say.

@@ -76,13 +76,15 @@ pub struct ServerLive {
     pub registrations: usize,
     /// Subscriptions to registrations (RFC 3680).
     pub subscriptions: usize,
+    /// The lease of this node is being given back, so that the others send nothing here any more.
+    pub leaving: bool,
 }
 
 impl ServerLive {
     /// Whether nobody waits for anything.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.transactions == 0 && self.registrations == 0
+        self.transactions == 0 && self.registrations == 0 && !self.leaving
     }
 }
 
@@ -108,7 +110,8 @@ impl Server {
     }
 
     /// Refuses new requests from now on, by 503 with Retry-After; what is under way, and requests within dialogs, go
-    /// on.
+    /// on. The lease of a node that shares its store is given back: others have nothing brought to its connections any
+    /// more, but what they had let in before is.
     pub async fn drain(&self) {
         let _ = self.commands.send(Command::Drain).await;
     }

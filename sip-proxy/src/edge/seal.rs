@@ -19,11 +19,14 @@ const TAG: usize = 12;
 /// The longest that is opened: more than anything that is sealed here needs.
 const MAX_BYTES: usize = 384;
 
-/// A secret from which flow tokens and temporary GRUUs are made. The nodes of a cluster share it.
+/// A secret from which flow tokens and temporary GRUUs are made, and the nonces of a server. The nodes of a cluster
+/// share it.
 #[derive(Clone)]
 pub struct EdgeKey {
     tag: Hmac<Sha256>,
     stream: Hmac<Sha256>,
+    /// What keys for elsewhere are derived from.
+    root: Hmac<Sha256>,
 }
 
 /// A key of fewer bytes than 32.
@@ -46,16 +49,32 @@ impl EdgeKey {
             let key = secret.clone().chain_update(label).finalize().into_bytes();
             Hmac::new_from_slice(&key).map_err(|_| ShortKey)
         };
-        Ok(Self { tag: derived(b"sip edge: tag")?, stream: derived(b"sip edge: stream")? })
+        Ok(Self {
+            tag: derived(b"sip edge: tag")?,
+            stream: derived(b"sip edge: stream")?,
+            root: derived(b"sip edge: root")?,
+        })
+    }
+
+    /// A key of its own for what has this name.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn derive(&self, name: &str) -> [u8; 32] {
+        self.root.clone().chain_update(name).finalize().into_bytes().into()
+    }
+
+    /// Of texts that are told apart by their lengths.
+    fn mac(&self, purpose: Purpose, texts: &[&[u8]]) -> [u8; TAG] {
+        let mut mac = self.tag.clone().chain_update([purpose as u8]);
+        for text in texts {
+            mac.update(&(text.len() as u64).to_be_bytes());
+            mac.update(text);
+        }
+        short(&mac.finalize().into_bytes())
     }
 
     fn tag(&self, purpose: Purpose, plain: &[u8]) -> [u8; TAG] {
         let full = self.tag.clone().chain_update([purpose as u8]).chain_update(plain).finalize();
-        let mut tag = [0; TAG];
-        for (to, from) in tag.iter_mut().zip(full.into_bytes()) {
-            *to = from;
-        }
-        tag
+        short(&full.into_bytes())
     }
 
     /// Hides what is plain, and shows what was hidden.
@@ -68,6 +87,14 @@ impl EdgeKey {
             }
         }
     }
+}
+
+fn short(full: &[u8]) -> [u8; TAG] {
+    let mut tag = [0; TAG];
+    for (to, from) in tag.iter_mut().zip(full) {
+        *to = *from;
+    }
+    tag
 }
 
 impl fmt::Debug for EdgeKey {
@@ -89,6 +116,7 @@ pub struct EdgeKeys {
 pub(crate) enum Purpose {
     Flow = 1,
     Gruu = 2,
+    Vouch = 3,
 }
 
 impl EdgeKeys {
@@ -103,6 +131,27 @@ impl EdgeKeys {
     pub fn or(mut self, previous: EdgeKey) -> Self {
         self.previous = Some(previous);
         self
+    }
+
+    /// The key in use.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn current(&self) -> &EdgeKey {
+        &self.current
+    }
+
+    fn all(&self) -> impl Iterator<Item = &EdgeKey> {
+        [Some(&self.current), self.previous.as_ref()].into_iter().flatten()
+    }
+
+    /// What proves that these texts were seen here; it needs no escape in a URI.
+    pub(crate) fn prove(&self, purpose: Purpose, texts: &[&[u8]]) -> String {
+        base64url(&self.current.mac(purpose, texts))
+    }
+
+    /// Whether it proves that.
+    pub(crate) fn is_proof(&self, purpose: Purpose, texts: &[&[u8]], proof: &str) -> bool {
+        let Some(proof) = bytes_of(proof) else { return false };
+        self.all().any(|key| key.mac(purpose, texts).ct_eq(&proof).into())
     }
 
     /// A text that needs no escape in the user part of a URI.
@@ -121,7 +170,7 @@ impl EdgeKeys {
     pub(crate) fn open(&self, purpose: Purpose, text: &str) -> Option<Vec<u8>> {
         let bytes = bytes_of(text)?;
         let (tag, hidden) = bytes.split_first_chunk::<TAG>()?;
-        [Some(&self.current), self.previous.as_ref()].into_iter().flatten().find_map(|key| {
+        self.all().find_map(|key| {
             let mut plain = hidden.to_vec();
             key.turn(purpose, tag, &mut plain);
             bool::from(key.tag(purpose, &plain).ct_eq(tag)).then_some(plain)
@@ -216,6 +265,18 @@ mod tests {
             assert_eq!(keys.open(Purpose::Flow, &forged), None, "{forged}");
         }
         assert_eq!(keys.open(Purpose::Flow, &"A".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn a_proof_is_of_these_texts_for_this_purpose() {
+        let keys = keys(1);
+        let proof = keys.prove(Purpose::Vouch, &[b"ab", b"c"]);
+        assert!(keys.is_proof(Purpose::Vouch, &[b"ab", b"c"], &proof));
+        assert!(!keys.is_proof(Purpose::Gruu, &[b"ab", b"c"], &proof));
+        assert!(!keys.is_proof(Purpose::Vouch, &[b"a", b"bc"], &proof));
+        assert!(!keys.is_proof(Purpose::Vouch, &[b"ab", b"c"], &proof[1..]));
+        assert!(!keys.is_proof(Purpose::Vouch, &[b"ab", b"c"], ""));
+        assert!(!super::tests::keys(2).is_proof(Purpose::Vouch, &[b"ab", b"c"], &proof));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Leases {
     alive: HashSet<String>,
+    /// Those who said goodbye, until they are seen to be without a lease: a list from before may come after that.
+    gone: HashSet<String>,
     /// From when on the list is believed: `None` while nothing is heard.
     counts_from: Option<Instant>,
     /// How long a node may be silent.
@@ -22,14 +24,17 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(lease: Duration) -> Self {
-        Self { alive: HashSet::new(), counts_from: None, lease }
+        Self { alive: HashSet::new(), gone: HashSet::new(), counts_from: None, lease }
     }
 
     /// All who have a lease now.
     pub(super) fn heard(&mut self, now: Instant, alive: impl IntoIterator<Item = String>) {
-        let list = alive.into_iter().collect();
+        let list: HashSet<String> = alive.into_iter().collect();
         match self.counts_from {
-            Some(from) if from <= now => self.alive = list,
+            Some(from) if from <= now => {
+                self.gone.retain(|node| list.contains(node));
+                self.alive = list;
+            }
             // Who was there is taken to be there still.
             Some(_) => self.alive.extend(list),
             None => {
@@ -39,13 +44,19 @@ impl Leases {
         }
     }
 
+    /// A node says that it ends. Its name does not come again.
+    pub(super) fn gone(&mut self, node: &str) {
+        self.gone.insert(node.to_owned());
+    }
+
     /// The store is gone.
     pub(super) fn deafened(&mut self) {
         self.counts_from = None;
     }
 
     pub(super) fn is_alive(&self, now: Instant, node: &str) -> bool {
-        self.alive.contains(node) || self.counts_from.is_none_or(|from| now < from)
+        let is_believed = self.counts_from.is_some_and(|from| from <= now);
+        !self.gone.contains(node) && (self.alive.contains(node) || !is_believed)
     }
 }
 
@@ -77,5 +88,23 @@ mod tests {
         assert!(leases.is_alive(at(1015), "a") && leases.is_alive(at(1015), "b"));
         leases.heard(at(1016), only_a());
         assert!(leases.is_alive(at(1016), "a") && !leases.is_alive(at(1016), "b"));
+    }
+
+    #[test]
+    fn who_says_goodbye_is_dead_at_once_whatever_was_heard_before() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut leases = Leases::new(LEASE);
+        let both = || ["a".to_owned(), "b".to_owned()];
+        leases.heard(at(0), both());
+        leases.gone("b");
+        assert!(leases.is_alive(at(1), "a") && !leases.is_alive(at(1), "b"));
+        for second in [1, 16] {
+            // What was asked before it said so.
+            leases.heard(at(second), both());
+            assert!(leases.is_alive(at(17), "a") && !leases.is_alive(at(17), "b"));
+        }
+        leases.heard(at(18), ["a".to_owned()]);
+        assert!(leases.gone.is_empty() && !leases.is_alive(at(18), "b"));
     }
 }

@@ -24,7 +24,7 @@ use link::{Link, Shared};
 pub struct RedisConfig {
     /// What all keys and the channel of a location service begin with. Default `sip:`.
     pub prefix: Box<str>,
-    /// The name of this node, if it holds connections for bindings ([`Register::held_by`]): it keeps a lease then. To
+    /// The name under which this node keeps a lease, if it holds connections for bindings ([`Register::held_by`]). To
     /// be another each time that the program starts, since its connections end with it. Default none.
     ///
     /// [`Register::held_by`]: crate::Register::held_by
@@ -183,20 +183,6 @@ impl Redis {
         self.shared.connected().await;
     }
 
-    /// Gives the lease back, so that nobody routes to the connections of this node any more: before it ends. It is not
-    /// renewed after that.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]: the lease runs out by itself.
-    pub async fn leave(&self) -> Result<(), StoreError> {
-        let Some(node) = self.shared.leave() else { return Ok(()) };
-        let link = self.link()?;
-        let mut connection = link.connection.clone();
-        let mut command = ::redis::cmd("ZREM");
-        command.arg(self.shared.leases_key()).arg(&*node);
-        self.shared.run(command.query_async::<()>(&mut connection)).await
-    }
-
     fn link(&self) -> Result<Arc<Link>, StoreError> {
         self.shared.link().ok_or(StoreError::Unavailable)
     }
@@ -350,6 +336,19 @@ impl Store for Redis {
     fn is_alive(&self, node: &str) -> bool {
         self.shared.is_alive(node)
     }
+
+    fn node(&self) -> Option<&str> {
+        self.shared.node()
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        let Some(node) = self.shared.leave() else { return Ok(()) };
+        let mut connection = self.link()?.connection.clone();
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("ZREM").arg(self.shared.leases_key()).arg(node).ignore();
+        pipeline.cmd("PUBLISH").arg(self.shared.channel()).arg(format!("{GONE} {node}")).ignore();
+        self.shared.run(pipeline.query_async::<()>(&mut connection)).await
+    }
 }
 
 /// Replaces what is kept of an address-of-record, KEYS[1], if it is of the version ARGV[1], by ARGV[2] until ARGV[3],
@@ -384,6 +383,9 @@ if ARGV[1] ~= '' then redis.call('ZADD', KEYS[1], string.format('%.0f', now + AR
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 ";
+
+/// What the channel says in place of a version if a node has given its lease back.
+const GONE: &str = "gone";
 
 fn write(bindings: &[Binding]) -> String {
     let mut text = String::new();

@@ -139,10 +139,15 @@ pub(super) fn copy_for(
     // request has Route header field values beyond the one pointing to the
     // authoritative proxy itself (this will happen when the request is a
     // mid-dialog request), the Path URI MUST be discarded."
-    let (path, hop) = match target.is_registered && copy.headers().contains(HeaderName::Route) {
+    let (mut path, hop) = match target.is_registered && copy.headers().contains(HeaderName::Route) {
         true => (Vec::new(), None),
         false => (target.route, target.hop),
     };
+    if let (Some(edge), Some(first)) = (edge, path.first_mut())
+        && let Some(vouched) = edge.vouch(&copy, first)
+    {
+        *first = vouched;
+    }
     push_routes(&mut copy, &path);
     let uri = postprocess(&mut copy)?;
     let hop = hop.unwrap_or(NextHop::Uri(uri));

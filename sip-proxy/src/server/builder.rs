@@ -151,8 +151,12 @@ impl ServerBuilder {
         self
     }
 
-    /// Makes it one of several servers that share a store: its name among them, new at each start, and the keys of
-    /// flow tokens and GRUUs, which all of them have. By default both are random.
+    /// Makes it one of several servers that share a store: its name among them, and the keys of flow tokens and GRUUs
+    /// and of the nonces of digest, which all of them have. By default both are random.
+    ///
+    /// Under keys that are shared a nonce of one node is good at all of them, so that a phone may go from one to another
+    /// without being asked again. Which nonces were used each node knows for itself: whoever can read what a phone
+    /// sends to one node can repeat it to another, once to each, for as long as the nonce lives.
     pub fn node(mut self, name: impl Into<String>, keys: EdgeKeys) -> Self {
         self.node = Some((name.into(), keys));
         self
@@ -212,9 +216,18 @@ impl ServerBuilder {
         let locals = sockets.locals().clone();
         let now = tokio::time::Instant::now().into_std();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let keys = (nonce_key()?, nonce_key()?);
+        let (keys, since) = match &self.node {
+            // What was used of the time before is not known; nonces are dated by milliseconds.
+            Some((_, keys)) => {
+                let millis = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+                (derived_nonce_keys(keys)?, Duration::from_millis(millis))
+            }
+            // Under keys that are new no nonce is older than this.
+            None => ((nonce_key()?, nonce_key()?), Duration::ZERO),
+        };
         let door = self.users.map(|users| {
-            Door::new(&self.domain, keys, &self.algorithms, users).map_err(|_| StartError::Realm)
+            Door::new(&self.domain, keys, since, &self.algorithms, users)
+                .map_err(|_| StartError::Realm)
         });
         let gateway = Gateway {
             routing: Arc::new(routing),
@@ -267,6 +280,13 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
 
 fn nonce_key() -> Result<NonceKey, StartError> {
     NonceKey::new(&random::<32>()?).map_err(|_| StartError::Random)
+}
+
+/// For REGISTERs, and for what is proxied: the same on all nodes.
+fn derived_nonce_keys(keys: &EdgeKeys) -> Result<(NonceKey, NonceKey), StartError> {
+    let derived = |name| NonceKey::new(&keys.current().derive(name));
+    let keys = derived("nonces: registrar").and_then(|key| Ok((key, derived("nonces: proxy")?)));
+    keys.map_err(|_| StartError::Random)
 }
 
 fn edge_key() -> Result<EdgeKey, StartError> {

@@ -22,6 +22,7 @@ pub(super) enum Command {
     Loaded(Aor, Result<Known, StoreError>),
     Changed(Watched),
     Drain,
+    Left,
     Live(oneshot::Sender<ServerLive>),
 }
 
@@ -67,6 +68,7 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
                 service.drain();
                 service.end_subscriptions(now, tx);
             }
+            Command::Left => service.left(),
             Command::Live(sender) => {
                 let _ = sender.send(service.live(tx));
             }
@@ -83,6 +85,12 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
             }
             Work::Forget(work) => {
                 tokio::spawn(work);
+            }
+            Work::Leave(work) => {
+                self.spawn(async move {
+                    work.await;
+                    Command::Left
+                });
             }
             Work::Answer(key, work) => {
                 self.spawn(async move { Command::Processed(key, work.await) });

@@ -58,9 +58,11 @@ pub(super) struct Door {
 }
 
 impl Door {
+    /// Nonces from before `since` count as used.
     pub(super) fn new(
         realm: &str,
         key: (NonceKey, NonceKey),
+        since: Duration,
         algorithms: &[sip_auth::Algorithm],
         users: Arc<dyn Users>,
     ) -> Result<Self, BadText> {
@@ -72,8 +74,7 @@ impl Door {
             registrar: offering(Authority::server(realm, key.0)?),
             proxy: offering(Authority::proxy(realm, key.1)?),
             users,
-            // Under keys that are new no nonce is older than this.
-            used: UsedNonces::new(NONCES, Duration::ZERO),
+            used: UsedNonces::new(NONCES, since),
         })
     }
 

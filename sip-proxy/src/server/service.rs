@@ -37,6 +37,8 @@ pub(super) struct Service<S, R> {
     store: Arc<S>,
     /// Registrations that wait for the store.
     registering: usize,
+    /// The lease of this node is being given back.
+    leaving: bool,
     /// Requests that the routing is about to answer itself.
     processing: KeyMap<ServerKey, Arc<Request>>,
     /// Who is told of registrations, if somebody is.
@@ -52,6 +54,7 @@ pub(super) enum Work {
     Forget(Pending<()>),
     Load(Pending<(Aor, Result<Known, StoreError>)>),
     Watch(Feed),
+    Leave(Pending<()>),
 }
 
 /// What stands between the proxy core and the application's routing.
@@ -160,6 +163,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             registrar,
             store,
             registering: 0,
+            leaving: false,
             processing: KeyMap::default(),
             watchers: None,
             work: VecDeque::new(),
@@ -171,8 +175,26 @@ impl<S: Store, R: Routing> Service<S, R> {
         Self { watchers: Some(Box::new(watchers)), ..self }
     }
 
+    /// Lets in nothing new, and lets other nodes send nothing here. What they have sent, and what has been let in by
+    /// them, is carried on.
     pub(super) fn drain(&mut self) {
-        self.proxy.router().draining = true;
+        if core::mem::replace(&mut self.proxy.router().draining, true) {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let leaving = async move {
+            if store.leave().await.is_err() {
+                tracing::warn!("the lease could not be given back: it runs out by itself");
+            }
+        };
+        if let Err(work) = at_once(leaving) {
+            self.leaving = true;
+            self.work.push_back(Work::Leave(work));
+        }
+    }
+
+    pub(super) fn left(&mut self) {
+        self.leaving = false;
     }
 
     pub(super) fn live(&self, tx: &Transactions) -> ServerLive {
@@ -181,6 +203,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             transactions: tx.unfinished(),
             registrations: self.registering,
             subscriptions: self.watchers.as_ref().map_or(0, |watchers| watchers.len()),
+            leaving: self.leaving,
         }
     }
 
@@ -243,8 +266,7 @@ impl<S: Store, R: Routing> Service<S, R> {
         let (store, registrar) = (Arc::clone(&self.store), Arc::clone(&self.registrar));
         let over = self.proxy.edge_mut().and_then(|edge| {
             let path = edge.path(&request, flow, tx)?;
-            // A connection is lost with the node that has it.
-            Some((path, flow.connection.map(|_| edge.tokens().node().to_owned())))
+            Some((path, flow.connection.is_some()))
         });
         let (tag, dice) = (tx.local_tag(key), tx.random().next_u64() as u32);
         let gateway = self.proxy.router();
@@ -463,8 +485,8 @@ impl<S: Store, R: Routing> Service<S, R> {
 
 /// What a REGISTER came with, beside what it says.
 struct By {
-    /// The first element of its path, and the node whose connection leads there.
-    over: Option<(Uri<'static>, Option<String>)>,
+    /// The first element of its path, and whether a connection leads there.
+    over: Option<(Uri<'static>, bool)>,
     now: Duration,
     dice: u32,
     retry_after: u32,
@@ -482,10 +504,11 @@ async fn registered<S: Store>(
         Ok(register) => register,
         Err(refused) => return refused.answer(request),
     };
-    let register = match &over {
-        Some((path, Some(node))) => register.over(path).held_by(node),
-        Some((path, None)) => register.over(path),
-        None => register,
+    let register = match (&over, store.node()) {
+        // A connection is lost with the node that has it.
+        (Some((path, true)), Some(node)) => register.over(path).held_by(node),
+        (Some((path, _)), _) => register.over(path),
+        (None, _) => register,
     };
     match location::register(store, registrar, &register, now, dice).await {
         Ok(change) => change.answer(request, now),

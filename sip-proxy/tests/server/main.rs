@@ -7,6 +7,11 @@ mod away;
 mod calls;
 mod end;
 mod registrations;
+#[cfg(feature = "redis")]
+mod nodes;
+#[cfg(feature = "redis")]
+#[path = "../linear/server.rs"]
+mod redis_server;
 mod rights;
 mod wrapped;
 

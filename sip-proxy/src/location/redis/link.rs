@@ -15,7 +15,7 @@ use ::redis::{
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::{BEAT, COMMIT, RENEW, RedisConfig, RedisUrlError};
+use super::{BEAT, COMMIT, GONE, RENEW, RedisConfig, RedisUrlError};
 use crate::location::cache::Cache;
 use crate::location::lease::Leases;
 use crate::location::watch::{Watchers, lock};
@@ -213,10 +213,14 @@ impl Shared {
             || lock(&self.leases).is_alive(Instant::now(), node)
     }
 
+    pub(super) fn node(&self) -> Option<&str> {
+        self.config.node.as_deref()
+    }
+
     /// Renews the lease no more; gives the name of this node, if it has one.
-    pub(super) fn leave(&self) -> Option<Box<str>> {
+    pub(super) fn leave(&self) -> Option<&str> {
         *lock(&self.has_left) = true;
-        self.config.node.clone()
+        self.node()
     }
 
     pub(super) fn aor_key(&self, aor: &Aor) -> String {
@@ -236,13 +240,16 @@ impl Shared {
     }
 }
 
-/// A message of the channel: `version aor`.
+/// A message of the channel: `version aor`, or `gone node`.
 fn told(shared: &Weak<Shared>, epoch: u64, push: &PushInfo) {
     let Some(shared) = shared.upgrade() else { return };
     let text = push.data.get(1).and_then(|text| String::from_redis_value_ref(text).ok());
     let Some((version, aor)) = text.as_deref().and_then(|text| text.split_once(' ')) else {
         return;
     };
+    if version == GONE {
+        return lock(&shared.leases).gone(aor);
+    }
     let Ok(version) = version.parse() else { return };
     let aor = Aor::from_kept(aor);
     shared.cache.changed(&aor, Version::new(version), epoch);
