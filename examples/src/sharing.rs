@@ -20,6 +20,10 @@ pub struct Sharing {
     /// redis://HOST:PORT/DATABASE. One with a password belongs into the variable SIP_STORE instead
     #[arg(long, value_name = "URL", requires = "keys")]
     store: Option<String>,
+    /// The roots to trust of a `rediss:` store, in PEM; by default the system's
+    #[cfg(feature = "redis-tls")]
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
     /// The file of the keys that those servers share: one or two lines, each of 64 hexadecimal digits (openssl rand -hex
     /// 32). By the first all is made; what was made by the second is still known
     #[arg(long, value_name = "FILE")]
@@ -53,6 +57,13 @@ impl Sharing {
         let Some(url) = url else { return Ok(builder.start().await?) };
         // Its connections end with it, and so does the name of its lease.
         let config = RedisConfig::default().node(&format!("{node}/{new}"));
+        #[cfg(feature = "redis-tls")]
+        let config = match self.store_ca {
+            Some(file) => config.roots(
+                std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?,
+            ),
+            None => config,
+        };
         let mut seed = [0; 2];
         for (seed, bytes) in seed.iter_mut().zip(seeds) {
             *seed = u64::from_be_bytes(*bytes);

@@ -261,3 +261,39 @@ async fn what_somebody_else_has_put_there_is_an_error_and_not_a_binding() {
     assert_eq!(found(&store, "bob").await, Err(StoreError::Unreadable));
     assert!(Redis::open("http://127.0.0.1", RedisConfig::default(), [1, 2]).is_err());
 }
+
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn over_tls_the_certificate_of_redis_is_verified() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let issuer = || {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.self_signed(&key).unwrap().pem(), Issuer::new(params, key))
+    };
+    let ((root, issuer), (other_root, _)) = (issuer(), issuer());
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+    let server = Server::start_with_tls(&certificate, &key.serialize_pem());
+    let open = |host: &str, root: &str| {
+        let url = format!("rediss://{host}:{}/", server.port());
+        let config = RedisConfig::default().roots(root.as_bytes());
+        Redis::open(&url, config, [1, 2])
+    };
+    let store = open("localhost", &root).unwrap();
+    timeout(PATIENCE, store.connected()).await.unwrap();
+    bind(&store, "bob", 1, "<sip:bob@1>").await.unwrap();
+    assert_eq!(uris(store.load(&aor("bob")).await.unwrap().bindings.iter()), ["sip:bob@1"]);
+    // Neither one of another issuer, nor one for another name, nor a connection without TLS.
+    let strangers = [open("localhost", &other_root), open("127.0.0.1", &root)];
+    let plain = Redis::open(&server.url(), RedisConfig::default(), [1, 2]);
+    for store in strangers.into_iter().chain([plain]) {
+        let store = store.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        assert!(!store.is_connected());
+        assert_eq!(found(&store, "bob").await, Err(StoreError::Unavailable));
+    }
+    assert!(open("localhost", "no certificate").is_err());
+}

@@ -43,6 +43,9 @@ pub struct RedisConfig {
     pub cached: usize,
     /// How old an answer from there may be while Redis is away. Default 5 min.
     pub max_stale: Duration,
+    /// The roots to trust of a `rediss://`, certificates in PEM. Default none: those of the system.
+    #[cfg(feature = "redis-tls")]
+    pub roots: Option<Box<[u8]>>,
 }
 
 impl Default for RedisConfig {
@@ -57,6 +60,8 @@ impl Default for RedisConfig {
             max_backoff: Duration::from_secs(5),
             cached: 100_000,
             max_stale: Duration::from_secs(300),
+            #[cfg(feature = "redis-tls")]
+            roots: None,
         }
     }
 }
@@ -110,6 +115,14 @@ impl RedisConfig {
         self.max_stale = age;
         self
     }
+
+    /// Sets the roots to trust of a `rediss://`, certificates in PEM.
+    #[cfg(feature = "redis-tls")]
+    #[must_use]
+    pub fn roots(mut self, pem: impl Into<Box<[u8]>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
 }
 
 /// How often Redis is asked whether it is there, and the lease renewed.
@@ -151,7 +164,7 @@ impl Drop for Task {
     }
 }
 
-/// What was given is no URL of a Redis.
+/// What was given is no URL of a Redis, or its roots are no certificates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no URL of a Redis: {0}")]
 pub struct RedisUrlError(String);
@@ -162,7 +175,7 @@ impl Redis {
     /// everything is [`StoreError::Unavailable`]. `seed` keys hashes: it is to be random and secret.
     ///
     /// # Errors
-    /// The URL is none.
+    /// The URL is none, or [`roots`](RedisConfig) are no certificates.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -6,12 +6,12 @@
 mod away;
 mod calls;
 mod end;
-mod registrations;
 #[cfg(feature = "redis")]
 mod nodes;
 #[cfg(feature = "redis")]
 #[path = "../linear/server.rs"]
 mod redis_server;
+mod registrations;
 mod rights;
 mod wrapped;
 

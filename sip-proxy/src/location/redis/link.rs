@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    PushKind, RedisResult, Script,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
+    ProtocolVersion, PushInfo, PushKind, RedisResult, Script,
 };
+#[cfg(feature = "redis-tls")]
+use ::redis::{ConnectionAddr, TlsCertificates};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -60,7 +62,7 @@ impl Shared {
         let info = url.into_connection_info().map_err(wrong)?;
         // What Redis tells by itself comes on the connection of the commands only in this protocol.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).map_err(wrong)?;
+        let client = client(info.set_redis_settings(settings), &config).map_err(wrong)?;
         Ok(Arc::new(Self {
             client,
             commit: Script::new(COMMIT),
@@ -237,6 +239,22 @@ impl Shared {
 
     pub(super) fn channel(&self) -> String {
         format!("{}changes", self.config.prefix)
+    }
+}
+
+#[cfg(not(feature = "redis-tls"))]
+fn client(info: ConnectionInfo, _: &RedisConfig) -> RedisResult<Client> {
+    Client::open(info)
+}
+
+#[cfg(feature = "redis-tls")]
+fn client(info: ConnectionInfo, config: &RedisConfig) -> RedisResult<Client> {
+    match &config.roots {
+        Some(roots) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
+            let root_cert = Some(roots.to_vec());
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+        }
+        _ => Client::open(info),
     }
 }
 
