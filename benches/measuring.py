@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 UNDER_TEST, CALLER = "0", "1"  # the cores
-PROFILE = "production"  # of Cargo.toml
+PROFILE = os.environ.get("BENCH_PROFILE", "production")  # of Cargo.toml; "dev" is for trying a bench out
 
 
 def run_modes(description, modes, programs, prepare, seconds=15):
@@ -212,7 +212,8 @@ def build(*bins, examples=(), features=()):
 
 
 def target(name):
-    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / PROFILE / name)
+    folder = "debug" if PROFILE == "dev" else PROFILE
+    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / folder / name)
 
 
 def free_port():
