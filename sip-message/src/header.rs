@@ -4,6 +4,7 @@ use core::fmt;
 
 use bytes::BytesMut;
 
+use crate::scan;
 use crate::scan::Fault;
 use crate::{HeaderName, UriErrorKind};
 
@@ -152,13 +153,7 @@ impl core::error::Error for HeaderError {}
 
 /// Prints text as it came; bytes that are no UTF-8 are replaced.
 pub(crate) fn fmt_bytes(text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for chunk in text.utf8_chunks() {
-        f.write_str(chunk.valid())?;
-        if !chunk.invalid().is_empty() {
-            f.write_str("\u{FFFD}")?;
-        }
-    }
-    Ok(())
+    f.write_str(&scan::text(text))
 }
 
 /// Display and Debug of a type that is its `text`.
