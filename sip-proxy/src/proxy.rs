@@ -27,6 +27,7 @@ use crate::{Aor, ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
 
 use self::forward::{Marks, not_sent};
 use self::recursion::Recursion;
+use self::stateless::Passing;
 
 mod branches;
 mod check;
@@ -262,9 +263,8 @@ impl<R: Router> Proxy<R> {
                 if options.stateless && tx.has_stateless_branch(&request) =>
             {
                 let target = targets.iter().flatten().next().cloned();
-                let mark = marks.steady;
-                return self
-                    .forward_statelessly(now, tx, key, request, target, &flow, *options, mark);
+                let how = Passing { options: *options, mark: marks.steady, breadth };
+                return self.forward_statelessly(now, tx, key, request, target, &flow, how);
             }
             Route::Proxy { .. } | Route::Later => {}
             Route::Process | Route::Redirect(_) | Route::Reply(_) | Route::Drop => {

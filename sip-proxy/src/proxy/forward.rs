@@ -110,7 +110,7 @@ pub(super) struct Stay {
 }
 
 /// The copy of a request that goes to a target, and where that is (RFC 3261 §16.6); `None` if it cannot go there. Of
-/// what is forwarded without a transaction the breadth stays as it is.
+/// an ACK and a CANCEL the breadth stays as it is: they reach no more than their request did.
 pub(super) fn copy_for(
     request: &Request,
     target: RouteTarget,

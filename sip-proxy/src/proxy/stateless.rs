@@ -11,6 +11,13 @@ use super::{Proxy, forward, names, say};
 use crate::route::preprocess;
 use crate::{ProxyOptions, Reply, Route, RouteTarget, Router};
 
+/// How a request is forwarded without a transaction.
+pub(super) struct Passing {
+    pub(super) options: ProxyOptions,
+    pub(super) mark: LoopMark,
+    pub(super) breadth: u32,
+}
+
 impl<R: Router> Proxy<R> {
     /// Forwards a request to its one target, and forgets it.
     #[expect(clippy::too_many_arguments, reason = "what is known of a request that has no context")]
@@ -22,18 +29,18 @@ impl<R: Router> Proxy<R> {
         request: Request,
         target: Option<RouteTarget>,
         flow: &Flow,
-        options: ProxyOptions,
-        mark: LoopMark,
+        how: Passing,
     ) {
         self.is_stateless = true;
         // RFC 3261 §16.5: the empty target set.
         let Some(target) = target else {
             return say(now, tx, key, &request, &Reply::new(StatusCode::TEMPORARILY_UNAVAILABLE));
         };
-        let records = options.record_route.unwrap_or(self.config.record_route);
+        let records = how.options.record_route.unwrap_or(self.config.record_route);
         let stay = Stay { records, tls_route: self.config.tls_route };
-        let sent = forward::copy_for(&request, target, flow, tx, self.edge.as_deref(), stay, None)
-            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop, mark).ok());
+        let (edge, breadth) = (self.edge.as_deref(), Some(how.breadth));
+        let sent = forward::copy_for(&request, target, flow, tx, edge, stay, breadth)
+            .and_then(|(copy, hop)| tx.forward_statelessly(now, copy, hop, how.mark).ok());
         if sent.is_none() {
             return say(now, tx, key, &request, &Reply::new(StatusCode::SERVER_INTERNAL_ERROR));
         }

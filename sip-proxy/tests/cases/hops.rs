@@ -1,6 +1,6 @@
 //! Where a request comes from and where it goes next.
 
-use sip_message::{HeaderName, Method};
+use sip_message::{Header, HeaderName, Method};
 use sip_proxy::{Route, RouteTarget};
 use sip_transaction::NextHop;
 use sip_transport::Target;
@@ -73,4 +73,34 @@ fn an_emergency_call_comes_to_the_router() {
     assert_eq!(stage.request(11, &Method::Invite).uri().unwrap(), phone(11));
     stage.answer(11, 200);
     stage.finish();
+}
+
+/// RFC 3261 §16.5: the domain is ours, and yet the maddr decides.
+#[test]
+fn a_maddr_of_somebody_else_decides_and_not_the_router() {
+    let mut stage = Stage::new(|_| panic!("it must not be asked"));
+    let uri = "sip:bob@example.com;maddr=192.0.2.33";
+    let out = stage.recv(10, request(&Method::Invite, uri, ""));
+    assert_eq!(out, ["INVITE > 33", "100 > 10"]);
+    assert_eq!(stage.request(33, &Method::Invite).uri_bytes(), uri.as_bytes());
+    stage.answer(33, 200);
+    stage.finish();
+}
+
+/// RFC 5393 §4.2.2: each Via of ours is looked at, not the topmost of all alone.
+#[test]
+fn a_loop_by_way_of_another_proxy_is_found() {
+    let mut stage = Stage::parallel(1);
+    stage.invite("");
+    let mut back = stage.request(11, &Method::Invite);
+    back.set_uri(&BOB.parse().unwrap());
+    let via = sip_message::Via::parse(b"SIP/2.0/UDP 192.0.2.11;branch=z9hG4bKother").unwrap();
+    back.headers_mut().push_front(&via);
+    assert_eq!(stage.recv(11, back.to_bytes()), ["482 > 11"]);
+    // By another name it is no loop: whoever was asked there has sent it on.
+    back.set_uri(&"sip:carol@example.com".parse().unwrap());
+    let via = sip_message::Via::parse(b"SIP/2.0/UDP 192.0.2.11;branch=z9hG4bKmore").unwrap();
+    back.headers_mut().pop_front(HeaderName::Via);
+    back.headers_mut().push_front(&via);
+    assert_eq!(stage.recv(11, back.to_bytes()), ["INVITE > 11", "100 > 11"]);
 }

@@ -94,6 +94,22 @@ fn a_stateless_forwarding_has_one_target_and_changes_each_repeat_alike() {
     assert!(seen.iter().all(|again| again.to_bytes() == seen[0].to_bytes()));
 }
 
+/// RFC 5393 §5.3.3: one value, and no more than the proxy allows.
+#[test]
+fn what_has_no_transaction_has_a_breadth() {
+    for (more, breadth) in [
+        ("", "60"),
+        ("Max-Breadth: 7\r\n", "7"),
+        ("Max-Breadth: 500\r\n", "60"),
+        ("Max-Breadth: 500\r\nMax-Breadth: 9\r\n", "60"),
+    ] {
+        let mut stage = stateless();
+        stage.invite(more);
+        let copy = stage.request(11, &Method::Invite);
+        assert_eq!(raw(copy.headers(), HeaderName::MaxBreadth), [breadth], "{more}");
+    }
+}
+
 /// RFC 3261 §16.3 holds without a transaction as well, and so does what a Route says.
 #[test]
 fn a_stateless_proxy_checks_and_routes_as_any_other() {
