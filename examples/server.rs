@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::{Console, Resolving, Securing, Tapping, advertised, algorithm, journal, user};
+use examples::{Console, Resolving, Securing, Tapping, advertised, journal, user};
 use sip_auth::{Algorithm, Credentials};
 use sip_proxy::Server;
 use sip_transport::ListenAddr;
@@ -44,7 +44,7 @@ struct Options {
     user: Vec<Credentials>,
     /// The algorithm of the digest; by default SHA-256 and MD5. May be given several times. Some phones know MD5 and
     /// give up at the sight of another: --algorithm MD5 is for them
-    #[arg(long, value_name = "NAME", value_parser = algorithm)]
+    #[arg(long, value_name = "NAME")]
     algorithm: Vec<Algorithm>,
     /// How long to wait at the end for what is under way, in seconds
     #[arg(long, value_name = "S", default_value_t = 40)]

@@ -583,6 +583,13 @@ class Pair(Process):
         super().__init__("pair", ["node", HERE / "browser" / "pair.mjs", folder / "profile", json.dumps(options)], folder)
 
 
+class Copied(Process):
+    """The phone of examples/browser.html in two pages of headless Chromium, by browser/copied.mjs."""
+
+    def __init__(self, folder, options):
+        super().__init__("copied", ["node", HERE / "browser" / "copied.mjs", folder / "profile", json.dumps(options)], folder)
+
+
 class Watching(Process):
     """The page of `--web` in headless Chromium, by browser/watching.mjs."""
 

@@ -9,7 +9,7 @@ import socket
 import names
 import presence
 from bench import BOTH, Cell
-from peers import Beside, Failed, Pair, Phones, Renamed, Sipp, Watching, free_port
+from peers import Beside, Copied, Failed, Pair, Phones, Renamed, Sipp, Watching, free_port
 from script import Script
 
 ALICE, BOB, CAROL = (f"sip:{user}@example.com" for user in ("alice", "bob", "carol"))
@@ -402,7 +402,15 @@ def browsers_call(caller, called, hangs_up, bench):
     pair.expect(r"^ok")
 
 
+def the_page_to_copy_calls(bench):
+    """examples/browser.html, which README.md shows."""
+    page = bench.started(Copied(bench.folder, {"url": bench.server().url}))
+    page.ok(120)
+    page.expect(r"^ok")
+
+
 def browser_cells():
+    yield Cell("JsSIP", "in examples/browser.html", "ws", "registration, call with audio both ways, BYE", the_page_to_copy_calls)
     for caller, called, hangs_up in (("jssip", "sipjs", "caller"), ("sipjs", "jssip", "called")):
         body = functools.partial(browsers_call, caller, called, hangs_up)
         yield Cell(STACKS[caller], f"calls {STACKS[called]} through server", "wss", "audio both ways, hold, resume, BYE", body)

@@ -8,7 +8,6 @@ mod address;
 mod challenging;
 mod console;
 pub mod flows;
-mod gate;
 pub mod http;
 mod journal;
 pub mod local;
@@ -27,7 +26,6 @@ pub mod web;
 pub use address::{advertised, free_listeners, local_ip, parse_uri, shown};
 pub use challenging::Challenging;
 pub use console::Console;
-pub use gate::Gate;
 pub use journal::journal;
 pub use registrations::grant;
 pub use resolving::Resolving;
@@ -35,7 +33,7 @@ pub use securing::Securing;
 #[cfg(feature = "redis")]
 pub use sharing::Sharing;
 pub use tapping::Tapping;
-pub use users::{algorithm, user};
+pub use users::user;
 
 /// Runs a program to its end, on one thread: enough for thousands of calls a second. An error goes to
 /// standard error, after the name of the program.

@@ -52,7 +52,7 @@ pub(super) fn serves(domain: &str) -> ProxyConfig {
     ProxyConfig::default().domain(domain)
 }
 
-pub(super) fn atlanta_gate(stage: &Stage) -> Done<crate::Gate> {
+pub(super) fn atlanta_gate(stage: &Stage) -> Done<super::gate::Gate> {
     stage.gate(proxy_realm("atlanta.example.com"), "alice")
 }
 

@@ -9,7 +9,7 @@ use sip_proxy::{Reply, Route, RouteTarget, Router};
 use sip_transaction::Transactions;
 use sip_transport::Flow;
 
-use crate::Gate;
+use super::gate::Gate;
 
 /// What a proxy or registrar of a flow knows.
 #[derive(Default)]

@@ -10,6 +10,7 @@ mod domain;
 mod establishment;
 mod events;
 mod forks;
+mod gate;
 mod offers;
 mod parking;
 mod registration;

@@ -15,7 +15,7 @@ use sip_ua::{Account, Agent, AgentConfig, AgentEvent, Ladder, Recorded};
 
 use super::diagram::{self, Passed};
 use super::domain::Domain;
-use crate::Gate;
+use super::gate::Gate;
 
 /// What went wrong in a flow: something was awaited that did not come, or could not be done.
 pub(super) type Done<T = ()> = Result<T, String>;

@@ -9,7 +9,7 @@ use sip_message::Request;
 const NONCES: usize = 10_000;
 
 /// Judges requests by their credentials.
-pub struct Gate {
+pub(super) struct Gate {
     authority: Authority,
     users: Vec<Credentials>,
     used: UsedNonces,
@@ -19,7 +19,7 @@ pub struct Gate {
 
 impl Gate {
     /// A gate for these users; `unix` is the time since 1970 at `now`.
-    pub fn new(
+    pub(super) fn new(
         authority: Authority,
         users: Vec<Credentials>,
         (now, unix): (Instant, Duration),
@@ -32,7 +32,7 @@ impl Gate {
     ///
     /// # Errors
     /// What the request is owed instead of being served: a challenge as a rule.
-    pub fn user(
+    pub(super) fn user(
         &mut self,
         now: Instant,
         random: u64,
