@@ -213,12 +213,17 @@ fn written(local: &Local, is_secure: bool, user: Option<&str>, end: &str) -> Opt
     let transport = match local.transport {
         Transport::Tcp => ";transport=tcp",
         Transport::Tls if !is_secure => ";transport=tls",
-        Transport::Ws => ";transport=ws",
-        Transport::Wss => ";transport=wss",
+        // RFC 7118 §5.2: "This document defines the value "ws" as the transport parameter value
+        // for a SIP URI [RFC3986] to be contacted using the SIP WebSocket
+        // subprotocol as transport."
+        Transport::Ws | Transport::Wss => ";transport=ws",
         _ => "",
     };
+    // That of `sip` and `ws` would be 80.
+    let is_bare = local.transport == Transport::Wss && split(&local.sent_by).1.is_none();
+    let port = if is_bare && !is_secure { ":443" } else { "" };
     let (user, at) = user.map_or(("", ""), |user| (user, "@"));
-    format!("{scheme}:{user}{at}{}{transport}{end}", local.sent_by).parse().ok()
+    format!("{scheme}:{user}{at}{}{port}{transport}{end}", local.sent_by).parse().ok()
 }
 
 /// The same for a Record-Route.

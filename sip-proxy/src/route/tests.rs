@@ -3,7 +3,7 @@
 use sip_message::{HeaderName, Limits, Message, Request, Transport};
 use sip_transport::{Flow, ListenerId, Local, Locals};
 
-use super::{Names, postprocess, preprocess};
+use super::{Names, own_uri, postprocess, preprocess};
 
 fn request(uri: &str, routes: &str) -> Request {
     let route = if routes.is_empty() { String::new() } else { format!("Route: {routes}\r\n") };
@@ -80,6 +80,23 @@ fn a_route_of_ours_is_taken_off() {
     ] {
         let uri = "sip:b@192.0.2.8";
         assert_eq!(prepared(uri, routes), (uri.into(), left.into()), "{routes}");
+    }
+}
+
+#[test]
+fn a_listener_for_websocket_says_ws_with_tls_below_or_not() {
+    let uri = |transport, sent_by: &str, is_secure| {
+        let local = Local::new(ListenerId::new(0), transport, ([192, 0, 2, 1], 443).into())
+            .with_sent_by(sent_by);
+        own_uri(&local, is_secure, None).unwrap().to_string()
+    };
+    for (transport, sent_by, is_secure, wanted) in [
+        (Transport::Ws, "p.example.com", false, "sip:p.example.com;transport=ws;lr"),
+        (Transport::Wss, "p.example.com:8443", false, "sip:p.example.com:8443;transport=ws;lr"),
+        (Transport::Wss, "p.example.com", false, "sip:p.example.com:443;transport=ws;lr"),
+        (Transport::Wss, "p.example.com", true, "sips:p.example.com;transport=ws;lr"),
+    ] {
+        assert_eq!(uri(transport, sent_by, is_secure), wanted);
     }
 }
 
