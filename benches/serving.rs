@@ -11,7 +11,10 @@ use std::marker::PhantomData;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sip_auth::{Algorithm, Answer, Arrival, Authority, Checked, NonceKey, Secret, UsedNonces};
+use sip_auth::{
+    Algorithm, Arrival, Authority, Claim, Credentials, Lookup, NonceKey, Secret, UsedNonces, Users,
+    Verdict, Verifier,
+};
 use sip_message::{Method, Request, Response, ResponseBuilder, StatusCode};
 use sip_proxy::{
     Aor, Binding, Proxy, ProxyConfig, Register, Registrar, Route, RouteTarget, Router,
@@ -45,7 +48,7 @@ async fn serve(address: &str, secret: Option<String>) -> Result<(), Box<dyn Erro
     let registrations = Registrations {
         registrar: Registrar::default(),
         bindings: HashMap::new(),
-        door: secret.map(|secret| Door::new(&secret, unix)).transpose()?,
+        verifier: secret.map(|secret| verifier(&secret, unix)).transpose()?,
         epoch: (now, unix),
     };
     let proxy = Proxy::new(ProxyConfig::default().domain(DOMAIN), registrations);
@@ -95,7 +98,7 @@ fn register(
 struct Registrations {
     registrar: Registrar,
     bindings: HashMap<Aor, Vec<Binding>>,
-    door: Option<Door>,
+    verifier: Option<Verifier>,
     /// One moment by both clocks.
     epoch: (Instant, Duration),
 }
@@ -112,16 +115,20 @@ impl Registrations {
             Ok(register) => register,
             Err(refused) => return refused.answer(request),
         };
-        if let Some(door) = &mut self.door {
-            match door.user(now, dice, request) {
-                Ok(user) if register.aor().as_str().split('@').next() == Some(&user) => {}
-                Ok(_) => return Response::to_request(request, StatusCode::FORBIDDEN),
-                Err(answer) => {
+        if let Some(verifier) = &mut self.verifier {
+            let arrival = Arrival { request, source: b"", now };
+            match verifier.check(&arrival) {
+                Verdict::User(user)
+                    if register.aor().as_str().split('@').next() == user.claim().username() => {}
+                Verdict::Refused(refusal) => {
+                    let answer = verifier.authority().answer(&refusal, &arrival, dice);
                     let builder = Response::to_request(request, answer.status);
                     return answer
                         .fields()
                         .fold(builder, |builder, (name, value)| builder.raw(name, value));
                 }
+                // Another's address-of-record. Nobody is looked up elsewhere, and no REGISTER is exempt.
+                _ => return Response::to_request(request, StatusCode::FORBIDDEN),
             }
         }
         let known = self.bindings.get(register.aor()).map_or(&[][..], Vec::as_slice);
@@ -154,41 +161,18 @@ impl Router for Registrations {
     }
 }
 
-/// Who is let in: everybody who knows the one secret.
-struct Door {
-    authority: Authority,
-    secret: Secret,
-    used: UsedNonces,
+/// Everybody who knows the one secret.
+struct Anybody(Secret);
+
+impl Users for Anybody {
+    fn find(&self, claim: &Claim) -> Lookup<Option<Credentials>> {
+        claim.username().map(|name| Credentials::new(name, self.0.clone())).into()
+    }
 }
 
-impl Door {
-    fn new(secret: &str, unix: Duration) -> Result<Self, Box<dyn Error>> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
-        let authority =
-            Authority::server(DOMAIN, NonceKey::new(&key)?)?.algorithms([Algorithm::MD5]);
-        Ok(Self {
-            authority,
-            secret: Secret::password(secret),
-            used: UsedNonces::new(100_000, unix),
-        })
-    }
-
-    fn user(&mut self, now: Duration, random: u64, request: &Request) -> Result<String, Answer> {
-        let arrival = Arrival { request, source: b"", now };
-        let refusal = match self.authority.check(&arrival) {
-            // A REGISTER is never exempt.
-            Ok(Checked::Exempt) => return Ok(String::new()),
-            Ok(Checked::Claimed(claim)) => {
-                let user = claim.username().unwrap_or_default().to_owned();
-                let proof = claim.verify(&self.secret);
-                match proof.and_then(|proof| proof.record(&mut self.used, now)) {
-                    Ok(_) => return Ok(user),
-                    Err(refusal) => refusal,
-                }
-            }
-            Err(refusal) => refusal,
-        };
-        Err(self.authority.answer(&refusal, &arrival, random))
-    }
+fn verifier(secret: &str, unix: Duration) -> Result<Verifier, Box<dyn Error>> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+    let authority = Authority::server(DOMAIN, NonceKey::new(&key)?)?.algorithms([Algorithm::MD5]);
+    Ok(Verifier::new(authority, Anybody(Secret::password(secret)), UsedNonces::new(100_000, unix)))
 }

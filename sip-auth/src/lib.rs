@@ -7,6 +7,8 @@
 //!   [`Ha1`], or a SIM ([`Aka`]).
 //! - An [`Authority`] challenges what a server, a registrar or a proxy gets, and judges what comes back; an
 //!   [`AkaAuthority`] does so for the SIMs of a home network.
+//! - A [`Verifier`] is an authority with its users and the nonces that they used: it brings a request to its verdict,
+//!   and waits where [`Users`] are kept elsewhere.
 //!
 //! MD5, SHA-256 and SHA-512/256, each also as `-sess`; `auth`, `auth-int` and the digest of RFC 2069;
 //! several realms and algorithms at once; hidden usernames; mutual authentication.
@@ -38,7 +40,7 @@
 #![warn(clippy::allow_attributes_without_reason)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 mod aka;
@@ -49,6 +51,8 @@ mod nonce;
 mod replay;
 mod secret;
 mod server;
+mod users;
+mod verifier;
 
 pub use aka::{Aka, AkaAnswer, AkaChallenge};
 pub use algorithm::{Algorithm, Hash, Qop, UnknownAlgorithm};
@@ -60,6 +64,8 @@ pub use server::{
     AkaAuthority, AkaHome, AkaVector, Answer, Arrival, Authenticated, Authority, BadText, Checked,
     Claim, Proof, Refusal, User,
 };
+pub use users::{Lookup, SharedNonces, Unavailable, UserTable, Users};
+pub use verifier::{LookedUp, PendingLookup, Verdict, Verifier, Waiting};
 
 /// Who asks: it decides which header field asks and which answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -186,8 +186,13 @@ impl fmt::Debug for Ha1 {
 ///     .only([Algorithm::SHA_256, Algorithm::SHA_256_SESS]);
 /// assert_eq!(careful.username(), "alice");
 /// ```
+///
+/// A clone shares what is behind it, so that a table gives its users out for next to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
+pub struct Credentials(Arc<Known>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
     username: String,
     secret: Secret,
     realm: Option<String>,
@@ -199,19 +204,19 @@ pub struct Credentials {
 impl Credentials {
     /// For any realm, with a password or another [`Secret`].
     pub fn new(username: impl Into<String>, secret: impl Into<Secret>) -> Self {
-        Self {
+        Self(Arc::new(Known {
             username: username.into(),
             secret: secret.into(),
             realm: None,
             algorithms: Vec::new(),
             integrity: false,
-        }
+        }))
     }
 
     /// For this realm only.
     #[must_use]
     pub fn for_realm(mut self, realm: impl Into<String>) -> Self {
-        self.realm = Some(realm.into());
+        self.change().realm = Some(realm.into());
         self
     }
 
@@ -219,7 +224,7 @@ impl Credentials {
     /// who leaves out the stronger challenges is not noticed (RFC 8760 §3).
     #[must_use]
     pub fn only(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().collect();
+        self.change().algorithms = algorithms.into_iter().collect();
         self
     }
 
@@ -227,34 +232,57 @@ impl Credentials {
     /// some elements on the way change bodies.
     #[must_use]
     pub fn prefer_integrity(mut self) -> Self {
-        self.integrity = true;
+        self.change().integrity = true;
         self
+    }
+
+    /// For this realm only, with [`Ha1`]s by these functions in place of a password, which is forgotten: what a
+    /// server keeps that need not compute them for each request. A secret that is no password stays as it is.
+    #[must_use]
+    pub fn digested(self, realm: &str, hashes: impl IntoIterator<Item = Hash>) -> Self {
+        let mut digested = self.for_realm(realm);
+        let Known { username, secret, .. } = digested.change();
+        if let Kind::Password(password) = &secret.0 {
+            let digest = |hash| digest::user_key(hash, username, realm, password);
+            let all = hashes.into_iter().map(|hash| Ha1 { hash, digest: digest(hash) });
+            *secret = Secret::ha1(all);
+        }
+        digested
+    }
+
+    fn change(&mut self) -> &mut Known {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The username.
     pub fn username(&self) -> &str {
-        &self.username
+        &self.0.username
     }
 
     /// The secret.
     pub fn secret(&self) -> &Secret {
-        &self.secret
+        &self.0.secret
     }
 
     /// The realm it is for; `None` means any.
     pub fn realm(&self) -> Option<&str> {
-        self.realm.as_deref()
+        self.0.realm.as_deref()
+    }
+
+    /// Whether it is for this realm.
+    pub fn is_for(&self, realm: &str) -> bool {
+        self.realm().is_none_or(|own| own == realm)
     }
 
     /// Whether a challenge of this algorithm may and can be answered.
     pub(crate) fn serves(&self, algorithm: Algorithm) -> bool {
-        (self.algorithms.is_empty() || self.algorithms.contains(&algorithm))
-            && self.secret.serves(algorithm)
+        (self.0.algorithms.is_empty() || self.0.algorithms.contains(&algorithm))
+            && self.secret().serves(algorithm)
     }
 
     /// The quality to take where both are offered.
     pub(crate) fn preferred_qop(&self) -> Qop {
-        if self.integrity { Qop::AuthInt } else { Qop::Auth }
+        if self.0.integrity { Qop::AuthInt } else { Qop::Auth }
     }
 }
 

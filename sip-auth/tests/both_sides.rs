@@ -91,7 +91,7 @@ proptest! {
             let arrival = Arrival { request: &request, source: b"", now: NOW };
             let Checked::Claimed(claim) = authority.check(&arrival).unwrap() else { panic!() };
             prop_assert!(claim.is_user(&username));
-            let claim = (*claim).named(&username).unwrap();
+            let claim = claim.named(&username).unwrap();
             prop_assert_eq!(claim.username(), Some(&*username));
             let wrong = claim.clone().verify(&Secret::password(format!("{password}x")));
             prop_assert!(wrong.is_err());

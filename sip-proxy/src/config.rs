@@ -38,6 +38,9 @@ pub struct ProxyConfig {
     pub max_contexts: usize,
     /// The Retry-After of that 503, in seconds. Default 5.
     pub retry_after: u32,
+    /// How long a request may wait for [`Proxy::admitted`](crate::Proxy::admitted) before it is answered 503 with
+    /// Retry-After. Default 10 s.
+    pub admission_limit: Duration,
     /// How long a request may wait for [`Proxy::routed`](crate::Proxy::routed) before it is answered 500.
     /// Default 5 s.
     pub routing_limit: Duration,
@@ -58,6 +61,7 @@ impl Default for ProxyConfig {
             max_breadth: 60,
             max_contexts: 100_000,
             retry_after: 5,
+            admission_limit: Duration::from_secs(10),
             routing_limit: Duration::from_secs(5),
             overload: OverloadConfig::default(),
         }
@@ -146,6 +150,13 @@ impl ProxyConfig {
     #[must_use]
     pub fn max_contexts(mut self, requests: usize) -> Self {
         self.max_contexts = requests;
+        self
+    }
+
+    /// Sets how long a request may wait for [`Proxy::admitted`](crate::Proxy::admitted).
+    #[must_use]
+    pub fn admission_limit(mut self, limit: Duration) -> Self {
+        self.admission_limit = limit;
         self
     }
 

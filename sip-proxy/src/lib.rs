@@ -59,9 +59,10 @@ pub use proxy::{Proxy, ProxyEvent, ProxyLive};
 pub use registrar::{
     Aor, AtLimit, Binding, BindingChange, BindingEvent, Register, RegisterRefused, Registrar,
 };
-pub use router::{ProxyOptions, Reply, Route, RouteTarget, Router};
+pub use router::{Admission, ProxyOptions, Reply, Route, RouteTarget, Router};
 #[cfg(feature = "tokio")]
 pub use server::{
     Asked, Home, RegEventsConfig, Routing, Server, ServerBuilder, ServerLive, StartError,
-    UserTable, Users,
 };
+#[cfg(feature = "tokio")]
+pub use sip_auth::{UserTable, Users};

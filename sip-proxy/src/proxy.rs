@@ -23,12 +23,14 @@ use crate::context::{BranchId, Input, ResponseContext};
 use crate::edge::Edge;
 use crate::overload::Overload;
 use crate::route::{Names, preprocess};
-use crate::{Aor, ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
+use crate::{Admission, Aor, ProxyConfig, ProxyOptions, Reply, Route, RouteTarget, Router};
 
+use self::admission::Held;
 use self::forward::{Marks, not_sent};
 use self::recursion::Recursion;
 use self::stateless::Passing;
 
+mod admission;
 mod branches;
 mod check;
 mod early;
@@ -51,6 +53,8 @@ const MAX_COMPARED: usize = 64;
 pub struct Proxy<R> {
     config: ProxyConfig,
     router: R,
+    /// Requests of which it is not known yet whether they are served.
+    held: KeyMap<ServerKey, Held>,
     contexts: KeyMap<ServerKey, Context>,
     branches: KeyMap<ClientKey, Branch>,
     events: VecDeque<ProxyEvent>,
@@ -64,6 +68,15 @@ pub struct Proxy<R> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProxyEvent {
+    /// The [`Router`] said [`Admission::Later`]: tell by [`Proxy::admitted`].
+    Admitting {
+        /// The request that waits.
+        key: ServerKey,
+        /// It, as it came.
+        request: Arc<Request>,
+        /// Where it came from.
+        flow: Flow,
+    },
     /// The [`Router`] said [`Route::Later`]: decide by [`Proxy::routed`].
     Routing {
         /// The request that waits.
@@ -131,6 +144,8 @@ struct Branch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProxyLive {
+    /// Requests of which it is not known yet whether they are served.
+    pub held: usize,
     /// Requests whose transactions are not all over.
     pub contexts: usize,
     /// Client transactions of theirs.
@@ -145,6 +160,7 @@ impl<R: Router> Proxy<R> {
             overload: Overload::new(config.overload.clone()),
             config,
             router,
+            held: KeyMap::default(),
             contexts: KeyMap::default(),
             branches: KeyMap::default(),
             events: VecDeque::new(),
@@ -177,7 +193,11 @@ impl<R: Router> Proxy<R> {
 
     /// How much lives now.
     pub fn live(&self) -> ProxyLive {
-        ProxyLive { contexts: self.contexts.len(), branches: self.branches.len() }
+        ProxyLive {
+            held: self.held.len(),
+            contexts: self.contexts.len(),
+            branches: self.branches.len(),
+        }
     }
 
     /// Takes in how loaded the shard was, about ten times a second: by that the proxy asks those before it for fewer
@@ -225,7 +245,7 @@ impl<R: Router> Proxy<R> {
         now: Instant,
         tx: &mut Transactions,
         key: ServerKey,
-        mut request: Request,
+        request: Request,
         flow: Flow,
     ) {
         tx.take_stray_cancels();
@@ -239,10 +259,27 @@ impl<R: Router> Proxy<R> {
         // RFC 3261 §16.3: "If an element requires credentials before forwarding a request,
         // the request MUST be inspected as described in Section 22.3."
         // Another node of the cluster did so: who sent it is not at hand to prove it twice.
-        let is_vouched = self.edge.as_ref().is_some_and(|edge| edge.is_vouched(&request));
-        if !is_vouched && let Err(reply) = self.router.admit(now, &request, &flow, tx) {
-            return say(now, tx, key, &request, &reply);
+        if self.edge.as_ref().is_some_and(|edge| edge.is_vouched(&request)) {
+            return self.serve(now, tx, key, request, flow, marks);
         }
+        match self.router.admit(now, &request, &flow, tx) {
+            Admission::Admitted => self.serve(now, tx, key, request, flow, marks),
+            Admission::Refused(reply) => say(now, tx, key, &request, &reply),
+            Admission::Later => self.hold(now, tx, key, request, flow, marks),
+        }
+    }
+
+    /// What becomes of a request that is served.
+    fn serve(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        mut request: Request,
+        flow: Flow,
+        marks: Marks,
+    ) {
+        self.router.consume(&mut request);
         let breadth = match request.get::<MaxBreadth>() {
             // RFC 5393 §5.3.3: "If this maximum is exceeded in a
             // received request, the proxy MUST overwrite it with a value that
@@ -417,6 +454,9 @@ impl<R: Router> Proxy<R> {
                 }
             }
             Key::Server(server) => {
+                if self.held.contains_key(&server) {
+                    return self.held_too_long(now, tx, server);
+                }
                 if self.contexts.get(&server).is_some_and(|context| context.waiting.is_some()) {
                     self.reply(now, tx, server, &Reply::new(StatusCode::SERVER_INTERNAL_ERROR));
                 }
@@ -425,6 +465,10 @@ impl<R: Router> Proxy<R> {
     }
 
     fn cancelled(&mut self, now: Instant, tx: &mut Transactions, key: ServerKey) {
+        if self.held.contains_key(&key) {
+            let gone = Reply::new(StatusCode::REQUEST_TERMINATED);
+            return self.admitted(now, tx, key, Admission::Refused(gone));
+        }
         let Some(context) = self.contexts.get_mut(&key) else {
             return self.events.push_back(ProxyEvent::Cancelled { key });
         };

@@ -16,20 +16,24 @@ use crate::edge::targets;
 /// Decides who may use the proxy, and where the requests of its own domains go (RFC 3261 §16.3 item 6, §16.5).
 pub trait Router {
     /// Whether this request is served: every request but ACK and CANCEL is asked about, whoever it is for, before
-    /// anything is done with it. Everyone's is, unless this says otherwise. It must not block. What another node that
-    /// shares the keys of [`edge`](crate::edge) has let in, and sends on to a flow of this one, is not asked about.
-    ///
-    /// # Errors
-    /// What the request is answered instead: a challenge (407), say.
+    /// anything is done with it. Everyone's is, unless this says otherwise. It must not block:
+    /// [`Admission::Later`] is for what takes time. What another node that shares the keys of [`edge`](crate::edge) has
+    /// let in, and sends on to a flow of this one, is not asked about.
     fn admit(
         &mut self,
         now: Instant,
         request: &Request,
         flow: &Flow,
         tx: &mut Transactions,
-    ) -> Result<(), Reply> {
+    ) -> Admission {
         let _ = (now, request, flow, tx);
-        Ok(())
+        Admission::Admitted
+    }
+
+    /// Takes out of a request that is served what was for this element alone: the Proxy-Authorization of its realm
+    /// (RFC 3261 §22.3), by which whoever comes next could guess a secret. Nothing, unless this does something.
+    fn consume(&mut self, request: &mut Request) {
+        let _ = request;
     }
 
     /// What becomes of this request, which came by this flow. Its routing information is prepared (§16.4). It runs
@@ -40,6 +44,27 @@ pub trait Router {
 impl<F: FnMut(&Request) -> Route> Router for F {
     fn route(&mut self, _: Instant, request: &Request, _: &Flow, _: &Transactions) -> Route {
         self(request)
+    }
+}
+
+/// Whether a request is served.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// It is.
+    Admitted,
+    /// It is answered this instead: a challenge (407), say.
+    Refused(Reply),
+    /// It is told by [`Proxy::admitted`](crate::Proxy::admitted) later, for which
+    /// [`ProxyEvent::Admitting`](crate::ProxyEvent::Admitting) asks.
+    Later,
+}
+
+impl From<Result<(), Reply>> for Admission {
+    fn from(judged: Result<(), Reply>) -> Self {
+        match judged {
+            Ok(()) => Self::Admitted,
+            Err(reply) => Self::Refused(reply),
+        }
     }
 }
 

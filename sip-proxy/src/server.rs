@@ -7,8 +7,8 @@
 //!             +-- anything else ---------------> Routing::route --> Route ---> proxy core
 //! ```
 //!
-//! One task owns the sockets and everything of the protocol. What [`Routing::route`] and the store have ready at once
-//! costs no hop; what takes time runs as a task of its own while the request waits.
+//! One task owns the sockets and everything of the protocol. What [`Users`](sip_auth::Users), [`Routing::route`] and the
+//! store have ready at once costs no hop; what takes time runs as a task of its own while the request waits.
 
 mod builder;
 mod desk;
@@ -21,15 +21,16 @@ mod watchers;
 use std::future::Future;
 use std::time::Duration;
 
+use sip_message::StatusCode;
 use sip_transaction::Stopper;
 use sip_transport::Locals;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use builder::{ServerBuilder, StartError};
-pub use door::{UserTable, Users};
 pub use routing::{Asked, Home, Routing};
 pub use watchers::RegEventsConfig;
 
+use crate::Reply;
 use desk::Command;
 
 /// How often a server that is to end looks whether it may.
@@ -78,13 +79,15 @@ pub struct ServerLive {
     pub subscriptions: usize,
     /// The lease of this node is being given back, so that the others send nothing here any more.
     pub leaving: bool,
+    /// Senders that are being looked up.
+    pub lookups: usize,
 }
 
 impl ServerLive {
     /// Whether nobody waits for anything.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.transactions == 0 && self.registrations == 0 && !self.leaving
+        self.transactions == 0 && self.registrations == 0 && self.lookups == 0 && !self.leaving
     }
 }
 
@@ -135,6 +138,11 @@ impl Server {
         while ended.changed().await.is_ok() {}
         left
     }
+}
+
+/// What a request is answered that nobody can judge or serve at present.
+fn unavailable(retry_after: u32) -> Reply {
+    Reply::new(StatusCode::SERVICE_UNAVAILABLE).header("Retry-After", &retry_after.to_string())
 }
 
 /// Work that has not come to its end at the first poll.

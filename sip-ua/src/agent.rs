@@ -103,9 +103,7 @@ use sip_message::{Request, Response, Via};
 use sip_transaction::{ClientKey, Event, Key, KeyMap, ServerKey, TransactionUser, Transactions};
 use sip_transport::{Flow, TransportError};
 
-pub use authentication::{
-    LookedUp, Lookup, PendingLookup, ServerAuthentication, SharedNonces, Users,
-};
+pub use authentication::ServerAuthentication;
 pub use config::{AgentConfig, Reliability};
 pub use error::{AgentError, CallState};
 pub use events::{AgentEvent, CallUpdate, EarlyId, EndReason, ReferUpdate, RequestFailure};

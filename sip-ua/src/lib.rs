@@ -94,10 +94,9 @@ pub use account::{Account, Body, ExtraHeaders, OutgoingCall};
 pub use agent::CallSnapshot;
 pub use agent::{
     Agent, AgentConfig, AgentError, AgentEvent, BridgeKey, CallKey, CallState, CallUpdate, EarlyId,
-    EndReason, Grant, Live, LookedUp, Lookup, NotifierKey, NotifierUpdate, PendingLookup,
-    PublicationKey, PublicationWish, ReferKey, ReferUpdate, RegistrationKey, Related, Reliability,
-    RequestFailure, RequestKey, Sender, ServerAuthentication, SessionIds, SharedNonces,
-    SubscriptionKey, SubscriptionUpdate, SubscriptionWish, Users,
+    EndReason, Grant, Live, NotifierKey, NotifierUpdate, PublicationKey, PublicationWish, ReferKey,
+    ReferUpdate, RegistrationKey, Related, Reliability, RequestFailure, RequestKey, Sender,
+    ServerAuthentication, SessionIds, SubscriptionKey, SubscriptionUpdate, SubscriptionWish,
 };
 pub use answering::{AnswerRights, Answering};
 pub use bridge::{
@@ -121,7 +120,8 @@ pub use recorder::{Recorded, Recorder, RecorderTap};
 pub use registration::{RegistrationEvent, RegistrationFailure};
 pub use sip_auth::{
     Aka, AkaAnswer, AkaChallenge, Algorithm, AuthError, Authority, BadText, Claim, Credentials,
-    Ha1, Hash, NonceId, NonceKey, NonceUse, Qop, Secret, ShortKey, Use, UsedNonces, User,
+    Ha1, Hash, LookedUp, Lookup, NonceId, NonceKey, NonceUse, PendingLookup, Qop, Secret,
+    SharedNonces, ShortKey, Unavailable, Use, UsedNonces, User, UserTable, Users,
 };
 pub use sip_dialog::{
     Compositor, CompositorConfig, NotifierConfig, NotifierEnd, PublicationEvent, Rate, Rates,

@@ -126,7 +126,7 @@ struct Subscribers;
 impl Users for Subscribers {
     fn find(&self, claim: &Claim) -> Lookup<Option<Credentials>> {
         let known = claim.is_user("someone").then(|| Credentials::new("someone", "secret"));
-        Lookup::later(std::future::ready(known))
+        Lookup::later(std::future::ready(Ok(known)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sip_auth::Answer;
 use sip_message::{Contact, Expires, From, Method, Request, SessionExpires, StatusCode, Uri};
-use sip_proxy::{Reply, Route, RouteTarget, Router};
+use sip_proxy::{Admission, Reply, Route, RouteTarget, Router};
 use sip_transaction::Transactions;
 use sip_transport::Flow;
 
@@ -104,14 +104,9 @@ fn refused(answer: &Answer) -> Reply {
         .fold(Reply::new(answer.status), |reply, (name, value)| reply.header(name.as_str(), &value))
 }
 
-impl Router for Domain {
-    fn admit(
-        &mut self,
-        now: Instant,
-        request: &Request,
-        _: &Flow,
-        tx: &mut Transactions,
-    ) -> Result<(), Reply> {
+impl Domain {
+    /// Whether who sends this may, and says who it is where that is asked.
+    fn judge(&mut self, now: Instant, request: &Request, random: u64) -> Result<(), Reply> {
         let begins = request.headers().to_tag().is_none();
         let from = request.get::<From<'_>>().ok().flatten();
         let is_from = |user| from.as_ref().is_some_and(|from| from.uri().user() == Some(user));
@@ -127,7 +122,7 @@ impl Router for Domain {
         }
         match &mut self.gate {
             Some(gate) if begins => {
-                let judged = gate.user(now, tx.random().next_u64(), request);
+                let judged = gate.user(now, random, request);
                 let user = judged.map_err(|answer| refused(&answer))?;
                 match self.screened {
                     Some((screened, why)) if user.as_deref() == Some(screened) => {
@@ -138,6 +133,18 @@ impl Router for Domain {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Router for Domain {
+    fn admit(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        _: &Flow,
+        tx: &mut Transactions,
+    ) -> Admission {
+        self.judge(now, request, tx.random().next_u64()).into()
     }
 
     fn route(&mut self, _: Instant, request: &Request, _: &Flow, _: &Transactions) -> Route {

@@ -1,8 +1,8 @@
-//! Who is let in by digest: an authority and the users that it knows.
+//! Who is let in by digest: a verifier with a clock.
 
 use std::time::{Duration, Instant};
 
-use sip_auth::{Answer, Arrival, Authority, Checked, Credentials, UsedNonces};
+use sip_auth::{Answer, Arrival, Authority, Credentials, Refusal, UsedNonces, Verdict, Verifier};
 use sip_message::Request;
 
 /// How many nonces are remembered, so that none of their counts is good twice.
@@ -10,9 +10,7 @@ const NONCES: usize = 10_000;
 
 /// Judges requests by their credentials.
 pub(super) struct Gate {
-    authority: Authority,
-    users: Vec<Credentials>,
-    used: UsedNonces,
+    verifier: Verifier,
     /// One moment by both clocks.
     epoch: (Instant, Duration),
 }
@@ -24,7 +22,8 @@ impl Gate {
         users: Vec<Credentials>,
         (now, unix): (Instant, Duration),
     ) -> Self {
-        Self { authority, users, used: UsedNonces::new(NONCES, unix), epoch: (now, unix) }
+        let verifier = Verifier::new(authority, users, UsedNonces::new(NONCES, unix));
+        Self { verifier, epoch: (now, unix) }
     }
 
     /// Whose request it is; nobody's if it is of a kind that is never asked (ACK and CANCEL). `random` are random
@@ -41,23 +40,13 @@ impl Gate {
         let (then, unix) = self.epoch;
         let now = unix + now.saturating_duration_since(then);
         let arrival = Arrival { request, source: b"", now };
-        let refusal = match self.authority.check(&arrival) {
-            Ok(Checked::Exempt) => return Ok(None),
-            Ok(Checked::Claimed(claim)) => {
-                match self.users.iter().find(|user| claim.is_user(user.username())) {
-                    None => claim.unknown_user(),
-                    Some(user) => {
-                        let proof = claim.named(user.username());
-                        let proof = proof.and_then(|claim| claim.verify(user.secret()));
-                        match proof.and_then(|proof| proof.record(&mut self.used, now)) {
-                            Ok(_) => return Ok(Some(user.username().to_owned())),
-                            Err(refusal) => refusal,
-                        }
-                    }
-                }
-            }
-            Err(refusal) => refusal,
+        let refusal = match self.verifier.check(&arrival) {
+            Verdict::User(user) => return Ok(user.claim().username().map(str::to_owned)),
+            Verdict::Refused(refusal) => refusal,
+            Verdict::Exempt => return Ok(None),
+            // Not with users in memory; if it were so, nobody would have proven anything.
+            Verdict::Waits(..) | Verdict::Unavailable(_) => Refusal::NoCredentials,
         };
-        Err(self.authority.answer(&refusal, &arrival, random))
+        Err(self.verifier.authority().answer(&refusal, &arrival, random))
     }
 }

@@ -116,11 +116,13 @@ impl Claim {
     ///
     /// # Errors
     /// It is not this user.
-    pub fn named(mut self, name: &str) -> Result<Self, Refusal> {
+    pub fn named(mut self: Box<Self>, name: &str) -> Result<Box<Self>, Refusal> {
         if !self.is_user(name) {
             return Err(Refusal::Wrong);
         }
-        self.user = User::Name(name.to_owned());
+        if let User::Hash(_) = self.user {
+            self.user = User::Name(name.to_owned());
+        }
         Ok(self)
     }
 
@@ -128,7 +130,7 @@ impl Claim {
     ///
     /// # Errors
     /// They differ, or the secret does not serve the algorithm.
-    pub fn verify(self, secret: &Secret) -> Result<Proof, Refusal> {
+    pub fn verify(self: Box<Self>, secret: &Secret) -> Result<Proof, Refusal> {
         let name = match &self.user {
             User::Name(name) | User::Hash(name) => name,
         };
@@ -148,7 +150,15 @@ impl Claim {
 
     /// There is no such user: refused like a wrong secret, after as long a time.
     pub fn unknown_user(&self) -> Refusal {
-        let nobody = digest::user_key(self.algorithm.hash(), &self.uri, &self.realm, b"");
+        self.unknown_among(None)
+    }
+
+    /// The same where secrets are such as this one: what stands for a password need not be computed.
+    pub(crate) fn unknown_among(&self, decoy: Option<&Secret>) -> Refusal {
+        let hash = self.algorithm.hash();
+        let nobody = decoy
+            .and_then(|secret| secret.user_key(hash, &self.uri, &self.realm))
+            .unwrap_or_else(|| digest::user_key(hash, &self.uri, &self.realm, b""));
         core::hint::black_box(self.is_proven_by(&nobody));
         if self.algorithm.is_session() && self.used.nc > 1 {
             return Refusal::OtherSession;
@@ -211,7 +221,7 @@ impl Proof {
 /// Who sent a request: proven, and not by a replay.
 #[derive(Clone)]
 pub struct Authenticated {
-    pub(super) claim: Claim,
+    pub(super) claim: Box<Claim>,
     pub(super) user_key: Digest,
 }
 

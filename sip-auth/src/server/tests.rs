@@ -86,9 +86,9 @@ fn changed(request: &Request, from: &str, to: &str) -> Request {
     Message::parse(text, &Limits::default()).unwrap().into_request().unwrap()
 }
 
-fn claim(authority: &Authority, request: &Request) -> Result<Claim, Refusal> {
+fn claim(authority: &Authority, request: &Request) -> Result<Box<Claim>, Refusal> {
     match authority.check(&at(request, NOW))? {
-        Checked::Claimed(claim) => Ok(*claim),
+        Checked::Claimed(claim) => Ok(claim),
         Checked::Exempt => panic!("exempt"),
     }
 }

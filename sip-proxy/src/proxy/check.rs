@@ -78,9 +78,9 @@ impl<R: Router> Proxy<R> {
         if matches!(request.get::<MaxBreadth>(), Ok(Some(MaxBreadth(0)))) {
             return Err(Unfit::Breadth);
         }
-        if self.contexts.len() >= self.config.max_contexts
-            && self.contexts.len()
-                >= overload::room(self.config.max_contexts, overload::category(tx, request))
+        let requests = self.contexts.len().saturating_add(self.held.len());
+        if requests >= self.config.max_contexts
+            && requests >= overload::room(self.config.max_contexts, overload::category(tx, request))
         {
             return Err(Unfit::Full);
         }

@@ -4,14 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sip_auth::{Algorithm, Credentials, NonceKey};
+use sip_auth::{Algorithm, Credentials, Hash, NonceKey, UserTable, Users};
 use sip_transaction::{Endpoint, Resolver, Shard};
 use sip_transport::{Gate, ListenAddr, Sockets, Tap};
 use tokio::sync::{mpsc, watch};
 
 use super::Server;
 use super::desk::Desk;
-use super::door::{Door, UserTable, Users};
+use super::door::Door;
 use super::routing::{Home, Routing};
 use super::service::{Gateway, Service};
 use super::watchers::{RegEventsConfig, Watchers};
@@ -53,6 +53,7 @@ pub struct ServerBuilder {
     listen: Vec<ListenAddr>,
     users: Option<Arc<dyn Users>>,
     algorithms: Vec<Algorithm>,
+    lookups: usize,
     registrar: Registrar,
     config: ProxyConfig,
     transactions: sip_transaction::Config,
@@ -71,6 +72,7 @@ impl ServerBuilder {
             listen: Vec::new(),
             users: None,
             algorithms: Vec::new(),
+            lookups: 1_000,
             registrar: Registrar::default(),
             config: ProxyConfig::default().domain(domain),
             transactions: sip_transaction::Config::default().overload_control(true),
@@ -93,12 +95,18 @@ impl ServerBuilder {
     /// Serves these users, each by its own name in the domain: who registers, and who says in From to be of the
     /// domain, proves by digest to be one of them, and may use no other's name. Without users everybody may
     /// register as anybody, and call through the server to anywhere: for a closed network.
+    ///
+    /// Of their passwords only what stands for them is kept ([`UserTable::digested`]).
     pub fn users(self, users: impl IntoIterator<Item = Credentials>) -> Self {
-        self.known_by(users.into_iter().collect::<UserTable>())
+        let hashes = [Hash::Md5, Hash::Sha256, Hash::Sha512T256];
+        let table = users.into_iter().collect::<UserTable>().digested(&self.domain, hashes);
+        self.known_by(table)
     }
 
-    /// As [`users`](Self::users), for those that are kept elsewhere.
-    pub fn known_by(mut self, users: impl Users) -> Self {
+    /// As [`users`](Self::users), for those that are kept elsewhere: in a database, say. A request whose sender has to
+    /// be waited for waits ([`lookups`](Self::lookups)) and holds up nobody else; one whose sender cannot be looked up
+    /// is answered 503 with Retry-After.
+    pub fn known_by(mut self, users: impl Users + 'static) -> Self {
         self.users = Some(Arc::new(users));
         self
     }
@@ -106,6 +114,13 @@ impl ServerBuilder {
     /// Offers these algorithms of digest. Default SHA-256 and MD5.
     pub fn algorithms(mut self, offered: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = offered.into_iter().collect();
+        self
+    }
+
+    /// How many requests may wait for the lookup of their senders; what comes on top is answered 503 with Retry-After.
+    /// Default 1,000. Each may take as long as [`ProxyConfig::admission_limit`] says.
+    pub fn lookups(mut self, limit: usize) -> Self {
+        self.lookups = limit;
         self
     }
 
@@ -225,20 +240,24 @@ impl ServerBuilder {
             // Under keys that are new no nonce is older than this.
             None => ((nonce_key()?, nonce_key()?), Duration::ZERO),
         };
+        let retry_after = self.config.retry_after;
         let door = self.users.map(|users| {
-            Door::new(&self.domain, keys, since, &self.algorithms, users)
+            Door::new(&self.domain, keys, since, &self.algorithms, users, retry_after)
                 .map_err(|_| StartError::Realm)
         });
+        let lookup_limit = self.config.admission_limit;
         let gateway = Gateway {
             routing: Arc::new(routing),
             domains: self.config.domains.clone(),
             door: door.transpose()?,
             epoch: (now, unix),
             draining: false,
-            retry_after: self.config.retry_after,
+            retry_after,
             user: None,
             tells_registrations: self.reg_events.is_some(),
             watching: None,
+            lookups: self.lookups,
+            asking: None,
             deciding: None,
         };
         let (node, keys) = match self.node {
@@ -261,7 +280,7 @@ impl ServerBuilder {
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, service)?;
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (alive, ended) = watch::channel(());
-        let desk = Desk::new(commands.downgrade(), alive);
+        let desk = Desk::new(commands.downgrade(), alive, lookup_limit);
         let shard =
             Shard::new(endpoint, sockets, desk, receiver, self.tap).with_resolver(self.resolver);
         let stopper = shard.stopper();

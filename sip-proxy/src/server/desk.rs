@@ -1,8 +1,9 @@
 //! Where the tasks beside the shard and the shard meet.
 
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use sip_auth::LookedUp;
 use sip_message::Response;
 use sip_transaction::{Application, Endpoint, Load, ServerKey};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,6 +16,7 @@ use crate::{Aor, Route};
 
 /// What the shard is told.
 pub(super) enum Command {
+    LookedUp(ServerKey, LookedUp),
     Routed(ServerKey, Route),
     Registered(ServerKey, Option<Response>),
     Processed(ServerKey, Option<Response>),
@@ -32,12 +34,18 @@ pub(super) struct Desk<S, R> {
     commands: mpsc::WeakSender<Command>,
     /// Dropped with the shard: who holds the other end knows that it has ended.
     _alive: watch::Sender<()>,
+    /// How long it may take to look somebody up.
+    lookup_limit: Duration,
     of: PhantomData<fn() -> (S, R)>,
 }
 
 impl<S, R> Desk<S, R> {
-    pub(super) fn new(commands: mpsc::WeakSender<Command>, alive: watch::Sender<()>) -> Self {
-        Self { commands, _alive: alive, of: PhantomData }
+    pub(super) fn new(
+        commands: mpsc::WeakSender<Command>,
+        alive: watch::Sender<()>,
+        lookup_limit: Duration,
+    ) -> Self {
+        Self { commands, _alive: alive, lookup_limit, of: PhantomData }
     }
 
     /// Ends work beside the shard, and tells the shard what came of it.
@@ -59,6 +67,7 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
 
     fn command(&mut self, now: Instant, endpoint: &mut Endpoint<Self::User>, command: Command) {
         endpoint.with(now, |service, tx| match command {
+            Command::LookedUp(key, found) => service.looked_up(now, tx, key, found),
             Command::Routed(key, route) => service.routed(now, tx, key, route),
             Command::Registered(key, response) => service.registered(now, tx, key, response),
             Command::Processed(key, response) => service.processed(now, tx, key, response),
@@ -77,6 +86,14 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
 
     fn event(&mut self, _: Instant, _: &mut Endpoint<Self::User>, work: Work) {
         match work {
+            Work::LookUp(key, pending) => {
+                let pending = tokio::time::timeout(self.lookup_limit, pending);
+                self.spawn(async move {
+                    let found = pending.await;
+                    let found = found.unwrap_or_else(|late| LookedUp::unavailable(late.into()));
+                    Command::LookedUp(key, found)
+                });
+            }
             Work::Route(key, work) => {
                 self.spawn(async move { Command::Routed(key, work.await) });
             }

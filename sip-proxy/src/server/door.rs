@@ -1,60 +1,46 @@
 //! Who is let in: digest, and what a user who is known may say about itself.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sip_auth::{
-    Answer, Arrival, Authority, BadText, Checked, Claim, Credentials, NonceKey, UsedNonces,
+    Algorithm, Answer, Arrival, Authority, BadText, LookedUp, NonceKey, PendingLookup, UsedNonces,
+    Users, Verdict, Verifier, Waiting,
 };
-use sip_message::{From, Request, StatusCode, Uri};
+use sip_message::{From, HeaderName, Request, StatusCode, Uri};
 
+use super::unavailable;
 use crate::{Aor, Reply};
 
-/// How many nonces in use are remembered, each with some 100 bytes. Beyond, the owners of the oldest are challenged
-/// once more.
+/// How many nonces in use are remembered by the registrar and by the proxy, each with some 100 bytes. Beyond, the
+/// owners of the oldest are challenged once more.
 const NONCES: usize = 65_536;
-
-/// The users of a server.
-pub trait Users: fmt::Debug + Send + Sync + 'static {
-    /// The user that a request claims to be from. It is asked on the task that serves everybody, and must not block.
-    fn find(&self, claim: &Claim) -> Option<Credentials>;
-
-    /// Whether there is a user of that name.
-    fn knows(&self, user: &str) -> bool;
-}
-
-/// Users in memory, found by their names.
-#[derive(Clone, Debug, Default)]
-pub struct UserTable(HashMap<Box<str>, Credentials>);
-
-impl FromIterator<Credentials> for UserTable {
-    fn from_iter<I: IntoIterator<Item = Credentials>>(users: I) -> Self {
-        Self(users.into_iter().map(|user| (user.username().into(), user)).collect())
-    }
-}
-
-impl Users for UserTable {
-    fn find(&self, claim: &Claim) -> Option<Credentials> {
-        match claim.username() {
-            Some(name) => self.0.get(name).cloned(),
-            // A hashed name: only trying finds it.
-            None => self.0.values().find(|user| claim.is_user(user.username())).cloned(),
-        }
-    }
-
-    fn knows(&self, user: &str) -> bool {
-        self.0.contains_key(user)
-    }
-}
 
 /// Asks for proof, and judges it.
 pub(super) struct Door {
-    registrar: Authority,
-    proxy: Authority,
-    users: Arc<dyn Users>,
-    used: UsedNonces,
+    registrar: Verifier,
+    proxy: Verifier,
+    retry_after: u32,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Asks<'a> {
+    /// To change what this address-of-record is bound to.
+    Register(&'a Aor),
+    /// To be forwarded, as from a user of ours.
+    Forward,
+}
+
+/// Whether it gets it.
+pub(super) enum Entry {
+    /// Yes; who sent it, unless nobody may ask.
+    Open(Option<Arc<str>>),
+    /// No.
+    Shut(Reply),
+    /// It is known when the lookup is over, by [`Door::resume`].
+    Waits(Waiting, PendingLookup),
 }
 
 impl Door {
@@ -63,77 +49,114 @@ impl Door {
         realm: &str,
         key: (NonceKey, NonceKey),
         since: Duration,
-        algorithms: &[sip_auth::Algorithm],
+        algorithms: &[Algorithm],
         users: Arc<dyn Users>,
+        retry_after: u32,
     ) -> Result<Self, BadText> {
-        let offering = |authority: Authority| match algorithms {
-            [] => authority,
-            some => authority.algorithms(some.iter().copied()),
+        let verifier = |authority: Authority| {
+            let offering = authority.algorithms(algorithms.iter().copied());
+            let used = UsedNonces::new(NONCES, since);
+            Verifier::new(offering, Arc::clone(&users), used)
         };
-        Ok(Self {
-            registrar: offering(Authority::server(realm, key.0)?),
-            proxy: offering(Authority::proxy(realm, key.1)?),
-            users,
-            used: UsedNonces::new(NONCES, since),
-        })
+        let registrar = verifier(Authority::server(realm, key.0)?);
+        let proxy = verifier(Authority::proxy(realm, key.1)?);
+        Ok(Self { registrar, proxy, retry_after })
     }
 
-    /// Who sent this REGISTER, if it is about the address-of-record of who did.
-    pub(super) fn registering(
+    /// Whether this request gets what it asks for.
+    pub(super) fn check(
         &mut self,
         request: &Request,
-        aor: &Aor,
+        asks: Asks<'_>,
         (now, random): (Duration, u64),
-    ) -> Result<(), Reply> {
+    ) -> Entry {
         let arrival = Arrival { request, source: b"", now };
-        let user = proven(&self.registrar, &*self.users, &mut self.used, &arrival)
-            .map_err(|refusal| reply(&self.registrar.answer(&refusal, &arrival, random)))?;
-        // RFC 3261 §10.3: "If the
-        // authenticated user is not authorized to modify bindings, the
-        // registrar MUST return a 403 (Forbidden) and skip the remaining
-        // steps."
-        match user {
-            Some(user) if aor.as_str().rsplit_once('@').is_some_and(|(of, _)| of == user) => Ok(()),
-            _ => Err(Reply::new(StatusCode::FORBIDDEN)),
+        let verdict = self.of(asks).check(&arrival);
+        self.judge(verdict, &arrival, asks, random)
+    }
+
+    /// The same as soon as what it waited for is there.
+    pub(super) fn resume(
+        &mut self,
+        (waiting, found): (Waiting, LookedUp),
+        request: &Request,
+        asks: Asks<'_>,
+        (now, random): (Duration, u64),
+    ) -> Entry {
+        let arrival = Arrival { request, source: b"", now };
+        let verdict = self.of(asks).resume(waiting, found, now);
+        self.judge(verdict, &arrival, asks, random)
+    }
+
+    /// Takes out what a request showed to this proxy, so that nobody behind it can guess secrets by it.
+    pub(super) fn consume(&self, request: &mut Request) {
+        if request.headers().contains(HeaderName::ProxyAuthorization) {
+            self.proxy.authority().consume(request);
         }
     }
 
-    /// Who sent this request, if it says in From that it is of a user of ours; a user may say of itself only what it
-    /// is.
-    pub(super) fn calling(
+    fn of(&mut self, asks: Asks<'_>) -> &mut Verifier {
+        match asks {
+            Asks::Register(_) => &mut self.registrar,
+            Asks::Forward => &mut self.proxy,
+        }
+    }
+
+    fn judge(
         &mut self,
-        request: &Request,
-        (now, random): (Duration, u64),
-    ) -> Result<Option<String>, Reply> {
-        let arrival = Arrival { request, source: b"", now };
-        let user = proven(&self.proxy, &*self.users, &mut self.used, &arrival)
-            .map_err(|refusal| reply(&self.proxy.answer(&refusal, &arrival, random)))?;
-        let from = request.get::<From<'_>>().ok().flatten();
-        let claimed = from.and_then(|from| Some(from.uri().user_decoded()?.into_owned()));
-        match user {
-            Some(user) if claimed.as_deref() == Some(user.as_str()) => Ok(Some(user)),
-            Some(_) => Err(Reply::new(StatusCode::FORBIDDEN)),
-            // ACK and CANCEL, which nobody may challenge.
-            None => Ok(None),
+        mut verdict: Verdict,
+        arrival: &Arrival<'_>,
+        asks: Asks<'_>,
+        random: u64,
+    ) -> Entry {
+        loop {
+            return match verdict {
+                Verdict::Exempt => Entry::Open(None),
+                Verdict::User(user) => {
+                    entitled(user.claim().username().unwrap_or_default(), arrival.request, asks)
+                }
+                Verdict::Refused(refusal) => {
+                    let authority = self.of(asks).authority();
+                    Entry::Shut(reply(&authority.answer(&refusal, arrival, random)))
+                }
+                Verdict::Unavailable(why) => {
+                    tracing::warn!(%why, "a user cannot be looked up");
+                    Entry::Shut(unavailable(self.retry_after))
+                }
+                Verdict::Waits(waiting, mut pending) => {
+                    // Whoever polls it next leaves a waker that wakes.
+                    let context = &mut Context::from_waker(Waker::noop());
+                    match Future::poll(std::pin::Pin::new(&mut pending), context) {
+                        Poll::Ready(found) => {
+                            verdict = self.of(asks).resume(waiting, found, arrival.now);
+                            continue;
+                        }
+                        Poll::Pending => Entry::Waits(waiting, pending),
+                    }
+                }
+            };
         }
     }
 }
 
-/// The name of who has proven to have sent the request; none for a request that is never asked.
-fn proven(
-    authority: &Authority,
-    users: &dyn Users,
-    used: &mut UsedNonces,
-    arrival: &Arrival<'_>,
-) -> Result<Option<String>, sip_auth::Refusal> {
-    let claim = match authority.check(arrival)? {
-        Checked::Exempt => return Ok(None),
-        Checked::Claimed(claim) => claim,
+/// A user may speak for itself only.
+fn entitled(user: &str, request: &Request, asks: Asks<'_>) -> Entry {
+    let is_own = match asks {
+        // RFC 3261 §10.3: "If the
+        // authenticated user is not authorized to modify bindings, the
+        // registrar MUST return a 403 (Forbidden) and skip the remaining
+        // steps."
+        Asks::Register(aor) => aor.as_str().rsplit_once('@').is_some_and(|(of, _)| of == user),
+        Asks::Forward => {
+            let from = request.get::<From<'_>>().ok().flatten();
+            from.is_some_and(|from| from.uri().user_decoded().as_deref() == Some(user))
+        }
     };
-    let Some(user) = users.find(&claim) else { return Err(claim.unknown_user()) };
-    let proof = claim.named(user.username())?.verify(user.secret())?;
-    proof.record(used, arrival.now)?;
-    Ok(Some(user.username().to_owned()))
+    match asks {
+        _ if !is_own => Entry::Shut(Reply::new(StatusCode::FORBIDDEN)),
+        Asks::Register(_) => Entry::Open(None),
+        Asks::Forward => Entry::Open(Some(user.into())),
+    }
 }
 
 fn reply(answer: &Answer) -> Reply {

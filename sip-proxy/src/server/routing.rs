@@ -1,13 +1,15 @@
 //! Where requests go: an `async fn` of the application.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sip_auth::Users;
 use sip_message::{Method, Request, StatusCode};
 use sip_transport::Flow;
 
-use super::Users;
+use super::unavailable;
 use crate::edge::{Addressed, Gruus};
 use crate::location::Store;
 use crate::{Reply, Route};
@@ -38,6 +40,10 @@ pub trait Routing: Send + Sync + 'static {
 
     /// What a request is answered that this element takes itself ([`Route::Process`]): by 501 without another
     /// opinion.
+    ///
+    /// It is for what ends with its answer. An INVITE may be refused here, not accepted: a dialog needs a user agent,
+    /// and the ACK to a 2xx, which belongs to no transaction, is routed on like every other ACK and not told here. Who
+    /// wants to take calls forwards them to a user agent (`sip-ua`).
     fn process(&self, asked: &Asked) -> impl Future<Output = Reply> + Send {
         let _ = asked;
         std::future::ready(Reply::new(StatusCode::NOT_IMPLEMENTED))
@@ -51,8 +57,8 @@ pub trait Routing: Send + Sync + 'static {
 /// | a user who is registered | by the user's devices: all of one q at a time, the greatest first |
 /// | a user who is not registered | 480 |
 /// | nobody who is known | 404 |
+/// | anybody, while the store or the users cannot be asked | 503 with Retry-After |
 /// | the domain itself | 200 if it is an OPTIONS, 404 otherwise |
-#[derive(Debug)]
 pub struct Home<S> {
     store: Arc<S>,
     users: Option<Arc<dyn Users>>,
@@ -80,14 +86,28 @@ impl<S: Store> Home<S> {
         self
     }
 
-    fn unregistered(&self, user: Option<&str>) -> StatusCode {
+    async fn unregistered(&self, user: Option<&str>) -> Route {
         // RFC 3261 §16.5: "If the Request-URI indicates a resource at this proxy that does not
         // exist, the proxy MUST return a 404 (Not Found) response."
-        match (user, &self.users) {
-            (None, _) => StatusCode::NOT_FOUND,
-            (Some(user), Some(users)) if !users.knows(user) => StatusCode::NOT_FOUND,
-            (Some(_), _) => StatusCode::TEMPORARILY_UNAVAILABLE,
+        let exists = match (user, &self.users) {
+            (None, _) => Ok(false),
+            (Some(user), Some(users)) => users.knows(user).wait().await,
+            (Some(_), None) => Ok(true),
+        };
+        match exists {
+            Ok(true) => Route::reply(StatusCode::TEMPORARILY_UNAVAILABLE),
+            Ok(false) => Route::reply(StatusCode::NOT_FOUND),
+            Err(why) => {
+                tracing::warn!(%why, "a user cannot be looked up");
+                Route::Reply(unavailable(self.retry_after))
+            }
         }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Home<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -110,7 +130,7 @@ impl<S: Store> Routing for Home<S> {
         };
         let mut reachable = located.reachable(asked.now, &*self.store).peekable();
         if reachable.peek().is_none() {
-            return Route::reply(self.unregistered(user.as_deref()));
+            return self.unregistered(user.as_deref()).await;
         }
         addressed.route(reachable)
     }

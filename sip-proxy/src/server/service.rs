@@ -4,20 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sip_auth::{LookedUp, PendingLookup, Waiting};
 use sip_message::{
     HeaderName, Method, Request, Require, Response, ResponseBuilder, StatusCode, To, Uri,
 };
 use sip_transaction::{Event, KeyMap, Load, ServerKey, TransactionUser, Transactions};
 use sip_transport::Flow;
 
-use super::door::{Door, is_from};
+use super::door::{Asks, Door, Entry, is_from};
 use super::reginfo::Known;
 use super::routing::{Asked, Routing};
 use super::watchers::{Feed, Moment, Subscribe, Watchers, is_about_registrations};
-use super::{Pending, ServerLive, at_once};
+use super::{Pending, ServerLive, at_once, unavailable};
 use crate::location::{self, Commit, RegisterError, Store, StoreError, Watched};
 use crate::route::{Names, preprocess};
-use crate::{Aor, BindingChange, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router};
+use crate::{
+    Admission, Aor, BindingChange, Proxy, ProxyEvent, Register, Registrar, Reply, Route, Router,
+};
 
 /// How many registrations may wait for the store; what is beyond is answered 503.
 const MAX_REGISTERING: usize = 10_000;
@@ -39,6 +42,8 @@ pub(super) struct Service<S, R> {
     registering: usize,
     /// The lease of this node is being given back.
     leaving: bool,
+    /// Requests whose senders are being looked up, and of which some were given up meanwhile.
+    held: KeyMap<ServerKey, Held>,
     /// Requests that the routing is about to answer itself.
     processing: KeyMap<ServerKey, Arc<Request>>,
     /// Who is told of registrations, if somebody is.
@@ -46,8 +51,17 @@ pub(super) struct Service<S, R> {
     work: VecDeque<Work>,
 }
 
+/// A request whose sender is being looked up.
+struct Held {
+    waiting: Waiting,
+    request: Arc<Request>,
+    /// For a REGISTER: where it came from, and what it is about.
+    register: Option<(Flow, Aor)>,
+}
+
 /// What takes time, to be done beside the shard.
 pub(super) enum Work {
+    LookUp(ServerKey, PendingLookup),
     Route(ServerKey, Pending<Route>),
     Register(ServerKey, Pending<Option<Response>>),
     Answer(ServerKey, Pending<Option<Response>>),
@@ -72,6 +86,10 @@ pub(super) struct Gateway<R> {
     pub(super) tells_registrations: bool,
     /// Who sent the SUBSCRIBE to a registration that was just taken for ours.
     pub(super) watching: Option<Option<Arc<str>>>,
+    /// How many more senders may be looked up.
+    pub(super) lookups: usize,
+    /// The lookup that was begun last, of whoever sent the request that is to wait for it.
+    pub(super) asking: Option<(Waiting, PendingLookup)>,
     /// The decision that was begun last, and is not made yet.
     pub(super) deciding: Option<Pending<Route>>,
 }
@@ -92,8 +110,24 @@ impl<R> Gateway<R> {
     }
 
     fn later(&self) -> Reply {
-        Reply::new(StatusCode::SERVICE_UNAVAILABLE)
-            .header("Retry-After", &self.retry_after.to_string())
+        unavailable(self.retry_after)
+    }
+
+    /// Whether a request may go on to be forwarded, by what the door says of it.
+    fn entering(&mut self, entry: Entry) -> Admission {
+        match entry {
+            Entry::Open(user) => {
+                self.user = user;
+                Admission::Admitted
+            }
+            Entry::Shut(reply) => Admission::Refused(reply),
+            Entry::Waits(..) if self.lookups == 0 => Admission::Refused(self.later()),
+            Entry::Waits(waiting, pending) => {
+                self.lookups = self.lookups.saturating_sub(1);
+                self.asking = Some((waiting, pending));
+                Admission::Later
+            }
+        }
     }
 }
 
@@ -104,23 +138,22 @@ impl<R: Routing> Router for Gateway<R> {
         request: &Request,
         _: &Flow,
         tx: &mut Transactions,
-    ) -> Result<(), Reply> {
+    ) -> Admission {
         self.user = None;
         if self.stays_out(request) {
-            return Err(self.later());
+            return Admission::Refused(self.later());
         }
         // Whoever is in a dialog has passed here with the request that made it; what is within it goes where the
         // dialog says.
         let headers = request.headers();
         if headers.to_tag().is_some() && headers.contains(HeaderName::Route) {
-            return Ok(());
+            return Admission::Admitted;
         }
         if is_from(request, |uri| self.serves(uri)) {
             let at = (self.unix(now), tx.random().next_u64());
-            if let Some(door) = &mut self.door {
-                self.user = door.calling(request, at)?.map(Arc::from);
-            }
-            return Ok(());
+            let Some(door) = &mut self.door else { return Admission::Admitted };
+            let entry = door.check(request, Asks::Forward, at);
+            return self.entering(entry);
         }
         // Strangers reach those who live here, and nobody else through us.
         let locals = tx.locals();
@@ -130,9 +163,16 @@ impl<R: Routing> Router for Gateway<R> {
                 || Names { locals, domains: &self.domains }.is_listener(&uri)
         });
         if is_for_us || self.door.is_none() {
-            Ok(())
+            Admission::Admitted
         } else {
-            Err(Reply::new(StatusCode::FORBIDDEN).header("Warning", "399 proxy \"no relay\""))
+            let refusal = Reply::new(StatusCode::FORBIDDEN);
+            Admission::Refused(refusal.header("Warning", "399 proxy \"no relay\""))
+        }
+    }
+
+    fn consume(&mut self, request: &mut Request) {
+        if let Some(door) = &self.door {
+            door.consume(request);
         }
     }
 
@@ -164,6 +204,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             store,
             registering: 0,
             leaving: false,
+            held: KeyMap::default(),
             processing: KeyMap::default(),
             watchers: None,
             work: VecDeque::new(),
@@ -204,6 +245,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             registrations: self.registering,
             subscriptions: self.watchers.as_ref().map_or(0, |watchers| watchers.len()),
             leaving: self.leaving,
+            lookups: self.held.len(),
         }
     }
 
@@ -256,13 +298,73 @@ impl<S: Store, R: Routing> Service<S, R> {
         tx: &mut Transactions,
         key: ServerKey,
         request: Request,
+        flow: Flow,
+    ) {
+        let aor = match self.may_register(now, tx, key, &request) {
+            Ok(aor) => aor,
+            Err(reply) => return say(now, tx, key, &request, &reply),
+        };
+        // RFC 3261 §10.3: "A registrar SHOULD authenticate the UAC."
+        let gateway = self.proxy.router();
+        let at = (gateway.unix(now), tx.random().next_u64());
+        let entry = match &mut gateway.door {
+            Some(door) => door.check(&request, Asks::Register(&aor), at),
+            None => Entry::Open(None),
+        };
+        match gateway.entering(entry) {
+            Admission::Admitted => self.bind(now, tx, key, request, &flow),
+            Admission::Refused(reply) => say(now, tx, key, &request, &reply),
+            Admission::Later => self.hold(key, Arc::new(request), Some((flow, aor))),
+        }
+    }
+
+    /// Keeps a request until its sender is looked up.
+    fn hold(&mut self, key: ServerKey, request: Arc<Request>, register: Option<(Flow, Aor)>) {
+        if let Some((waiting, pending)) = self.proxy.router().asking.take() {
+            self.held.insert(key, Held { waiting, request, register });
+            self.work.push_back(Work::LookUp(key, pending));
+        }
+    }
+
+    /// The sender of a request is looked up: it goes on, is refused, or waits for something else.
+    pub(super) fn looked_up(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        found: LookedUp,
+    ) {
+        let Some(Held { waiting, request, register }) = self.held.remove(&key) else { return };
+        let gateway = self.proxy.router();
+        gateway.lookups = gateway.lookups.saturating_add(1);
+        let at = (gateway.unix(now), tx.random().next_u64());
+        let Some(door) = &mut gateway.door else { return };
+        let asks = register.as_ref().map_or(Asks::Forward, |(_, aor)| Asks::Register(aor));
+        let entry = door.resume((waiting, found), &request, asks, at);
+        match (gateway.entering(entry), register) {
+            (Admission::Later, register) => self.hold(key, request, register),
+            (Admission::Admitted, Some((flow, _))) => {
+                self.bind(now, tx, key, Arc::unwrap_or_clone(request), &flow);
+            }
+            (Admission::Refused(reply), Some(_)) => say(now, tx, key, &request, &reply),
+            (admission, None) => {
+                // The proxy has the other handle on it.
+                drop(request);
+                self.proxy.admitted(now, tx, key, admission);
+                self.look_at_proxy(now, tx);
+            }
+        }
+    }
+
+    /// Carries a REGISTER out that may be.
+    fn bind(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        key: ServerKey,
+        request: Request,
         flow: &Flow,
     ) {
-        if let Err(reply) = self.may_register(now, tx, key, &request) {
-            let builder = reply.to(&request);
-            let response = builder.to_tag(&tx.local_tag(key)).build().ok();
-            return answer(now, tx, key, response);
-        }
         let (store, registrar) = (Arc::clone(&self.store), Arc::clone(&self.registrar));
         let over = self.proxy.edge_mut().and_then(|edge| {
             let path = edge.path(&request, flow, tx)?;
@@ -285,14 +387,14 @@ impl<S: Store, R: Routing> Service<S, R> {
         }
     }
 
-    /// RFC 3261 §10.3 steps 2 to 5, and what keeps a server alive.
+    /// RFC 3261 §10.3 steps 2 and 5, and what keeps a server alive: what the REGISTER is about.
     fn may_register(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         key: ServerKey,
         request: &Request,
-    ) -> Result<(), Reply> {
+    ) -> Result<Aor, Reply> {
         self.proxy.relieve(now, tx, key, request)?;
         let room = self.registering < MAX_REGISTERING;
         let gateway = self.proxy.router();
@@ -319,13 +421,7 @@ impl<S: Store, R: Routing> Service<S, R> {
         // and skip the remaining steps."
         // It is checked first: there is nothing to be proven about what is not here.
         let aor = Aor::of(&to.uri()).filter(|_| gateway.serves(&to.uri()));
-        let Some(aor) = aor else { return Err(Reply::new(StatusCode::NOT_FOUND)) };
-        // RFC 3261 §10.3: "A registrar SHOULD authenticate the UAC."
-        let at = (gateway.unix(now), tx.random().next_u64());
-        match &mut gateway.door {
-            Some(door) => door.registering(request, &aor, at),
-            None => Ok(()),
-        }
+        aor.ok_or_else(|| Reply::new(StatusCode::NOT_FOUND))
     }
 
     /// Answers what the routing wants to answer itself.
@@ -339,8 +435,8 @@ impl<S: Store, R: Routing> Service<S, R> {
     ) {
         let gateway = self.proxy.router();
         if self.processing.len() >= MAX_PROCESSING {
-            let builder = gateway.later().to(&request).to_tag(&tx.local_tag(key));
-            return answer(now, tx, key, builder.build().ok());
+            let later = gateway.later();
+            return say(now, tx, key, &request, &later);
         }
         let asked =
             Asked { request: Arc::clone(&request), flow, user: None, now: gateway.unix(now) };
@@ -375,6 +471,7 @@ impl<S: Store, R: Routing> Service<S, R> {
     fn look_at_proxy(&mut self, now: Instant, tx: &mut Transactions) {
         while let Some(event) = self.proxy.poll_event() {
             match event {
+                ProxyEvent::Admitting { key, request, .. } => self.hold(key, request, None),
                 ProxyEvent::Routing { key, .. } => {
                     if let Some(deciding) = self.proxy.router().deciding.take() {
                         self.work.push_back(Work::Route(key, deciding));
@@ -398,9 +495,8 @@ impl<S: Store, R: Routing> Service<S, R> {
                 }
                 ProxyEvent::Cancelled { key } => {
                     if let Some(request) = self.processing.remove(&key) {
-                        let builder =
-                            Response::to_request(&request, StatusCode::REQUEST_TERMINATED);
-                        answer(now, tx, key, builder.to_tag(&tx.local_tag(key)).build().ok());
+                        let terminated = Reply::new(StatusCode::REQUEST_TERMINATED);
+                        say(now, tx, key, &request, &terminated);
                     }
                 }
             }
@@ -566,7 +662,7 @@ impl<S: Store, R: Routing> TransactionUser for Service<S, R> {
         match event {
             Event::Request { key, mut request, flow } => {
                 if self.is_ours(&mut request, &flow, tx) {
-                    return self.register(now, tx, key, request, &flow);
+                    return self.register(now, tx, key, request, flow);
                 }
                 self.proxy.handle(now, Event::Request { key, request, flow }, tx);
                 self.look_at_proxy(now, tx);

@@ -6,6 +6,7 @@
 mod away;
 mod calls;
 mod end;
+mod lookups;
 #[cfg(feature = "redis")]
 mod nodes;
 #[cfg(feature = "redis")]

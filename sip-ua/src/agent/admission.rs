@@ -6,20 +6,22 @@
 
 use std::time::{Duration, Instant};
 
-use sip_auth::{Arrival, Authenticated, Checked, Claim, Credentials, Proof, Refusal, UsedNonces};
-use sip_message::{HeaderName, Request, Response, StatusCode};
+use sip_auth::{
+    Arrival, Authenticated, LookedUp, PendingLookup, Refusal, Unavailable, Verdict, Verifier,
+    Waiting,
+};
+use sip_message::{HeaderName, Response, StatusCode};
 use sip_transaction::{ServerKey, TimerKey, Transactions};
 
-use super::authentication::Found;
 use super::key::RawKey;
 use super::table::TimerKind;
 use super::{Agent, Received, Served, ServerUse};
-use crate::{AgentEvent, LookedUp, Lookup, PendingLookup, ServerAuthentication};
+use crate::{AgentEvent, ServerAuthentication};
 
 /// The settings at work.
 pub(super) struct Guard {
     authentication: ServerAuthentication,
-    used: UsedNonces,
+    verifier: Verifier,
     /// One moment by both clocks.
     epoch: (Instant, Duration),
 }
@@ -27,24 +29,8 @@ pub(super) struct Guard {
 /// A request that waits until somebody knows whose it is.
 pub(super) struct Held {
     received: Received,
-    stage: Stage,
+    waiting: Waiting,
     timer: TimerKey,
-}
-
-/// What is being looked up.
-enum Stage {
-    /// The user.
-    Finding(Box<Claim>),
-    /// Whether the nonce was used before.
-    Recording(Box<Proof>),
-}
-
-/// How far a request has come.
-enum Verdict {
-    /// To the end; whose it is, unless nobody had to say so.
-    Admitted(Option<Box<Authenticated>>),
-    Refused(Refusal),
-    Waits(Stage, PendingLookup),
 }
 
 /// Who sent a request, for the proof in the answer, and the nonce for the next one.
@@ -65,48 +51,6 @@ impl Guard {
         let (then, unix) = self.epoch;
         unix.saturating_add(now.saturating_duration_since(then))
     }
-
-    fn judge(&mut self, request: &Request, now: Instant) -> Verdict {
-        let now = self.unix(now);
-        match self.authentication.authority.check(&Arrival { request, source: b"", now }) {
-            Err(refusal) => Verdict::Refused(refusal),
-            Ok(Checked::Exempt) => Verdict::Admitted(None),
-            Ok(Checked::Claimed(claim)) => match self.authentication.users.find(&claim) {
-                Lookup::Ready(user) => self.found(*claim, user, now),
-                Lookup::Later(user) => {
-                    Verdict::Waits(Stage::Finding(claim), PendingLookup::of(user, Found::User))
-                }
-            },
-        }
-    }
-
-    fn found(&mut self, claim: Claim, user: Option<Credentials>, now: Duration) -> Verdict {
-        let Some(user) = user else { return Verdict::Refused(claim.unknown_user()) };
-        let proof = match claim.named(user.username()).and_then(|c| c.verify(user.secret())) {
-            Ok(proof) => proof,
-            Err(refusal) => return Verdict::Refused(refusal),
-        };
-        let judged = match &self.authentication.shared {
-            None => proof.record(&mut self.used, now),
-            Some(shared) => match shared.record(proof.nonce_use(), now) {
-                Lookup::Ready(judged) => proof.settle(judged),
-                Lookup::Later(judged) => {
-                    let stage = Stage::Recording(Box::new(proof));
-                    return Verdict::Waits(stage, PendingLookup::of(judged, Found::Use));
-                }
-            },
-        };
-        judged.into()
-    }
-}
-
-impl From<Result<Authenticated, Refusal>> for Verdict {
-    fn from(judged: Result<Authenticated, Refusal>) -> Self {
-        match judged {
-            Ok(authenticated) => Self::Admitted(Some(Box::new(authenticated))),
-            Err(refusal) => Self::Refused(refusal),
-        }
-    }
 }
 
 impl Agent {
@@ -119,8 +63,8 @@ impl Agent {
         authentication: Option<ServerAuthentication>,
     ) {
         self.guard = authentication.map(|authentication| {
-            let used = UsedNonces::new(authentication.used_nonces, unix);
-            Box::new(Guard { authentication, used, epoch: (now, unix) })
+            let verifier = authentication.verifier(unix);
+            Box::new(Guard { authentication, verifier, epoch: (now, unix) })
         });
     }
 
@@ -136,7 +80,8 @@ impl Agent {
         if request.headers().to_tag().is_some() && !guard.authentication.within_dialogs {
             return Some(received);
         }
-        let verdict = guard.judge(request, now);
+        let arrival = Arrival { request, source: b"", now: guard.unix(now) };
+        let verdict = guard.verifier.check(&arrival);
         self.obey(now, tx, received, verdict)
     }
 
@@ -151,17 +96,12 @@ impl Agent {
     ) {
         let usage = self.servers.get(&key).map(|served| served.usage);
         let Some(ServerUse::Held(raw)) = usage else { return };
-        let Some(Held { received, stage, .. }) = self.release_held(tx, raw) else { return };
-        let verdict = match (&mut self.guard, stage, found.0) {
-            (None, ..) => Verdict::Admitted(None),
-            (Some(guard), Stage::Finding(claim), Found::User(user)) => {
+        let Some(Held { received, waiting, .. }) = self.release_held(tx, raw) else { return };
+        let verdict = match &mut self.guard {
+            None => Verdict::Exempt,
+            Some(guard) => {
                 let now = guard.unix(now);
-                guard.found(*claim, user, now)
-            }
-            (Some(_), Stage::Recording(proof), Found::Use(judged)) => proof.settle(judged).into(),
-            // The answer to another question.
-            (Some(_), ..) => {
-                return self.refuse_for_now(now, tx, received.server, &received.request);
+                guard.verifier.resume(waiting, found, now)
             }
         };
         if let Some(received) = self.obey(now, tx, received, verdict) {
@@ -177,18 +117,21 @@ impl Agent {
         verdict: Verdict,
     ) -> Option<Received> {
         match verdict {
-            Verdict::Admitted(whose) => {
-                if let Some(authenticated) = whose {
-                    self.note_sender(now, tx, &received, *authenticated);
-                }
+            Verdict::Exempt => Some(received),
+            Verdict::User(authenticated) => {
+                self.note_sender(now, tx, &received, authenticated);
                 Some(received)
             }
             Verdict::Refused(refusal) => {
                 self.challenge(now, tx, &received, refusal);
                 None
             }
-            Verdict::Waits(stage, pending) => {
-                self.hold(now, tx, received, stage, pending);
+            Verdict::Unavailable(why) => {
+                self.cannot_tell(now, tx, &received, &why);
+                None
+            }
+            Verdict::Waits(waiting, pending) => {
+                self.hold(now, tx, received, waiting, pending);
                 None
             }
         }
@@ -207,7 +150,7 @@ impl Agent {
         let next = ages.then(|| {
             let arrival = Arrival { request, source: b"", now };
             let random = tx.random().next_u64();
-            guard.authentication.authority.next_nonce(&authenticated, &arrival, random)
+            guard.verifier.authority().next_nonce(&authenticated, &arrival, random)
         });
         let admitted = Admitted { authenticated, next: next.flatten() };
         self.served(*server).sender = Some(Box::new(admitted));
@@ -234,7 +177,7 @@ impl Agent {
         let Some(guard) = &self.guard else { return };
         let arrival = Arrival { request, source: b"", now: guard.unix(now) };
         let random = tx.random().next_u64();
-        let answer = guard.authentication.authority.answer(&refusal, &arrival, random);
+        let answer = guard.verifier.authority().answer(&refusal, &arrival, random);
         let tag = match request.headers().to_tag() {
             Some(_) => String::new(),
             None => tx.local_tag(*server),
@@ -246,12 +189,24 @@ impl Agent {
         self.respond(now, tx, *server, request, builder);
     }
 
+    /// Those who would know cannot be asked: that is not the sender's fault.
+    fn cannot_tell(
+        &mut self,
+        now: Instant,
+        tx: &mut Transactions,
+        Received { server, request, .. }: &Received,
+        why: &Unavailable,
+    ) {
+        tracing::warn!(%why, "a user cannot be looked up");
+        self.refuse_for_now(now, tx, *server, request);
+    }
+
     fn hold(
         &mut self,
         now: Instant,
         tx: &mut Transactions,
         received: Received,
-        stage: Stage,
+        waiting: Waiting,
         pending: PendingLookup,
     ) {
         let limits = self.guard.as_ref().map(|guard| &guard.authentication);
@@ -262,7 +217,7 @@ impl Agent {
         let limit = limits.lookup_limit;
         let raw = self.held.insert_with(|raw| {
             let timer = tx.arm(now, limit, TimerKind::Held.token(raw));
-            Held { received, stage, timer }
+            Held { received, waiting, timer }
         });
         // A full table of 2^32 is beyond any limit above.
         let Some(raw) = raw else { return };
@@ -319,7 +274,7 @@ impl Agent {
             && !response.headers().contains(HeaderName::AuthenticationInfo)
         {
             let Admitted { authenticated, next } = &**sender;
-            let authority = &guard.authentication.authority;
+            let authority = guard.verifier.authority();
             if let Some(info) = authority.info(authenticated, response.body(), next.as_deref()) {
                 let value = info.to_string();
                 // Quoted strings without control characters: it cannot be refused.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sip_auth::PendingLookup;
 use sip_message::{NameAddr, Reason, Request, Response, RetryAfter, StatusCode, Uri};
 use sip_transaction::ServerKey;
 use sip_transport::{ListenerId, TransportError};
@@ -11,9 +12,8 @@ use sip_transport::{ListenerId, TransportError};
 use super::reason::reasons;
 use crate::registration::RegistrationEvent;
 use crate::{
-    CallKey, NotifierKey, NotifierUpdate, PendingLookup, PublicationEvent, PublicationKey,
-    ReferKey, ReferOutcome, RegistrationKey, RequestKey, Sender, SubscriptionKey,
-    SubscriptionUpdate,
+    CallKey, NotifierKey, NotifierUpdate, PublicationEvent, PublicationKey, ReferKey, ReferOutcome,
+    RegistrationKey, RequestKey, Sender, SubscriptionKey, SubscriptionUpdate,
 };
 
 /// Something happened that the application wants to know.

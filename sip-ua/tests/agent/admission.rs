@@ -309,7 +309,7 @@ impl Elsewhere {
 impl Users for Elsewhere {
     fn find(&self, _: &Claim) -> Lookup<Option<Credentials>> {
         let users = self.clone();
-        Lookup::later(async move { users.0.lock().unwrap().clone() })
+        Lookup::later(async move { Ok(users.0.lock().unwrap().clone()) })
     }
 }
 
@@ -462,7 +462,7 @@ impl SharedNonces for Shared {
             let mut all = shared.0.lock().unwrap();
             let known = all.contains(&entry);
             all.push(entry);
-            if known { Use::Repeated } else { Use::First }
+            Ok(if known { Use::Repeated } else { Use::First })
         })
     }
 }

@@ -23,8 +23,9 @@ impl Users for Subscribers {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
             let ha1 = [Hash::Md5, Hash::Sha256].map(|h| Ha1::new(h, "alice", "bob", "secret"));
-            let ha1 = ha1.into_iter().find(|ha1| ha1.hash() == hash)?;
-            (name == "alice").then(|| Credentials::new(name, ha1))
+            let ha1 = ha1.into_iter().find(|ha1| ha1.hash() == hash);
+            let ha1 = ha1.filter(|_| name == "alice");
+            Ok(ha1.map(|ha1| Credentials::new(name, ha1)))
         })
     }
 }
