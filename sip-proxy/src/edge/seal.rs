@@ -26,6 +26,7 @@ pub struct EdgeKey {
     tag: Hmac<Sha256>,
     stream: Hmac<Sha256>,
     /// What keys for elsewhere are derived from.
+    #[cfg(feature = "tokio")]
     root: Hmac<Sha256>,
 }
 
@@ -52,6 +53,7 @@ impl EdgeKey {
         Ok(Self {
             tag: derived(b"sip edge: tag")?,
             stream: derived(b"sip edge: stream")?,
+            #[cfg(feature = "tokio")]
             root: derived(b"sip edge: root")?,
         })
     }
