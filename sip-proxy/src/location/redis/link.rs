@@ -13,7 +13,9 @@ use ::redis::{
     ProtocolVersion, PushInfo, PushKind, RedisResult, Script,
 };
 #[cfg(feature = "redis-tls")]
-use ::redis::{ConnectionAddr, TlsCertificates};
+use ::redis::{ConnectionAddr, ErrorKind, RedisError, TlsCertificates};
+#[cfg(feature = "redis-tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -251,6 +253,11 @@ fn client(info: ConnectionInfo, _: &RedisConfig) -> RedisResult<Client> {
 fn client(info: ConnectionInfo, config: &RedisConfig) -> RedisResult<Client> {
     match &config.roots {
         Some(roots) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
+            // By no roots at all nobody would be trusted, and nobody would be told why.
+            if !matches!(CertificateDer::pem_slice_iter(roots).next(), Some(Ok(_))) {
+                let kind = ErrorKind::InvalidClientConfig;
+                return Err(RedisError::from((kind, "the roots are no certificates in PEM")));
+            }
             let root_cert = Some(roots.to_vec());
             Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
         }
