@@ -39,7 +39,8 @@ class Script:
     def is_called(self, headers=None, name="a", routed=False):
         """A leg that an INVITE to SIPp makes, and that INVITE; one that is `routed` must have come through a proxy that stays in the path."""
         leg = Leg(self, name, None, None, None, "[call_id]", routed=routed)
-        invite = leg.is_asked("INVITE", {"Contact": "sip:", "Max-Forwards": "[0-9]", **(headers or {})},
+        # What the caller showed to a proxy is the proxy's alone.
+        invite = leg.is_asked("INVITE", {"Contact": "sip:", "Max-Forwards": "[0-9]", **(headers or {})}, lacks=["Proxy-Authorization"] if routed else (),
                               keep={"from": ("From", ".*"), "to": ("To", ".*"), "tag": ("From", "tag=[^;>]*"),
                                     "target": ("Contact", "sip:[^>]*")}, initial=True)
         leg.local, leg.remote = f"[${name}_to];tag=[pid]-[call_number]-{name}", f"[${name}_from]"
