@@ -81,6 +81,8 @@ pub struct ServerLive {
     pub leaving: bool,
     /// Senders that are being looked up.
     pub lookups: usize,
+    /// Requests that [`Routing::process`] is about to answer.
+    pub processing: usize,
 }
 
 impl ServerLive {

@@ -10,7 +10,7 @@ use sip_transport::{Gate, ListenAddr, Sockets, Tap};
 use tokio::sync::{mpsc, watch};
 
 use super::Server;
-use super::desk::Desk;
+use super::desk::{Desk, Patience};
 use super::door::Door;
 use super::routing::{Home, Routing};
 use super::service::{Gateway, Service};
@@ -54,6 +54,7 @@ pub struct ServerBuilder {
     users: Option<Arc<dyn Users>>,
     algorithms: Vec<Algorithm>,
     lookups: usize,
+    max_processing: usize,
     registrar: Registrar,
     config: ProxyConfig,
     transactions: sip_transaction::Config,
@@ -73,6 +74,7 @@ impl ServerBuilder {
             users: None,
             algorithms: Vec::new(),
             lookups: 1_000,
+            max_processing: 10_000,
             registrar: Registrar::default(),
             config: ProxyConfig::default().domain(domain),
             transactions: sip_transaction::Config::default().overload_control(true),
@@ -121,6 +123,13 @@ impl ServerBuilder {
     /// Default 1,000. Each may take as long as [`ProxyConfig::admission_limit`] says.
     pub fn lookups(mut self, limit: usize) -> Self {
         self.lookups = limit;
+        self
+    }
+
+    /// How many requests [`Routing::process`] may be about to answer; what comes on top is answered 503 with
+    /// Retry-After, and one that was cancelled counts until that is over. Default 10,000.
+    pub fn max_processing(mut self, limit: usize) -> Self {
+        self.max_processing = limit;
         self
     }
 
@@ -245,7 +254,8 @@ impl ServerBuilder {
             Door::new(&self.domain, keys, since, &self.algorithms, users, retry_after)
                 .map_err(|_| StartError::Realm)
         });
-        let lookup_limit = self.config.admission_limit;
+        let patience =
+            Patience { lookup: self.config.admission_limit, routing: self.config.routing_limit };
         let gateway = Gateway {
             routing: Arc::new(routing),
             domains: self.config.domains.clone(),
@@ -256,6 +266,7 @@ impl ServerBuilder {
             user: None,
             tells_registrations: self.reg_events.is_some(),
             watching: None,
+            max_processing: self.max_processing,
             lookups: self.lookups,
             asking: None,
             deciding: None,
@@ -280,7 +291,7 @@ impl ServerBuilder {
         let endpoint = Endpoint::new(self.transactions, locals.clone(), now, service)?;
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (alive, ended) = watch::channel(());
-        let desk = Desk::new(commands.downgrade(), alive, lookup_limit);
+        let desk = Desk::new(commands.downgrade(), alive, patience);
         let shard =
             Shard::new(endpoint, sockets, desk, receiver, self.tap).with_resolver(self.resolver);
         let stopper = shard.stopper();

@@ -28,14 +28,22 @@ pub(super) enum Command {
     Live(oneshot::Sender<ServerLive>),
 }
 
+/// How long work beside the shard may take before it is given up, so that what hangs does not pile up.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// To look somebody up.
+    pub(super) lookup: Duration,
+    /// To decide where a request goes.
+    pub(super) routing: Duration,
+}
+
 /// The application side of the shard.
 pub(super) struct Desk<S, R> {
     /// Weak, so that the shard does not keep itself alive.
     commands: mpsc::WeakSender<Command>,
     /// Dropped with the shard: who holds the other end knows that it has ended.
     _alive: watch::Sender<()>,
-    /// How long it may take to look somebody up.
-    lookup_limit: Duration,
+    patience: Patience,
     of: PhantomData<fn() -> (S, R)>,
 }
 
@@ -43,9 +51,9 @@ impl<S, R> Desk<S, R> {
     pub(super) fn new(
         commands: mpsc::WeakSender<Command>,
         alive: watch::Sender<()>,
-        lookup_limit: Duration,
+        patience: Patience,
     ) -> Self {
-        Self { commands, _alive: alive, lookup_limit, of: PhantomData }
+        Self { commands, _alive: alive, patience, of: PhantomData }
     }
 
     /// Ends work beside the shard, and tells the shard what came of it.
@@ -87,7 +95,7 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
     fn event(&mut self, _: Instant, _: &mut Endpoint<Self::User>, work: Work) {
         match work {
             Work::LookUp(key, pending) => {
-                let pending = tokio::time::timeout(self.lookup_limit, pending);
+                let pending = tokio::time::timeout(self.patience.lookup, pending);
                 self.spawn(async move {
                     let found = pending.await;
                     let found = found.unwrap_or_else(|late| LookedUp::unavailable(late.into()));
@@ -95,7 +103,9 @@ impl<S: Store, R: Routing> Application for Desk<S, R> {
                 });
             }
             Work::Route(key, work) => {
-                self.spawn(async move { Command::Routed(key, work.await) });
+                let work = tokio::time::timeout(self.patience.routing, work);
+                // By then the proxy has answered: it needs no decision any more.
+                self.spawn(async move { Command::Routed(key, work.await.unwrap_or(Route::Later)) });
             }
             Work::Register(key, work) => {
                 self.spawn(async move { Command::Registered(key, work.await) });

@@ -25,9 +25,6 @@ use crate::{
 /// How many registrations may wait for the store; what is beyond is answered 503.
 const MAX_REGISTERING: usize = 10_000;
 
-/// How many requests the routing may be about to answer itself; what is beyond is answered 503.
-const MAX_PROCESSING: usize = 10_000;
-
 /// How often bindings are taken out again because others of the same address-of-record changed meanwhile.
 const MAX_CONFLICTS: usize = 16;
 
@@ -44,8 +41,8 @@ pub(super) struct Service<S, R> {
     leaving: bool,
     /// Requests whose senders are being looked up, and of which some were given up meanwhile.
     held: KeyMap<ServerKey, Held>,
-    /// Requests that the routing is about to answer itself.
-    processing: KeyMap<ServerKey, Arc<Request>>,
+    /// Requests that the routing is about to answer itself; nothing of those that were cancelled meanwhile.
+    processing: KeyMap<ServerKey, Option<Arc<Request>>>,
     /// Who is told of registrations, if somebody is.
     watchers: Option<Box<Watchers>>,
     work: VecDeque<Work>,
@@ -86,6 +83,8 @@ pub(super) struct Gateway<R> {
     pub(super) tells_registrations: bool,
     /// Who sent the SUBSCRIBE to a registration that was just taken for ours.
     pub(super) watching: Option<Option<Arc<str>>>,
+    /// How many requests the routing may be about to answer itself.
+    pub(super) max_processing: usize,
     /// How many more senders may be looked up.
     pub(super) lookups: usize,
     /// The lookup that was begun last, of whoever sent the request that is to wait for it.
@@ -246,6 +245,7 @@ impl<S: Store, R: Routing> Service<S, R> {
             subscriptions: self.watchers.as_ref().map_or(0, |watchers| watchers.len()),
             leaving: self.leaving,
             lookups: self.held.len(),
+            processing: self.processing.len(),
         }
     }
 
@@ -434,7 +434,7 @@ impl<S: Store, R: Routing> Service<S, R> {
         flow: Flow,
     ) {
         let gateway = self.proxy.router();
-        if self.processing.len() >= MAX_PROCESSING {
+        if self.processing.len() >= gateway.max_processing {
             let later = gateway.later();
             return say(now, tx, key, &request, &later);
         }
@@ -448,7 +448,7 @@ impl<S: Store, R: Routing> Service<S, R> {
         match work {
             Ok(response) => answer(now, tx, key, response),
             Err(work) => {
-                self.processing.insert(key, request);
+                self.processing.insert(key, Some(request));
                 self.work.push_back(Work::Answer(key, work));
             }
         }
@@ -463,7 +463,7 @@ impl<S: Store, R: Routing> Service<S, R> {
         response: Option<Response>,
     ) {
         // One that was cancelled meanwhile is answered.
-        if self.processing.remove(&key).is_some() {
+        if self.processing.remove(&key).flatten().is_some() {
             answer(now, tx, key, response);
         }
     }
@@ -494,7 +494,7 @@ impl<S: Store, R: Routing> Service<S, R> {
                     }
                 }
                 ProxyEvent::Cancelled { key } => {
-                    if let Some(request) = self.processing.remove(&key) {
+                    if let Some(request) = self.processing.get_mut(&key).and_then(Option::take) {
                         let terminated = Reply::new(StatusCode::REQUEST_TERMINATED);
                         say(now, tx, key, &request, &terminated);
                     }
