@@ -62,8 +62,8 @@ impl ServerAuthentication {
         self
     }
 
-    /// How many requests may wait for a [`Lookup::Later`](sip_auth::Lookup::Later) at a time; what comes on top is answered 503 with
-    /// Retry-After. Default 1,000.
+    /// How many requests may wait for a [`Lookup::Later`](sip_auth::Lookup::Later) at a time; what comes on top is
+    /// answered 503 with Retry-After. Default 1,000.
     #[must_use]
     pub fn lookups(mut self, limit: usize) -> Self {
         self.lookups = limit;
